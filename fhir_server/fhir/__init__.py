@@ -1,0 +1,1 @@
+"""The FHIR data model: pure functions and frozen types, without Flask, SQL or a clock."""

@@ -1,0 +1,1 @@
+"""The rows: one schema for SQLite and PostgreSQL."""

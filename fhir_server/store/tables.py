@@ -1,0 +1,394 @@
+"""The schema, once, for SQLite and PostgreSQL.
+
+Times are UTC milliseconds (audit: microseconds). `rid` is a 64-bit row identity made by the application and stable for
+the life of a resource. `rh` is the keyed 64-bit hash of "Type/id" (see `store.hashing`); owner, patient, org and
+reference targets are such hashes, so that joins need no text. `tenant` and `part` stand in every row and unique key.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+# PostgreSQL must compare text by code point, as SQLite does: prefixes and keyset pages depend on it.
+EXACT = Text().with_variant(Text(collation="C"), "postgresql")
+
+
+def _place() -> list[Column[int]]:
+    return [
+        Column("tenant", SmallInteger, nullable=False),
+        Column("part", SmallInteger, nullable=False),
+    ]
+
+
+def _labels() -> list[Column[int]]:
+    """Who owns a row, whose record it is, and which classes of sensitive information it holds (bits)."""
+    return [
+        Column("owner", BigInteger, nullable=False),
+        Column("patient", BigInteger),
+        Column("labels", BigInteger, nullable=False),
+    ]
+
+
+res = Table(
+    "res",
+    metadata,
+    *_place(),
+    Column("rid", BigInteger, nullable=False),
+    Column("type", SmallInteger, nullable=False),
+    Column("fid", EXACT, nullable=False),
+    Column("view", SmallInteger, nullable=False),
+    Column("rh", BigInteger, nullable=False),
+    Column("ver", Integer, nullable=False),
+    Column("ts", BigInteger, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    *_labels(),
+    Column("gen", SmallInteger, nullable=False),
+    Column("enc", SmallInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("rid", "part"),
+    Index("res_identity", "tenant", "type", "fid", "view", "part", unique=True),
+    Index("res_newest", "type", "ts", "rid"),
+    Index("res_created", "type", "rid"),
+    Index("res_hash", "rh"),
+    Index("res_patient", "patient", "type", "rid"),
+    Index("res_owner", "owner", "type", "rid"),
+)
+
+hist = Table(
+    "hist",
+    metadata,
+    *_place(),
+    Column("rid", BigInteger, nullable=False),
+    Column("type", SmallInteger, nullable=False),
+    Column("fid", EXACT, nullable=False),
+    Column("view", SmallInteger, nullable=False),
+    Column("rh", BigInteger, nullable=False),
+    Column("ver", Integer, nullable=False),
+    Column("ts", BigInteger, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    *_labels(),
+    Column("gen", SmallInteger, nullable=False),
+    Column("enc", SmallInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("rid", "ver", "part"),
+)
+
+
+def _posting(name: str, values: list[Column], key: list[str]) -> Table:
+    """A posting list: clustered by (param, value, rid) and reachable by (rid, param)."""
+    return Table(
+        name,
+        metadata,
+        *_place(),
+        Column("param", Integer, nullable=False),
+        Column("rid", BigInteger, nullable=False),
+        *values,
+        PrimaryKeyConstraint("param", *key, "part", "tenant"),
+        Index(f"{name}_rid", "rid", "param"),
+        sqlite_with_rowid=False,
+    )
+
+
+# sys: 0 = the value has no system; otherwise the keyed hash of the system URI.
+tok = _posting(
+    "tok",
+    [Column("val", EXACT, nullable=False), Column("sys", BigInteger, nullable=False)],
+    ["val", "rid", "sys"],
+)
+# norm: folded (lower case, no accents); raw: as written.
+string = _posting(
+    "str",
+    [Column("norm", EXACT, nullable=False), Column("raw", EXACT, nullable=False)],
+    ["norm", "rid", "raw"],
+)
+# [lo, hi) in UTC milliseconds; open ends are the smallest and largest 64-bit values kept in search/types/date.py.
+dat = _posting(
+    "dat",
+    [
+        Column("lo", BigInteger, nullable=False),
+        Column("hi", BigInteger, nullable=False),
+    ],
+    ["lo", "hi", "rid"],
+)
+ref = _posting("ref", [Column("tgt", BigInteger, nullable=False)], ["tgt", "rid"])
+uri = _posting("uri", [Column("val", EXACT, nullable=False)], ["val", "rid"])
+
+# Interned search parameters: (type, code) -> number used in the posting lists.
+param = Table(
+    "param",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Index("param_code", "type", "code", unique=True),
+)
+
+# Identities that must be unique per owner: Patient identifiers, roster keys.
+keys = Table(
+    "keys",
+    metadata,
+    *_place(),
+    Column("owner", BigInteger, nullable=False),
+    Column("type", SmallInteger, nullable=False),
+    Column("key", EXACT, nullable=False),
+    Column("rid", BigInteger, nullable=False),
+    Column("fid", EXACT, nullable=False),
+    PrimaryKeyConstraint("tenant", "owner", "type", "key"),
+    Index("keys_rid", "rid"),
+    sqlite_with_rowid=False,
+)
+
+# ---- access: maintained in the transaction of the write that causes it ------------------------------------------
+
+# Who stands in which relation to a patient, and because of which resource (source = its rh).
+rel = Table(
+    "rel",
+    metadata,
+    *_place(),
+    Column("patient", BigInteger, nullable=False),
+    Column("org", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("from", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("source", BigInteger, nullable=False),
+    PrimaryKeyConstraint("patient", "org", "kind", "source", "from", "part", "tenant"),
+    Index("rel_source", "source"),
+    sqlite_with_rowid=False,
+)
+
+# What a patient's Consent says. recipient 0 = anyone; purpose "" = any; effect: permit | deny.
+directive = Table(
+    "directive",
+    metadata,
+    *_place(),
+    Column("patient", BigInteger, nullable=False),
+    Column("recipient", BigInteger, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("classes", BigInteger, nullable=False),
+    Column("effect", Text, nullable=False),
+    Column("from", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("consent", BigInteger, nullable=False),
+    Column("ordinal", SmallInteger, nullable=False),
+    PrimaryKeyConstraint("patient", "consent", "ordinal", "part", "tenant"),
+    Index("directive_consent", "consent"),
+    sqlite_with_rowid=False,
+)
+
+# What follows from the two: the classes an organization may see of a patient, for a purpose, in a span of time.
+access = Table(
+    "access",
+    metadata,
+    *_place(),
+    Column("org", BigInteger, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("patient", BigInteger, nullable=False),
+    Column("mask", BigInteger, nullable=False),
+    Column("from", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    PrimaryKeyConstraint("patient", "org", "purpose", "from", "part", "tenant"),
+    Index("access_org", "org", "purpose", "patient"),
+    sqlite_with_rowid=False,
+)
+
+# One resource shown to one organization. view 0 = the resource, 1 = its contact view.
+share = Table(
+    "share",
+    metadata,
+    *_place(),
+    Column("org", BigInteger, nullable=False),
+    Column("target", BigInteger, nullable=False),
+    Column("view", SmallInteger, nullable=False),
+    Column("mask", BigInteger, nullable=False),
+    Column("from", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("source", BigInteger, nullable=False),
+    PrimaryKeyConstraint("target", "org", "view", "source", "part", "tenant"),
+    Index("share_source", "source"),
+    Index("share_org", "org", "target"),
+    sqlite_with_rowid=False,
+)
+
+# ---- roster members: a Group's members live here and are rendered per caller -------------------------------------
+
+member = Table(
+    "member",
+    metadata,
+    *_place(),
+    Column("grp", BigInteger, nullable=False),
+    Column("patient", BigInteger, nullable=False),
+    Column("key", EXACT, nullable=False),
+    Column("patient_fid", EXACT, nullable=False),
+    Column("coverage_fid", EXACT, nullable=False),
+    Column("provider_fid", EXACT, nullable=False),
+    Column("change", Text, nullable=False),
+    Column("from_version", Integer, nullable=False),
+    Column("to_version", Integer, nullable=False),
+    Column("begins", BigInteger, nullable=False),
+    Column("ends", BigInteger, nullable=False),
+    Column("row_hash", BigInteger, nullable=False),
+    Column("row", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("grp", "key", "from_version", "part", "tenant"),
+    Index("member_patient", "patient", "grp"),
+    Index("member_version", "grp", "from_version", "to_version"),
+)
+
+# ---- audit, idempotency, outbox -----------------------------------------------------------------------------------
+
+# One hash chain per writing connection: h = HMAC(key, previous h | row). Database roles may insert only.
+audit = Table(
+    "audit",
+    metadata,
+    Column("tenant", SmallInteger, nullable=False),
+    Column("chain", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("interaction", Text, nullable=False),
+    Column("outcome", SmallInteger, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("org", BigInteger, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("entities", LargeBinary, nullable=False),
+    Column("query", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("chain", "seq"),
+    Index("audit_at", "at"),
+    sqlite_with_rowid=False,
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    *_place(),
+    Column("client", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("request_hash", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("headers", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("tenant", "client", "key"),
+)
+
+# What changed, written with the change; notifications and sinks read it in order.
+outbox = Table(
+    "outbox",
+    metadata,
+    *_place(),
+    Column("rid", BigInteger, nullable=False),
+    Column("ver", Integer, nullable=False),
+    Column("type", SmallInteger, nullable=False),
+    Column("fid", EXACT, nullable=False),
+    Column("interaction", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("rid", "ver", "part", "tenant"),
+    Index("outbox_at", "at"),
+)
+
+# ---- jobs and their files -----------------------------------------------------------------------------------------
+
+job = Table(
+    "job",
+    metadata,
+    Column("tenant", SmallInteger, nullable=False),
+    Column("id", EXACT, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("owner", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("lease_by", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("caller", LargeBinary, nullable=False),
+    Column("arguments", LargeBinary, nullable=False),
+    Column("cursor", LargeBinary, nullable=False),
+    Column("progress", Text, nullable=False),
+    Column("result", LargeBinary, nullable=False),
+    Index("job_due", "state", "lease_until"),
+)
+
+# Uploaded and produced files, in pieces, so that a file of any size is never held whole.
+file = Table(
+    "file",
+    metadata,
+    Column("tenant", SmallInteger, nullable=False),
+    Column("id", EXACT, nullable=False),
+    Column("piece", Integer, nullable=False),
+    Column("owner", BigInteger, nullable=False),
+    Column("job", EXACT, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("id", "piece"),
+    Index("file_job", "job"),
+)
+
+# ---- SMART: clients, tokens, assertion replay ---------------------------------------------------------------------
+
+client = Table(
+    "client",
+    metadata,
+    Column("tenant", SmallInteger, nullable=False),
+    Column("id", EXACT, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("organization", Text, nullable=False),
+    Column("law_class", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("purposes", Text, nullable=False),
+    Column("rights", Text, nullable=False),
+    Column("jwks", LargeBinary, nullable=False),
+    Column("jwks_uri", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+# Access tokens are opaque; only their SHA-256 is stored.
+token = Table(
+    "token",
+    metadata,
+    Column("tenant", SmallInteger, nullable=False),
+    Column("hash", LargeBinary, primary_key=True),
+    Column("client", EXACT, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("issued", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("revoked", Boolean, nullable=False),
+    Index("token_expires", "expires"),
+)
+
+assertion = Table(
+    "assertion",
+    metadata,
+    Column("tenant", SmallInteger, nullable=False),
+    Column("client", EXACT, nullable=False),
+    Column("jti", EXACT, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    PrimaryKeyConstraint("client", "jti"),
+    Index("assertion_expires", "expires"),
+)
+
+# Facts of this deployment: schema generation, search-parameter generation, roster versions.
+setting = Table(
+    "setting",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
