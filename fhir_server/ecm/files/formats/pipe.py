@@ -1,0 +1,17 @@
+"""Text in UTF-8 with columns separated by `|`; quoting as in CSV where a cell holds a pipe or an end of line."""
+
+from functools import partial
+from typing import Final
+
+from fhir_server.ecm.files.formats import delimited
+from fhir_server.ecm.files.formats.format import Format
+
+FORMAT: Final = Format(
+    name="pipe",
+    media_types=("text/plain", "text/pipe-separated-values", "text/x-pipe"),
+    suffix="txt",
+    pads=False,
+    check=partial(delimited.check, delimiter="|"),
+    open=partial(delimited.read, delimiter="|"),
+    write=partial(delimited.write, delimiter="|"),
+)

@@ -1,0 +1,156 @@
+"""How a member and a provider are named: CIN, NPI, TIN, telephone, ZIP code, dates; read strictly, stored one way.
+
+Each reader takes the text of one cell and returns the stored form; what it cannot read raises Unreadable with a code
+of the vocabulary and advice in plain words. Nothing here guesses: a digit that is missing stays missing.
+https://www.dhcs.ca.gov/services/medi-cal/eligibility (CIN and BIC) and https://www.cms.gov (NPI check digit)
+"""
+
+import re
+from datetime import date, timedelta
+from typing import Final
+
+from fhir_server.ecm import vocabulary as v
+
+_CIN: Final = re.compile(r"([0-9]{8}[A-Z])([0-9]([0-9]{4})?)?")
+_SEPARATORS: Final = re.compile(r"[\s\-.()/]+")
+_EXTENSION: Final = re.compile(r"(?:extension|ext\.?|x|#)\s*:?\s*([0-9]{1,6})", re.IGNORECASE)
+_COUNTRY: Final = re.compile(r"\+?1(?=[2-9][0-9]{9})")
+_ZIP: Final = re.compile(r"([0-9]{5})(?:[\s\-]?([0-9]{4}))?")
+_EMAIL: Final = re.compile(r"[^@\s<>,;\"']+@[^@\s<>,;\"']+\.[A-Za-z]{2,}")
+_LONGEST_EMAIL: Final = 254
+_ISO: Final = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:[T\s].*)?")
+_US: Final = re.compile(r"([0-9]{1,2})[/\-.]([0-9]{1,2})[/\-.]([0-9]{4})(?:\s.*)?")
+_MONTH: Final = re.compile(r"([0-9]{4})[-/]?([0-9]{2})|([0-9]{1,2})[-/]([0-9]{4})")
+_QUARTER: Final = re.compile(r"([0-9]{4})[\s\-]?Q([1-4])|Q([1-4])[\s\-]?([0-9]{4})")
+_SERIAL_DAYS: Final = (10_000, 80_000)  # 1927 to 2119 as day numbers of a spreadsheet
+_SPREADSHEET_EPOCH: Final = date(1899, 12, 30)
+_YEARS: Final = range(1900, 2101)
+_NPI_ISSUER: Final = 24  # what the prefix 80840 adds to the check sum
+_LUHN_DOUBLE: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+
+
+class Unreadable(ValueError):
+    """A cell that does not hold what its column promises: a code of the vocabulary and advice for the sender."""
+
+    def __init__(self, code: str, advice: str) -> None:
+        self.code = code
+        self.advice = advice
+        super().__init__(advice)
+
+
+def cin(text: str) -> str:
+    """The nine characters of a Client Index Number, also out of the 10 or 14 of a card; Unreadable (bad-cin) otherwise.
+
+    The rule of the card's check digit and of the letter is not published, so form is all that is checked.
+    """
+    found = _CIN.fullmatch(_SEPARATORS.sub("", text).upper())
+    if found is None:
+        raise Unreadable(v.BAD_CIN, "Give the 9 characters of the CIN: eight digits and a letter.")
+    return found[1]
+
+
+def npi(text: str) -> str:
+    """Ten digits with a right check digit (Luhn over 80840 and the number); Unreadable (bad-npi) otherwise."""
+    digits = _whole(text)
+    if len(digits) != 10 or not _is_digits(digits) or digits[0] not in "12":  # noqa: PLR2004 - an NPI has ten
+        raise Unreadable(v.BAD_NPI, "Give the 10 digits of the NPI.")
+    total = _NPI_ISSUER + sum(map(int, digits[1::2])) + sum(_LUHN_DOUBLE[int(d)] for d in digits[0::2])
+    if total % 10:
+        raise Unreadable(v.BAD_NPI, "The check digit of the NPI is wrong; a digit was mistyped.")
+    return digits
+
+
+def tin(text: str) -> str:
+    """The nine digits of a tax identifier; Unreadable (bad-tin) otherwise."""
+    digits = _whole(text)
+    if len(digits) != 9 or not _is_digits(digits):  # noqa: PLR2004 - a TIN has nine
+        raise Unreadable(v.BAD_TIN, "Give the 9 digits of the tax identifier, leading zeros included.")
+    return digits
+
+
+def phone(text: str) -> str:
+    """Ten digits, and `x` with an extension where there is one; Unreadable (bad-phone) otherwise."""
+    extension = _EXTENSION.search(text)
+    number = text[: extension.start()] if extension else text
+    digits = _COUNTRY.sub("", _whole(number), count=1)
+    usable = len(digits) == 10 and _is_digits(digits) and digits[0] > "1" and digits[3] > "1"  # noqa: PLR2004
+    if not usable or len(set(digits)) == 1 or (extension and extension.end() != len(text.rstrip())):
+        raise Unreadable(v.BAD_PHONE, "Give a ten-digit telephone number, area code first.")
+    return f"{digits}x{extension[1]}" if extension else digits
+
+
+def zip_code(text: str) -> str:
+    """Five digits, or five and four with a hyphen; Unreadable (bad-zip) otherwise."""
+    found = _ZIP.fullmatch(text.strip())
+    if found is None:
+        raise Unreadable(v.BAD_ZIP, "Give a ZIP code of 5 or 9 digits, leading zeros included.")
+    return f"{found[1]}-{found[2]}" if found[2] else found[1]
+
+
+def email(text: str) -> str:
+    """An e-mail address as written; Unreadable (bad-email) when it has not the form of one."""
+    address = text.strip()
+    if len(address) > _LONGEST_EMAIL or _EMAIL.fullmatch(address) is None:
+        raise Unreadable(v.BAD_EMAIL, "Give one e-mail address, like name@example.org.")
+    return address
+
+
+def day(text: str) -> str:
+    """An ISO date out of 2025-07-01, 7/1/2025, 20250701, 07012025 or a spreadsheet's day number.
+
+    Unreadable (bad-date) for anything else; a two-digit year is ambiguous and refused.
+    """
+    text = text.strip()
+    if found := _ISO.fullmatch(text):
+        return _date(found[1], found[2], found[3])
+    if found := _US.fullmatch(text):
+        return _date(found[3], found[1], found[2])
+    digits = _whole(text)
+    if _is_digits(digits):
+        return _digits_day(digits)
+    raise _bad_date()
+
+
+def period(text: str) -> str:
+    """A reporting period as 2025-07 or 2025-Q3, out of the spellings in use; Unreadable (bad-period) otherwise."""
+    text = text.strip().upper()
+    if found := _QUARTER.fullmatch(text):
+        return f"{found[1] or found[4]}-Q{found[2] or found[3]}"
+    found = _MONTH.fullmatch(text)
+    year, month = (int(found[1] or found[4]), int(found[2] or found[3])) if found else (0, 0)
+    if year not in _YEARS or month not in range(1, 13):
+        raise Unreadable(v.BAD_PERIOD, "Give the reporting period as year and month (2025-07) or quarter (2025 Q3).")
+    return f"{year:04}-{month:02}"
+
+
+def _digits_day(digits: str) -> str:
+    if len(digits) == 5 and _SERIAL_DAYS[0] <= int(digits) <= _SERIAL_DAYS[1]:  # noqa: PLR2004 - a day number
+        return (_SPREADSHEET_EPOCH + timedelta(days=int(digits))).isoformat()
+    if len(digits) != 8:  # noqa: PLR2004 - year, month and day
+        raise _bad_date()
+    if int(digits[:4]) in _YEARS and digits[4:6] <= "12":
+        return _date(digits[:4], digits[4:6], digits[6:])
+    return _date(digits[4:], digits[:2], digits[2:4])
+
+
+def _date(year: str, month: str, of_month: str) -> str:
+    try:
+        value = date(int(year), int(month), int(of_month))
+    except ValueError:
+        raise _bad_date() from None
+    if value.year not in _YEARS:
+        raise _bad_date()
+    return value.isoformat()
+
+
+def _bad_date() -> Unreadable:
+    return Unreadable(v.BAD_DATE, "Give a date of the calendar as MM/DD/YYYY or YYYY-MM-DD, with a four-digit year.")
+
+
+def _whole(text: str) -> str:
+    """Digits without separators, and without the `.0` that a spreadsheet adds to a number."""
+    return _SEPARATORS.sub("", text.strip().removesuffix(".0"))
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
