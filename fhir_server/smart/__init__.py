@@ -1,0 +1,1 @@
+"""The authorization server: SMART Backend Services.  https://hl7.org/fhir/smart-app-launch/backend-services.html"""
