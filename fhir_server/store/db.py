@@ -21,12 +21,19 @@ from sqlalchemy.pool import NullPool
 from fhir_server.fhir.errors import Conflict, LockError, NoStore
 
 T = TypeVar("T")
+
+
+class RunAgain(Exception):
+    """Raised inside a transaction's work to have it rolled back and run again: another write came first."""
+
+
 Work = Callable[[Connection], T]
 
 _GROUP = 64  # transactions committed together at most
 _BUSY_SECONDS = 5.0
 _CHECKPOINT_SECONDS = 1.0
 _RETRIES = 8
+_TOO_MANY = "Too many requests change the same data at once. Send the request again."
 _RETRY_STATES = {"40001", "40P01"}  # serialization_failure, deadlock_detected
 
 
@@ -121,8 +128,15 @@ class SQLiteDatabase(Database):
         self._checkpointer.start()
 
     def write(self, work: Work[T]) -> T:
-        """Run `work` alone or together with waiting ones; LockError if the file stays locked, NoStore on I/O failure."""
-        ticket = _Ticket(work)
+        """Run `work`, alone or with others; LockError if the file stays locked, NoStore if nothing can be stored."""
+        for _ in range(_RETRIES):
+            try:
+                return self._queued(_Ticket(work))
+            except RunAgain:
+                continue
+        raise Conflict(_TOO_MANY)
+
+    def _queued(self, ticket: _Ticket[T]) -> T:
         self._queue.append(ticket)
         with self._lead:
             if not ticket.done:
@@ -245,6 +259,8 @@ class PostgreSQLDatabase(Database):
             except psycopg.Error as error:
                 if not _is_retryable(error):
                     raise
+            except RunAgain:
+                pass
             time.sleep(random.random() * 0.01 * 2**attempt)  # noqa: S311 - spreads retries, guards nothing
         raise Conflict(
             "Too many requests change the same data at once. Send the request again."
@@ -272,3 +288,13 @@ class PostgreSQLDatabase(Database):
 
 def _is_retryable(error: object) -> bool:
     return getattr(error, "sqlstate", None) in _RETRY_STATES
+
+
+def lock_key(connection: Connection, number: int) -> None:
+    """Hold this 64-bit key until the transaction ends, so that equal conditional writes come one after another.
+
+    SQLite has one writer, so its transactions do that already.
+    """
+    if connection.dialect.name == "postgresql":
+        driver: Any = connection.connection.driver_connection
+        driver.execute("SELECT pg_advisory_xact_lock(%s)", (number,))

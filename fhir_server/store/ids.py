@@ -39,10 +39,13 @@ class Ids:
         self._seq = 0
 
     def rid(self) -> int:
-        """The next row number: milliseconds since 2020, node, sequence; strictly growing in this process."""
+        """The next row number: milliseconds since 2020, node, sequence; even and strictly growing in this process.
+
+        The odd number above it is kept for the same resource's contact view.
+        """
         with self._lock:
             now = max(self._clock() - _EPOCH_2020, self._last)
-            self._seq = self._seq + 1 if now == self._last else 0
+            self._seq = self._seq + 2 if now == self._last else 0
             if self._seq == _PARTS:
                 now, self._seq = now + 1, 0
             self._last = now

@@ -28,6 +28,7 @@ class Batch:
 
     def __init__(self) -> None:
         self._rows: dict[Table, list[Sequence[Any]]] = {}
+        self._gone: dict[Table, list[Sequence[Any]]] = {}
 
     def add(self, table: Table, *row: Any) -> None:
         """Add one row, its values in the order of the table's columns."""
@@ -38,8 +39,16 @@ class Batch:
         if rows:
             self._rows.setdefault(table, []).extend(rows)
 
+    def remove(self, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+        """Delete rows of a posting list, each given in full, in the order of the table's columns."""
+        if rows:
+            self._gone.setdefault(table, []).extend(rows)
+
     def flush(self, connection: Connection) -> None:
-        """Insert everything gathered so far, and forget it."""
+        """Delete and insert everything gathered so far, and forget it."""
+        gone, self._gone = self._gone, {}
+        for table, values in gone.items():
+            _delete(connection, table, values)
         rows, self._rows = self._rows, {}
         if not rows:
             return
@@ -112,3 +121,25 @@ def _scalar_type(kind: object) -> str:
     if isinstance(kind, LargeBinary):
         return "bytea"
     return next((name for type_, name in _ARRAYS if isinstance(kind, type_)), "text")
+
+
+def _delete(connection: Connection, table: Table, rows: list[Sequence[Any]]) -> None:
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        driver.executemany(_delete_sql(table), rows)
+    else:
+        driver.execute(_delete_unnest_sql(table), [list(column) for column in zip(*rows, strict=True)])
+
+
+@lru_cache(maxsize=64)
+def _delete_sql(table: Table) -> str:
+    same = " AND ".join(f'"{column.name}"=?' for column in table.columns)
+    return f'DELETE FROM "{table.name}" WHERE {same}'  # noqa: S608 - names of our own schema
+
+
+@lru_cache(maxsize=64)
+def _delete_unnest_sql(table: Table) -> str:
+    arrays = ", ".join(f"%s::{_scalar_type(column.type)}[]" for column in table.columns)
+    same = " AND ".join(f'"{table.name}"."{column.name}"=d."{column.name}"' for column in table.columns)
+    source = f"unnest({arrays}) AS d({_columns(table)})"
+    return f'DELETE FROM "{table.name}" USING {source} WHERE {same}'  # noqa: S608 - names of our own schema

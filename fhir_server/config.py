@@ -1,0 +1,77 @@
+"""The settings: one row each with name, default and help, read from the environment (ECM_FHIR_<NAME>) once."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+PREFIX = "ECM_FHIR_"
+
+
+def _row(default: Any, help_text: str) -> Any:
+    return field(default=default, metadata={"help": help_text})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What differs from one deployment to the next; every field can be set as ECM_FHIR_<FIELD IN CAPITALS>."""
+
+    data_folder: str = _row("var", "Folder for the SQLite file, the audit log of reads and the server's keys")
+    database_url: str = _row("", "SQLAlchemy URL; empty: exchange.db (SQLite) in the data folder")
+    base_url: str = _row("http://127.0.0.1:8000/fhir", "FHIR base URL as clients see it")
+    host: str = _row("127.0.0.1", "Address to listen on")
+    port: int = _row(8000, "Port to listen on")
+    workers: int = _row(0, "Server processes; 0: one on SQLite, two on PostgreSQL")
+    threads: int = _row(0, "Threads per process; 0: 32 on SQLite, 16 on PostgreSQL")
+    time_zone: str = _row("America/Los_Angeles", "Zone of dates and times that name none")
+    audit_strict: bool = _row(default=False, help_text="Flush the audit of a read to disk before answering, not within 50 ms after")
+    share_grace_days: int = _row(30, "Days for which a finished referral stays readable to its organization")
+    max_resource_bytes: int = _row(5 * 1024 * 1024, "Longest resource body taken")
+    max_bundle_bytes: int = _row(50 * 1024 * 1024, "Longest Bundle body taken")
+    max_file_bytes: int = _row(2 * 1024**3 - 1, "Longest assignment file taken")
+    layouts_folder: str = _row("", "Folder with file layouts of your own (JSON), beside the built-in ones")
+    packages: str = _row("", "Folders of further FHIR packages whose profiles are enforced, separated by ':'")
+    lease_seconds: int = _row(30, "Seconds after which a silent worker's job is taken over")
+    allow_private_jwks: bool = _row(default=False, help_text="Let a client's jwks_uri point to a private address (tests only)")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of dates that name none."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def folder(self) -> Path:
+        """The data folder, as a path."""
+        return Path(self.data_folder)
+
+    @property
+    def url(self) -> str:
+        """The database URL in force."""
+        return self.database_url or f"sqlite:///{self.folder.absolute() / 'exchange.db'}"
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from ECM_FHIR_* variables; ValueError names a variable that is unknown or of the wrong form."""
+    known = {PREFIX + row.name.upper(): row for row in fields(Settings)}
+    given = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        message = f"{unknown[0]} is not a setting. Settings: {', '.join(sorted(known))}."
+        raise ValueError(message)
+    return Settings(**{known[name].name: _convert(name, value, known[name].default) for name, value in given.items()})
+
+
+def _convert(name: str, text: str, default: object) -> str | int | bool:
+    if isinstance(default, bool):
+        if text.lower() not in {"true", "false", "1", "0"}:
+            message = f"{name} must be true or false, not {text!r}."
+            raise ValueError(message)
+        return text.lower() in {"true", "1"}
+    if isinstance(default, int):
+        if not text.isdigit():
+            message = f"{name} must be a whole number, not {text!r}."
+            raise ValueError(message)
+        return int(text)
+    return text

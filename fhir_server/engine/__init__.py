@@ -1,0 +1,1 @@
+"""The one door: every resource enters and leaves through `engine.repository`."""

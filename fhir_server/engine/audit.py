@@ -1,0 +1,175 @@
+"""The audit trail: writes in their transaction, reads in a log that the operating system holds before the answer leaves.
+
+Rows of one writing connection form a chain, h = HMAC(key, previous h | row), so that a changed or missing row shows.
+The log of reads is flushed to disk within 50 ms (`strict`: before the answer) and drained into the same table; a log
+left by a process that died is drained at the next start. No audit, no data.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import Connection, bindparam, delete, select
+
+from fhir_server.fhir.errors import NoStore
+from fhir_server.store.db import Database
+from fhir_server.store.resources import TENANT
+from fhir_server.store.rows import Batch
+from fhir_server.store.statements import Statement
+from fhir_server.store.tables import audit, setting
+
+_FLUSH_SECONDS = 0.05
+_DRAIN_EVERY = 40  # flushes between two drains: about two seconds
+
+
+class Event(NamedTuple):
+    """What happened: microseconds, request, interaction, HTTP status, who, why, from where, to which versions."""
+
+    at: int
+    request: str
+    interaction: str
+    outcome: int
+    client: str
+    org: int
+    purpose: str
+    address: str
+    entities: Sequence[Any]
+    query: str = ""
+
+
+def add(batch: Batch, connection: Connection, key: bytes, events: Sequence[Event]) -> None:
+    """Add events to the batch as the next links of this connection's chain."""
+    chain, seq, last = connection.info.get("audit", (0, 0, b""))
+    chain = chain or secrets.randbits(62)
+    for event in events:
+        entities = orjson.dumps(event.entities)
+        seq, last = seq + 1, link(key, last, event, entities)
+        batch.add(audit, TENANT, chain, seq, *event[:8], entities, event.query, last)
+    connection.info["audit"] = (chain, seq, last)
+
+
+def link(key: bytes, last: bytes, event: Event, entities: bytes) -> bytes:
+    """The hash that ties an event to the one before it."""
+    row = orjson.dumps([*event[:8], event.query])
+    return hmac.digest(key, last + row + entities, hashlib.sha256)
+
+
+class ReadLog:
+    """Append-only log of reads, one file per process, drained into the audit table by a thread of its own."""
+
+    def __init__(self, folder: Path, database: Database, key: bytes, *, strict: bool) -> None:
+        self._folder, self._database, self._key, self._strict = folder, database, key, strict
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._dirty = False
+        self._path, self._handle = self._open()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+
+    def start(self) -> None:
+        """Drain what dead processes left, then begin to flush and drain."""
+        for path in sorted(self._folder.glob("reads-*.log")):
+            if path != self._path and not _is_alive(path):
+                self._drain(path)
+        self._thread.start()
+
+    def append(self, event: Event) -> None:
+        """Hand one event to the operating system; NoStore (503) if it does not take it."""
+        line = orjson.dumps(event) + b"\n"
+        try:
+            with self._lock:
+                os.write(self._handle, line)
+                self._dirty = True
+                if self._strict:
+                    os.fdatasync(self._handle)
+        except OSError as error:
+            message = "The audit trail cannot be written, so nothing is disclosed. Try again later."
+            raise NoStore(message) from error
+
+    def drain(self) -> None:
+        """Move everything logged so far into the audit table."""
+        with self._lock:
+            path, handle = self._path, self._handle
+            self._path, self._handle = self._open()
+        os.fdatasync(handle)
+        os.close(handle)
+        self._drain(path)
+
+    def close(self) -> None:
+        """Drain and stop."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.drain()
+        os.close(self._handle)
+        self._path.unlink(missing_ok=True)
+
+    def _open(self) -> tuple[Path, int]:
+        path = self._folder / f"reads-{os.getpid()}-{secrets.token_hex(6)}.log"
+        return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def _run(self) -> None:
+        rounds = 0
+        while not self._stop.wait(_FLUSH_SECONDS):
+            if self._dirty:
+                self._dirty = False
+                os.fdatasync(self._handle)
+            rounds += 1
+            if rounds % _DRAIN_EVERY == 0 and self._path.stat().st_size:
+                self.drain()
+
+    def _drain(self, path: Path) -> None:
+        """Insert the file's events and its name together, so that a file is never counted twice."""
+        name = f"audit-drained:{path.name}"
+        lines = path.read_bytes().split(b"\n")[:-1]
+
+        def work(connection: Connection) -> None:
+            if _DRAINED.rows(connection, {"name": name}):
+                return
+            batch = Batch()
+            add(batch, connection, self._key, [Event(*orjson.loads(line)) for line in lines])
+            batch.add(setting, name, str(len(lines)))
+            batch.flush(connection)
+
+        if lines:
+            self._database.write(work)
+        path.unlink(missing_ok=True)
+        if lines:
+            self._database.write(lambda connection: connection.execute(_FORGET, {"name_": name}))
+
+
+_DRAINED = Statement(select(setting.c.value).where(setting.c.name == bindparam("name")))
+_FORGET = delete(setting).where(setting.c.name == bindparam("name_"))
+
+
+def _is_alive(path: Path) -> bool:
+    """Whether the process that writes this log still runs (its number stands in the name)."""
+    try:
+        os.kill(int(path.name.split("-")[1]), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return int(path.name.split("-")[1]) != os.getpid()
+
+
+def verify(database: Database, key: bytes) -> tuple[int, int | None]:
+    """(rows checked, chain of the first broken link or None): walks every chain from its first row."""
+    rows = database.read().execute(select(audit).order_by(audit.c.chain, audit.c.seq))
+    count, current, expected, last = 0, None, 0, b""
+    for row in rows:
+        if row.chain != current:
+            current, expected, last = row.chain, 0, b""
+        expected += 1
+        event = Event(*row[3:11], (), row.query)
+        last = link(key, last, event, bytes(row.entities))
+        if row.seq != expected or last != bytes(row.hash):
+            return count, row.chain
+        count += 1
+    return count, None

@@ -1,0 +1,93 @@
+"""The two kinds of state: `Engine`, built once, and `Context`, one per request or job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy import Connection
+
+from fhir_server.access.caller import Caller
+from fhir_server.access.predicate import Visible
+from fhir_server.config import Settings
+from fhir_server.engine.audit import ReadLog
+from fhir_server.engine.compartment import PatientFinder
+from fhir_server.engine.hooks import Hooks
+from fhir_server.fhir.definitions import Definitions
+from fhir_server.fhir.errors import Forbidden
+from fhir_server.search.extract import Extractor
+from fhir_server.search.run import Searcher
+from fhir_server.store.db import Database
+from fhir_server.store.ids import Ids
+from fhir_server.terminology import Terminology
+from fhir_server.validation.profile import ProfileValidator
+
+if TYPE_CHECKING:
+    from fhir_server.engine.transaction import Transaction
+
+T = TypeVar("T")
+
+
+@dataclass
+class Engine:
+    """Everything that lives as long as the process."""
+
+    settings: Settings
+    database: Database
+    definitions: Definitions
+    terminology: Terminology
+    profiles: ProfileValidator
+    extractor: Extractor
+    searcher: Searcher
+    patients: PatientFinder
+    params: dict[tuple[str, str], int]
+    ids: Ids
+    clock: Callable[[], int]
+    hooks: Hooks
+    reads: ReadLog
+    secret: bytes
+
+    def context(self, caller: Caller, request_id: str, address: str = "") -> Context:
+        """A context for one request of `caller`; its instant is now."""
+        return Context(self, caller, request_id, address, self.clock())
+
+
+@dataclass
+class Context:
+    """One caller's request: who asks, when, and the transaction it is in, if any."""
+
+    engine: Engine
+    caller: Caller
+    request_id: str
+    address: str
+    now: int
+    transaction: Transaction | None = None
+    _visible: dict[str, Visible] = field(default_factory=dict)
+
+    @property
+    def connection(self) -> Connection:
+        """The open transaction's connection, or this thread's reading one."""
+        return self.transaction.connection if self.transaction else self.engine.database.read()
+
+    def visible(self, letter: str) -> Visible:
+        """The caller's view for one scope letter (c r u d s)."""
+        if letter not in self._visible:
+            self._visible[letter] = Visible(self.caller, self.now, letter)
+        return self._visible[letter]
+
+    def require(self, letter: str, type_: str) -> None:
+        """Forbidden (403) unless some scope covers this interaction on this type; reads no data (R1)."""
+        if not self.caller.scopes.allows(letter, type_):
+            message = f"The access token has no scope for this: it needs system/{type_}.{letter} (granted ones count)."
+            raise Forbidden(message)
+
+    def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in the open transaction, or in a new one that is durable when this returns."""
+        from fhir_server.engine.transaction import run  # noqa: PLC0415 - the two modules describe one pair
+
+        return work(self.transaction) if self.transaction else run(self, work)
+
+    def again(self) -> Context:
+        """The same request at the present instant, outside any transaction."""
+        return replace(self, now=self.engine.clock(), transaction=None, _visible={})

@@ -1,0 +1,42 @@
+"""The gates by which a guest (the ECM programme) adds its rules without the engine naming it.
+
+Order inside one transaction: decide, before_write, validate, row, index, in_transaction, outbox, audit; then commit;
+then after_commit. `render` changes how a stored resource is shown to one caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fhir_server.store.resources import Row
+
+if TYPE_CHECKING:
+    from fhir_server.engine.context import Context
+    from fhir_server.engine.transaction import Change, Transaction
+
+Edits = Mapping[tuple[str | int, ...], Any]
+BeforeWrite = Callable[["Transaction", "Change"], Edits | None]
+InTransaction = Callable[["Transaction", "Change"], None]
+AfterCommit = Callable[["Context", "list[Change]"], None]
+Render = Callable[["Context", Row], Row]
+RequiredProfiles = Callable[[str, Mapping[str, Any]], tuple[str, ...]]
+
+
+@dataclass
+class Hooks:
+    """What guests registered; filled once while the engine is built.
+
+    before_write: may refuse (BusinessRule) or return edits to the body, by path.
+    in_transaction: writes further rows beside the resource.
+    after_commit: tells others; its failures never undo the write.
+    render: by resource type; returns the row with the body this caller is shown.
+    required_profiles: the profiles that policy demands of a resource, beyond those it claims.
+    """
+
+    before_write: list[BeforeWrite] = field(default_factory=list)
+    in_transaction: list[InTransaction] = field(default_factory=list)
+    after_commit: list[AfterCommit] = field(default_factory=list)
+    render: dict[str, Render] = field(default_factory=dict)
+    required_profiles: list[RequiredProfiles] = field(default_factory=list)

@@ -1,0 +1,59 @@
+"""A resource's rows in the posting lists: added with it, and changed by their difference."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Table, bindparam, delete
+
+from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.store.resources import TENANT, Row
+from fhir_server.store.tables import dat, ref, string, tok, uri
+
+if TYPE_CHECKING:
+    from fhir_server.search.extract import IndexRows
+
+_LISTS = (("tok", tok), ("string", string), ("dat", dat), ("ref", ref), ("uri", uri))
+_ALL_OF = [delete(table).where(table.c.rid == bindparam("rid_")) for _, table in _LISTS]
+
+
+def add(transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any]) -> None:
+    """Index a new resource."""
+    rows = transaction.context.engine.extractor.rows(type_, resource)
+    for table, values in _placed(row, rows):
+        transaction.batch.extend(table, values)
+
+
+def change(transaction: Transaction, what: Change) -> None:
+    """Index a new version: rows that stay the same are left alone."""
+    before = what.before
+    if before is None or before.deleted or before.gen != what.row.gen:
+        _remove_all(transaction, what.row)
+        add(transaction, what.row, what.type, what.resource)
+        return
+    extractor = transaction.context.engine.extractor
+    old = dict(_placed(what.row, extractor.rows(what.type, what.old or {})))
+    for table, values in _placed(what.row, extractor.rows(what.type, what.resource)):
+        kept = set(old[table]) & set(values)
+        transaction.batch.remove(table, [row for row in old[table] if row not in kept])
+        transaction.batch.extend(table, [row for row in values if row not in kept])
+
+
+def remove(transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any]) -> None:
+    """Take a deleted resource out of every posting list."""
+    if row.gen != transaction.context.engine.extractor.generation:
+        _remove_all(transaction, row)
+        return
+    for table, values in _placed(row, transaction.context.engine.extractor.rows(type_, resource)):
+        transaction.batch.remove(table, values)
+
+
+def _placed(row: Row, rows: "IndexRows") -> list[tuple[Table, list[tuple[Any, ...]]]]:
+    return [
+        (table, [(TENANT, row.part, value[0], row.rid, *value[1:]) for value in getattr(rows, name)])
+        for name, table in _LISTS
+    ]
+
+
+def _remove_all(transaction: Transaction, row: Row) -> None:
+    for statement in _ALL_OF:
+        transaction.connection.execute(statement, {"rid_": row.rid})

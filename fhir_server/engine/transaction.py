@@ -1,0 +1,113 @@
+"""One database transaction of one caller: what it changed, and what must be written beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Connection
+
+from fhir_server.engine import access_rows, audit
+from fhir_server.engine.audit import Event
+from fhir_server.engine.context import Context
+from fhir_server.store.resources import TENANT, Row
+from fhir_server.store.rows import Batch
+from fhir_server.store.tables import outbox
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Change:
+    """One resource created, updated or deleted: its new row and resource, and what they replace."""
+
+    interaction: str
+    type: str
+    row: Row
+    resource: Mapping[str, Any]
+    before: Row | None = None
+    old: Mapping[str, Any] | None = None
+
+    @property
+    def reference(self) -> str:
+        """Type/id."""
+        return f"{self.type}/{self.row.fid}"
+
+
+@dataclass
+class Transaction:
+    """The open transaction: rows are gathered in `batch` and reach the database with `flush`."""
+
+    context: Context
+    connection: Connection
+    batch: Batch = field(default_factory=Batch)
+    changes: list[Change] = field(default_factory=list)
+    written: set[int] = field(default_factory=set)
+    touched_patients: set[int] = field(default_factory=set)
+    events: list[Event] = field(default_factory=list)
+
+    def flush(self) -> None:
+        """Send what has been gathered, so that later statements of this transaction see it."""
+        self.batch.flush(self.connection)
+
+    def record(self, change: Change) -> None:
+        """Take note of a change: its consequences for access, the outbox and the audit trail."""
+        self.changes.append(change)
+        self.written.add(change.row.rh)
+        access_rows.apply(self, change)
+        for hook in self.context.engine.hooks.in_transaction:
+            hook(self, change)
+        row = change.row
+        self.batch.add(outbox, TENANT, row.part, row.rid, row.ver, row.type, row.fid, change.interaction, row.ts)
+
+    def audit(self, interaction: str, status: int, changes: list[Change]) -> None:
+        """Add the audit event of these changes; it is stored with them or not at all."""
+        entities = [[change.reference, change.row.ver, change.row.patient, change.row.labels] for change in changes]
+        self.events.append(event(self.context, interaction, status, entities))
+
+    def finish(self) -> None:
+        """Write everything that must stand beside the changes."""
+        if self.touched_patients:
+            self.flush()
+            access_rows.recompute(self)
+        audit.add(self.batch, self.connection, self.context.engine.secret, self.events)
+        self.flush()
+
+
+def event(context: Context, interaction: str, status: int, entities: list[Any], query: str = "") -> Event:
+    """The audit event of what this caller does now."""
+    caller = context.caller
+    at = context.now * 1000
+    return Event(
+        at, context.request_id, interaction, status, caller.client, caller.org_hash, caller.purpose,
+        context.address, entities, query,
+    )  # fmt: skip
+
+
+def run(context: Context, work: Callable[[Transaction], T]) -> T:
+    """Run `work` in a new transaction, from zero if it must be repeated, and tell `after_commit` when it is durable."""
+    done: list[Transaction] = []
+
+    def once(connection: Connection) -> T:
+        fresh = context.again()
+        transaction = Transaction(fresh, connection)
+        fresh.transaction = transaction
+        result = work(transaction)
+        transaction.finish()
+        done.append(transaction)
+        return result
+
+    result = context.engine.database.write(once)
+    _tell(context, done[-1].changes)
+    return result
+
+
+def _tell(context: Context, changes: list[Change]) -> None:
+    for hook in context.engine.hooks.after_commit:
+        try:
+            hook(context, changes)
+        except Exception:  # the write stands whatever a listener does
+            log.exception("after_commit failed", request=context.request_id)

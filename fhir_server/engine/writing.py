@@ -1,0 +1,215 @@
+"""The steps of a write: body to checked draft, draft to rows, rows to index.
+
+A write never changes the client's bytes but for the spans the server owns: id, meta, display of references to people,
+references to its own base, and what a hook asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.access.contact import contact_view
+from fhir_server.access.labels import raise_only
+from fhir_server.engine import index_rows, keys
+from fhir_server.engine.context import Context
+from fhir_server.engine.labelling import labels_of_row
+from fhir_server.engine.references import references, require_targets
+from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.fhir import wire
+from fhir_server.fhir.definitions import type_number
+from fhir_server.fhir.errors import BadValue, BusinessRule, Invalid, PreconditionFailed, RequiredMissing, Unprocessable
+from fhir_server.store import resources
+from fhir_server.store.db import RunAgain
+from fhir_server.store.hashing import rh
+from fhir_server.store.ids import part_of
+from fhir_server.store.resources import TENANT, Row
+from fhir_server.validation import structure
+
+GENERATION = 1  # of the extraction rules: rows of another generation are re-indexed whole
+_PEOPLE = ("Patient", "RelatedPerson", "Person")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A checked resource on its way in: its type, bytes and parsed form."""
+
+    type: str
+    body: bytes
+    resource: Mapping[str, Any]
+
+
+def draft(context: Context, type_: str, body: bytes, *, checked: bool = False) -> Draft:
+    """Parse and check a body (400 for what breaks FHIR, 422 for what breaks a profile)."""
+    resource = wire.parse(body)
+    if "resourceType" not in resource:
+        raise RequiredMissing("resourceType is missing.", "resourceType")
+    if resource["resourceType"] != type_:
+        raise Invalid(f"The URL says {type_}, the body another resourceType. Make them agree.", "resourceType")
+    body, resource = _normalize(context, body, resource)
+    if not checked:
+        check(context, type_, resource)
+    return Draft(type_, body, resource)
+
+
+def check(context: Context, type_: str, resource: Mapping[str, Any]) -> None:
+    """Structure (400), then the profiles claimed and those that policy requires (422)."""
+    structure.check(type_, resource)
+    _refuse_subsetted(resource)
+    required = [url for hook in context.engine.hooks.required_profiles for url in hook(type_, resource)]
+    issues = context.engine.profiles.check(type_, resource, required)
+    if any(issue.severity in {"error", "fatal"} for issue in issues):
+        raise Unprocessable(issues=issues[:50])
+
+
+def _refuse_subsetted(resource: Mapping[str, Any]) -> None:
+    tags = resource.get("meta", {}).get("tag", [])
+    if any(tag.get("code") == "SUBSETTED" for tag in tags):
+        message = "This is a part of a resource (tag SUBSETTED). Read it whole, change it, and send it whole."
+        raise Unprocessable(message, "meta.tag")
+
+
+def _normalize(context: Context, body: bytes, resource: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """Make references to our own base relative, and drop the names of people beside references to them."""
+    base = context.engine.settings.base_url.rstrip("/") + "/"
+    edits: dict[tuple[str | int, ...], Any] = {}
+    for path, node in references(resource):
+        reference = node["reference"]
+        if reference.startswith(base):
+            edits[(*path, "reference")] = reference = reference.removeprefix(base)
+        if "display" in node and reference.startswith(_PEOPLE):
+            edits[(*path, "display")] = wire.DELETE
+    return _edited(body, resource, edits)
+
+
+def _edited(body: bytes, resource: Any, edits: Mapping[tuple[str | int, ...], Any]) -> tuple[bytes, Any]:
+    if not edits:
+        return body, resource
+    body = wire.edit(body, edits)
+    return body, wire.parse(body)
+
+
+def insert(transaction: Transaction, new: Draft, fid: str | None = None, *, over: Row | None = None) -> Change:
+    """Add a resource under a new id, or under `fid`; `over` is the deleted row that it revives."""
+    context = transaction.context
+    patient = context.engine.patients.find(new.type, fid, new.resource)
+    fid = fid or context.engine.ids.fid(part_of(patient.split("/")[1]) if patient else None)
+    if over:
+        return _succeed(transaction, "update", over, new, {})
+    row = _row(transaction, new, fid, version=1, rid=context.engine.ids.rid(), owner=context.caller.org_hash)
+    return _store(transaction, Change("create", new.type, row, new.resource), new)
+
+
+def change(transaction: Transaction, current: Row, new: Draft, interaction: str = "update") -> Change:
+    """Put a new version in place of `current`."""
+    old = wire.parse(current.body)
+    labels = new.resource.get("meta", {}).get("security", [])
+    raise_only(old.get("meta", {}).get("security", []), labels)
+    return _succeed(transaction, interaction, current, new, old)
+
+
+def _succeed(transaction: Transaction, interaction: str, current: Row, new: Draft, old: Mapping[str, Any]) -> Change:
+    row = _row(transaction, new, current.fid, current.ver + 1, current.rid, current.owner, current.ts)
+    if not current.deleted and row.patient != current.patient and new.type != "Patient":
+        message = "The patient of a stored resource cannot change. Create a new resource for the other patient."
+        raise BusinessRule(message)
+    return _store(transaction, Change(interaction, new.type, row, new.resource, current, old), new)
+
+
+def remove(transaction: Transaction, type_: str, current: Row) -> Change:
+    """Mark a resource deleted; its versions stay readable to those who could read them."""
+    old = wire.parse(current.body)
+    now = max(transaction.context.now, current.ts)
+    row = current._replace(ver=current.ver + 1, ts=now, deleted=True, body=b"")
+    deleted = Change("delete", type_, row, {}, current, old)
+    _before_write(transaction, deleted)
+    _replace(transaction, current, row)
+    if type_ == "Patient":
+        _replace_contact(transaction, deleted)
+    index_rows.remove(transaction, current, old)
+    keys.release(transaction, current)
+    transaction.record(deleted)
+    return deleted
+
+
+def _row(
+    transaction: Transaction, new: Draft, fid: str, version: int, rid: int, owner: int, not_before: int = 0
+) -> Row:
+    context = transaction.context
+    patient = context.engine.patients.find(new.type, fid, new.resource)
+    reference = f"{new.type}/{fid}"
+    now = max(context.now, not_before)
+    return Row(
+        TENANT, part_of(fid), rid, type_number(new.type), fid, 0, rh(reference), version, now, False, owner,
+        rh(patient) if patient else None, labels_of_row(context, new.type, new.resource), GENERATION, 0, b"",
+    )  # fmt: skip
+
+
+def _store(transaction: Transaction, what: Change, new: Draft) -> Change:
+    edits = _before_write(transaction, what)
+    body, resource = _edited(new.body, new.resource, edits)
+    if edits:
+        check(transaction.context, what.type, resource)
+    require_targets(transaction, what.type, resource, what.reference)
+    what.resource = resource
+    what.row = what.row._replace(body=wire.stamp(body, what.row.fid, what.row.ver, what.row.ts))
+    keys.claim(transaction, what)
+    if what.before is None:
+        transaction.batch.add(resources.res, *what.row)
+        index_rows.add(transaction, what.row, what.type, resource)
+    else:
+        _replace(transaction, what.before, what.row)
+        index_rows.change(transaction, what)
+    if what.type == "Patient":
+        _replace_contact(transaction, what)
+    transaction.record(what)
+    return what
+
+
+def _before_write(transaction: Transaction, what: Change) -> dict[tuple[str | int, ...], Any]:
+    edits: dict[tuple[str | int, ...], Any] = {}
+    for hook in transaction.context.engine.hooks.before_write:
+        edits.update(hook(transaction, what) or {})
+    return edits
+
+
+def _replace(transaction: Transaction, before: Row, row: Row) -> None:
+    """The old version moves to history and the new one takes its place, if nobody else was faster."""
+    if not resources.replace(transaction.connection, row, before.ver):
+        raise RunAgain
+    transaction.batch.add(resources.hist, *before)
+
+
+def _replace_contact(transaction: Transaction, what: Change) -> None:
+    """Keep the Patient's second body, the contact view, with index rows of its own."""
+    row = _contact_row(what.row, what.resource)
+    if what.before is None:
+        transaction.batch.add(resources.res, *row)
+        index_rows.add(transaction, row, "Patient", contact_view(what.resource))
+        return
+    old = what.old or {}
+    before = _contact_row(what.before, old)
+    _replace(transaction, before, row)
+    contact = Change(what.interaction, "Patient", row, contact_view(what.resource), before, contact_view(old))
+    index_rows.change(transaction, contact)
+
+
+def _contact_row(row: Row, resource: Mapping[str, Any]) -> Row:
+    body = b"" if row.deleted else wire.stamp(wire.dump(contact_view(resource)), row.fid, row.ver, row.ts)
+    return row._replace(rid=row.rid + 1, view=1, body=body)
+
+
+def if_match(current: Row, tag: int | None) -> None:
+    """PreconditionFailed (412) unless the version the client names is the current one (B-06)."""
+    if tag is not None and tag != current.ver:
+        message = f"If-Match names version {tag}, the current version is {current.ver}. Read it again, then update."
+        raise PreconditionFailed(message)
+
+
+def body_id(resource: Mapping[str, Any], fid: str) -> None:
+    """An update's body must carry the id of the URL (B-03)."""
+    if "id" not in resource:
+        raise RequiredMissing(f"An update needs the id in the body: {fid}.", "id")
+    if resource["id"] != fid:
+        raise BadValue("The id in the body differs from the id in the URL. Make them agree.", "id")

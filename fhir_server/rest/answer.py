@@ -1,0 +1,96 @@
+"""From a Request to its Response: authenticate, route, negotiate, dispatch; errors become OperationOutcomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from fhir_server.access.caller import Caller
+from fhir_server.access.scopes import parse as parse_scopes
+from fhir_server.engine import repository
+from fhir_server.engine.context import Context, Engine
+from fhir_server.fhir.errors import FHIRError, InsecureRequest, Issue, LoginRequired, NoStore
+from fhir_server.fhir.outcome import outcome_bytes
+from fhir_server.rest import negotiation
+from fhir_server.rest.message import Interaction, Operation, Request, Response
+from fhir_server.rest.routes import Routes
+from fhir_server.smart.tokens import authenticate
+
+log = structlog.get_logger()
+
+ANYONE = Caller("", "", 0, "non-hipaa", parse_scopes(""), "")
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="fhir"'}
+
+
+@dataclass(frozen=True)
+class Service:
+    """The engine with its routes: what answers requests."""
+
+    engine: Engine
+    routes: Routes
+
+    def streams(self, request: Request) -> bool:
+        """Whether the body of this request is a file that its operation reads as a stream."""
+        try:
+            row = self.routes.find(request)
+        except FHIRError:
+            return False
+        return isinstance(row, Operation) and row.reads_stream
+
+    def answer(self, request: Request, request_id: str, address: str) -> Response:
+        """The response to one request; never raises."""
+        context: Context | None = None
+        try:
+            row = self.routes.find(request)
+            negotiation.require_acceptable(request)
+            if isinstance(row, Interaction) and row.open:
+                return row.handler(self._anonymous(request_id, address), request)
+            context = self.engine.context(self._caller(request), request_id, address)
+            return self._run(context, row, request)
+        except Exception as error:  # noqa: BLE001 - the one place where failures become answers
+            return self._failure(context, request, request_id, error)
+
+    def _run(self, context: Context, row: Interaction | Operation, request: Request) -> Response:
+        if request.body and not (isinstance(row, Operation) and row.reads_stream):
+            require = negotiation.require_form_body if request.path[-1:] == ("_search",) else negotiation.require_json_body
+            require(request)
+        return row.handler(context, replace(request, dispatch=self.entry))
+
+    def entry(self, context: Context, request: Request) -> Response:
+        """The response to one entry of a batch or transaction; raises what the interaction raises."""
+        row = self.routes.find(request)
+        return row.handler(context, request)
+
+    def _caller(self, request: Request) -> Caller:
+        if any(name == "access_token" for name, _ in request.parameters):
+            raise InsecureRequest("An access token does not belong in a URL. Send it as Authorization: Bearer.")
+        scheme, _, token = request.header("authorization").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise LoginRequired("An access token is needed: Authorization: Bearer [token].", headers=_CHALLENGE)
+        return authenticate(self.engine.database.read(), token.strip(), self.engine.clock())
+
+    def _anonymous(self, request_id: str, address: str) -> Context:
+        return self.engine.context(ANYONE, request_id, address)
+
+    def _failure(self, context: Context | None, request: Request, request_id: str, error: Exception) -> Response:
+        known = _known(error, request_id)
+        asked = context or self._anonymous(request_id, "")
+        if known.status != 404:  # noqa: PLR2004 - the repository has audited it where it was decided
+            try:
+                repository.denied(asked, request.method, known.status, "/".join(request.path))
+            except NoStore as unaudited:
+                known = unaudited
+        headers = {"Content-Type": "application/fhir+json; charset=utf-8", **known.headers}
+        return Response(known.status, outcome_bytes(known.issues), headers)
+
+
+def _known(error: Exception, request_id: str) -> FHIRError:
+    if isinstance(error, FHIRError):
+        return error
+    log.exception("unexpected", request=request_id, exc_info=error)
+    if isinstance(error, DBAPIError):
+        return NoStore("The database did not answer. Send the request again.", headers={"Retry-After": "1"})
+    message = f"Something went wrong on our side. Tell the operator this number: {request_id}."
+    return FHIRError(issues=[Issue("exception", message, severity="fatal")])

@@ -1,0 +1,57 @@
+"""Conditional headers and criteria.  https://hl7.org/fhir/R4/http.html#concurrency and #cond-update"""
+
+import re
+from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
+
+from fhir_server.engine import repository
+from fhir_server.engine.context import Context
+from fhir_server.fhir.errors import BadValue, MultipleMatches, NotSupported
+from fhir_server.rest.decoding import pairs
+from fhir_server.rest.message import Request
+from fhir_server.search.query import parse
+from fhir_server.search.run import Hit
+from fhir_server.store.resources import Row
+
+_TAG = re.compile(r'(?:W/)?"(\d{1,9})(?:-[0-9A-Za-z]+)?"')
+
+
+def version_tag(text: str, header: str = "If-Match") -> int | None:
+    """The version a tag such as W/"3" names; None if the header is absent; BadValue if it is not one tag (row 60)."""
+    if not text:
+        return None
+    tag = _TAG.fullmatch(text.strip())
+    if not tag:
+        message = f'{header} must be one version tag such as W/"3".'
+        raise BadValue(message)
+    return int(tag[1])
+
+
+def is_unchanged(request: Request, row: Row, tag: str) -> bool:
+    """Whether a conditional read may be answered 304 (B-08)."""
+    none_match = request.header("if-none-match")
+    if none_match:
+        return none_match.strip() == "*" or tag.removeprefix("W/") in none_match.replace("W/", "").split(", ")
+    since = request.header("if-modified-since")
+    if not since:
+        return False
+    try:
+        return row.ts // 1000 <= parsedate_to_datetime(since).timestamp()
+    except ValueError as error:
+        message = "If-Modified-Since must be an HTTP date such as Sun, 22 Nov 2026 10:00:00 GMT."
+        raise BadValue(message) from error
+
+
+def one_match(context: Context, type_: str, criteria: str | Sequence[tuple[str, str]]) -> Hit | None:
+    """The single resource that criteria match; None if none; MultipleMatches (412) if several (row 62)."""
+    given = pairs(criteria.removeprefix(f"{type_}?").removeprefix("?")) if isinstance(criteria, str) else list(criteria)
+    given = [(name, value) for name, value in given if name not in {"_format", "_pretty"}]
+    if not given:
+        message = "A conditional request needs at least one search parameter as its criteria."
+        raise NotSupported(message)
+    query = parse(context.engine.definitions, type_, given)
+    hits = repository.match(context, query)
+    if len(hits) > 1:
+        message = f"More than one {type_} matches the criteria. Make them more exact."
+        raise MultipleMatches(message)
+    return hits[0] if hits else None

@@ -1,0 +1,1 @@
+"""One file per interaction, each exporting INTERACTION (or several as INTERACTIONS)."""

@@ -1,0 +1,37 @@
+"""FHIR create interaction, conditional create included.  https://hl7.org/fhir/R4/http.html#create"""
+
+from fhir_server.engine import repository, writing
+from fhir_server.engine.context import Context
+from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.writing import Draft
+from fhir_server.fhir.errors import NotSupported
+from fhir_server.rest.conditional import one_match
+from fhir_server.rest.message import Interaction, Request, Response, version_headers, written
+from fhir_server.search.run import Hit
+from fhir_server.store.db import lock_key
+from fhir_server.store.hashing import rh
+
+
+def create(context: Context, request: Request) -> Response:
+    """Store a new resource: 201; 200 and nothing written when If-None-Exist already matches one (B-54)."""
+    context.require("c", request.type)
+    new = writing.draft(context, request.type, request.body)
+    if "if-none-exist" not in request.headers:
+        return written(request, repository.create(context, new), 201)
+    made = context.transact(lambda transaction: _create_or_find(transaction, request, new))
+    if isinstance(made, Change):
+        return written(request, made, 201)
+    headers = {"Location": f"{request.base}/{request.type}/{made.fid}/_history/{made.ver}"}
+    return Response(200, made.body, {**version_headers(made), **headers})
+
+
+def _create_or_find(transaction: Transaction, request: Request, new: Draft) -> Change | Hit:
+    context, criteria = transaction.context, request.header("if-none-exist")
+    if not criteria.strip():
+        raise NotSupported("If-None-Exist is empty. Give it search parameters, such as identifier=system|value.")
+    lock_key(transaction.connection, rh(f"{context.caller.org}|{request.type}|{criteria}"))
+    found = one_match(context, request.type, criteria)
+    return found or repository.create(context, new)
+
+
+INTERACTION = Interaction("create", "POST", "{type}", create)

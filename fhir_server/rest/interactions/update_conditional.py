@@ -1,0 +1,41 @@
+"""FHIR conditional update.  https://hl7.org/fhir/R4/http.html#cond-update"""
+
+from fhir_server.engine import repository, writing
+from fhir_server.engine.context import Context
+from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.writing import Draft
+from fhir_server.fhir.errors import BadValue, MethodNotAllowed
+from fhir_server.rest.conditional import one_match, version_tag
+from fhir_server.rest.message import Interaction, Request, Response, written
+from fhir_server.store.db import lock_key
+from fhir_server.store.hashing import rh
+
+
+def update_conditional(context: Context, request: Request) -> Response:
+    """Update the one match or create: 0 matches 201, 1 match 200, several 412 (B-55); 405 without criteria."""
+    if not request.parameters:
+        message = f"PUT needs an id (PUT {request.type}/[id]) or search criteria (PUT {request.type}?...)."
+        raise MethodNotAllowed(message, headers={"Allow": "GET, HEAD, POST"})
+    context.require("u", request.type)
+    new = writing.draft(context, request.type, request.body)
+    change = context.transact(lambda transaction: _update_or_create(transaction, request, new))
+    return written(request, change, 200 if change.before else 201)
+
+
+def _update_or_create(transaction: Transaction, request: Request, new: Draft) -> Change:
+    context = transaction.context
+    lock_key(transaction.connection, rh(f"{context.caller.org}|{request.type}|{sorted(request.parameters)}"))
+    found = one_match(context, request.type, request.parameters)
+    given = new.resource.get("id")
+    if found is None:
+        if given:
+            return repository.update(context, new, given, None, required=False)
+        return repository.create(context, new)
+    if given not in (None, found.fid):
+        raise BadValue("The criteria match a resource with another id than the body's. Leave the id out.", "id")
+    tag = version_tag(request.header("if-match"))
+    same = Draft(new.type, new.body, {**new.resource, "id": found.fid})
+    return repository.update(context, same, found.fid, tag)
+
+
+INTERACTION = Interaction("update-conditional", "PUT", "{type}", update_conditional)

@@ -1,0 +1,122 @@
+"""Request and Response: what HTTP, batch entries and tests have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from fhir_server.engine.context import Context
+    from fhir_server.engine.transaction import Change
+    from fhir_server.store.resources import Row
+
+Level = Literal["instance", "type", "system"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One interaction asked for. `headers` has lower-case names; `parameters` are decoded, in their order."""
+
+    method: str
+    path: tuple[str, ...]
+    parameters: Sequence[tuple[str, str]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    base: str = ""
+    stream: Any = None
+    dispatch: Callable[[Context, Request], Response] | None = None
+
+    @property
+    def type(self) -> str:
+        """The resource type in the URL, "" at system level."""
+        return self.path[0] if self.path and self.path[0][:1].isupper() else ""
+
+    @property
+    def id(self) -> str:
+        """The logical id in the URL, "" at type and system level."""
+        return self.path[1] if len(self.path) > 1 and self.path[1][:1] not in {"$", "_"} else ""
+
+    def with_body(self, body: bytes) -> Request:
+        """The same request with its body."""
+        return replace(self, body=body)
+
+    def header(self, name: str) -> str:
+        """A header's value, "" if absent."""
+        return self.headers.get(name, "")
+
+
+@dataclass
+class Response:
+    """What goes back: status, headers, and bytes (or pieces of them for what is too long to hold)."""
+
+    status: int
+    body: bytes | Iterable[bytes] = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """A row of the routing table; `path` is made of {type}, {id}, {vid} and literal words."""
+
+    code: str
+    method: str
+    path: str
+    handler: Callable[[Context, Request], Response]
+    open: bool = False  # answers without an access token
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation: its name without $, where it may be called, and how.
+
+    `reads_stream`: the body is a file, handed over as a stream, whatever its media type.
+    """
+
+    name: str
+    levels: tuple[Level, ...]
+    types: tuple[str, ...]
+    handler: Callable[[Context, Request], Response]
+    methods: tuple[str, ...] = ("POST",)
+    definition: str = ""
+    reads_stream: bool = False
+
+
+def etag(row: Row) -> str:
+    """The weak ETag of a version (B-05)."""
+    return f'W/"{row.ver}"'
+
+
+def version_headers(row: Row) -> dict[str, str]:
+    """ETag and Last-Modified of a version."""
+    return {"ETag": etag(row), "Last-Modified": formatdate(row.ts / 1000, usegmt=True)}
+
+
+def written(request: Request, change: Change, status: int) -> Response:
+    """The answer to a write as `Prefer: return` asks for it (B-12): representation unless minimal or OperationOutcome."""
+    row = change.row
+    headers = version_headers(row)
+    if status == 201:  # noqa: PLR2004 - Created
+        headers["Location"] = f"{request.base}/{change.reference}/_history/{row.ver}"
+    wish = preference(request, "return")
+    if wish == "minimal":
+        return Response(status, b"", headers)
+    if wish == "OperationOutcome":
+        return Response(status, _DONE, headers)
+    return Response(status, row.body, headers)
+
+
+_DONE = (
+    b'{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational",'
+    b'"diagnostics":"Stored."}]}'
+)
+
+
+def preference(request: Request, name: str) -> str:
+    """One preference of the Prefer header, "" if not given."""
+    for part in request.header("prefer").replace(",", ";").split(";"):
+        key, _, value = part.strip().partition("=")
+        if key == name:
+            return value.strip('" ')
+    return ""

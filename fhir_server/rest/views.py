@@ -1,0 +1,142 @@
+"""Flask at the edge: a WSGI request becomes a Request, a Response becomes Flask's. No rule lives here."""
+
+import re
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+from flask import Blueprint, request
+from flask import Response as FlaskResponse
+
+from fhir_server.fhir.errors import BadValue, FHIRError, MethodNotAllowed, Structure, TooLarge, TooLongURI
+from fhir_server.fhir.outcome import outcome_bytes
+from fhir_server.rest import decoding
+from fhir_server.rest.answer import Service
+from fhir_server.rest.message import Request, Response
+from fhir_server.rest.negotiation import packed, unpacked
+from fhir_server.rest.routes import METHODS
+
+_LONGEST_URL = 16 * 1024
+_REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
+_ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_FHIR_JSON = "application/fhir+json; charset=utf-8"
+
+
+def fhir_blueprint(service: Service) -> Blueprint:
+    """The FHIR API as a blueprint of one catch-all view."""
+    blueprint = Blueprint("fhir", __name__)
+
+    def view(path: str = "") -> FlaskResponse:
+        return _flask(answer(service, request.environ))
+
+    blueprint.add_url_rule("/", "base", view, methods=METHODS, strict_slashes=False)
+    blueprint.add_url_rule("/<path:path>", "any", view, methods=METHODS)
+    return blueprint
+
+
+def answer(service: Service, environ: dict[str, Any]) -> Response:
+    """The complete response to a WSGI request below the FHIR base."""
+    request_id = _request_id(environ)
+    asked: Request | None = None
+    try:
+        asked = read_request(service, environ)
+        response = service.answer(asked, request_id, environ.get("REMOTE_ADDR", ""))
+    except FHIRError as error:
+        response = Response(error.status, outcome_bytes(error.issues), dict(error.headers))
+    return _finished(asked, environ, response, request_id)
+
+
+def refusal(error: FHIRError, environ: dict[str, Any]) -> FlaskResponse:
+    """The response to what Flask itself refuses, in the same form."""
+    response = Response(error.status, outcome_bytes(error.issues), dict(error.headers))
+    return _flask(_finished(None, environ, response, _request_id(environ)))
+
+
+def unknown_method(environ: dict[str, Any]) -> FlaskResponse:
+    """405 for methods that FHIR does not have (row 31)."""
+    message = f"The method {environ['REQUEST_METHOD'][:16]} is not offered."
+    return refusal(MethodNotAllowed(message, headers={"Allow": ", ".join(METHODS)}), environ)
+
+
+def read_request(service: Service, environ: dict[str, Any]) -> Request:
+    """The Request in a WSGI environment, its body unpacked and within limits."""
+    raw, _, query = _raw_url(environ).partition("?")
+    if len(raw) + len(query) >= _LONGEST_URL:
+        raise TooLongURI("The URL is too long. Send the search as POST [type]/_search.")
+    steps = tuple(decoding.text(step) for step in raw.split("/") if step)[_depth(service) :]
+    headers = _headers(environ)
+    asked = Request(
+        environ["REQUEST_METHOD"], steps, decoding.pairs(query), headers,
+        base=service.engine.settings.base_url.rstrip("/"), stream=environ["wsgi.input"],
+    )  # fmt: skip
+    if service.streams(asked):
+        return asked
+    limit = service.engine.settings.max_resource_bytes if steps else service.engine.settings.max_bundle_bytes
+    return asked.with_body(_body(environ, headers, limit))
+
+
+def _depth(service: Service) -> int:
+    return len([step for step in service.engine.settings.base_url.split("/")[3:] if step])
+
+
+def _raw_url(environ: dict[str, Any]) -> str:
+    """Path and query as they were sent: WSGI's PATH_INFO is decoded already and hides broken encodings."""
+    raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    if raw:
+        return str(re.sub(r"^https?://[^/]*", "", raw))
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    encoded = "".join(char if char not in "%?#" else f"%{ord(char):02X}" for char in path)
+    return f"{encoded}?{environ.get('QUERY_STRING', '')}"
+
+
+def _headers(environ: dict[str, Any]) -> dict[str, str]:
+    found = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+    if environ.get("CONTENT_TYPE"):
+        found["content-type"] = environ["CONTENT_TYPE"]
+    return found
+
+
+def _body(environ: dict[str, Any], headers: dict[str, str], limit: int) -> bytes:
+    stated = environ.get("CONTENT_LENGTH") or ""
+    if stated and not stated.isdecimal():
+        raise BadValue("Content-Length must be a whole number.")
+    if stated and int(stated) > limit:
+        raise TooLarge(f"The body is longer than {limit} bytes.")
+    if not stated and "chunked" not in headers.get("transfer-encoding", "").lower():
+        return b""
+    body = environ["wsgi.input"].read(int(stated) if stated else limit + 1)
+    if len(body) > limit:
+        raise TooLarge(f"The body is longer than {limit} bytes.")
+    if stated and len(body) < int(stated):
+        raise Structure("The body ended before its Content-Length.")
+    plain = unpacked(headers.get("content-encoding", ""), body, limit)
+    return bytes(plain)
+
+
+def _request_id(environ: dict[str, Any]) -> str:
+    given = str(environ.get("HTTP_X_REQUEST_ID", ""))
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _finished(asked: Request | None, environ: dict[str, Any], response: Response, request_id: str) -> Response:
+    response.headers = {**_ALWAYS, **response.headers, "X-Request-Id": request_id}
+    if response.body:
+        response.headers.setdefault("Content-Type", _FHIR_JSON)
+    if asked and isinstance(response.body, bytes) and (small := packed(asked, response.body)):
+        response.body = small
+        response.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    if environ["REQUEST_METHOD"] == "HEAD" and isinstance(response.body, bytes):
+        response.headers["Content-Length"] = str(len(response.body))
+        response.body = b""
+    return response
+
+
+def _flask(response: Response) -> FlaskResponse:
+    body: bytes | Iterable[bytes] = response.body
+    answered = FlaskResponse(body, status=response.status)
+    answered.headers.clear()
+    for name, value in response.headers.items():
+        answered.headers[name] = value
+    if isinstance(body, bytes) and "Content-Length" not in response.headers and response.status not in {204, 304}:
+        answered.headers["Content-Length"] = str(len(body))
+    return answered

@@ -1,0 +1,130 @@
+"""Resource rows: reading them through the caller's visible sub-select, and replacing them.
+
+Nothing here reads the resource table itself; `visible` (see `access.predicate`) hands in the rows a caller may see.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from sqlalchemy import Connection, Select, Subquery, bindparam, select, union_all, update
+
+from fhir_server.store.statements import Statement
+from fhir_server.store.tables import res
+
+TENANT = 1
+
+
+class Row(NamedTuple):
+    """One version of a resource, in the order of the table's columns."""
+
+    tenant: int
+    part: int
+    rid: int
+    type: int
+    fid: str
+    view: int
+    rh: int
+    ver: int
+    ts: int
+    deleted: bool
+    owner: int
+    patient: int | None
+    labels: int
+    gen: int
+    enc: int
+    body: bytes
+
+
+class Visible(Protocol):
+    """The caller's view of the resource table: a sub-select per alias, its shape, and the values it binds."""
+
+    shape: Hashable
+    binds: Mapping[str, Any]
+
+    def __call__(self, alias: str) -> Subquery:
+        """Current rows the caller may see."""
+
+    def history(self, alias: str) -> Subquery:
+        """Superseded versions the caller may see, of resources it may see now."""
+
+
+_statements: dict[Hashable, Statement] = {}
+
+
+def _statement(name: str, visible: Visible, size: int, build: Callable[[], Any]) -> Statement:
+    key = (name, visible.shape, size)
+    if key not in _statements:
+        _statements[key] = Statement(build())
+    return _statements[key]
+
+
+def _columns(source: Any) -> list[Any]:
+    return [source.c[name] for name in Row._fields]
+
+
+def _make(row: Sequence[Any]) -> Row:
+    return Row(*row[:9], bool(row[9]), *row[10:])
+
+
+def read(connection: Connection, visible: Visible, type_: int, fid: str) -> Row | None:
+    """The current row, deleted or not; None if there is none or the caller may not see it."""
+
+    def build() -> Select[Any]:
+        r = visible("r")
+        return select(*_columns(r)).where(r.c.type == bindparam("type"), r.c.fid == bindparam("fid"))
+
+    rows = _statement("read", visible, 0, build).rows(connection, {**visible.binds, "type": type_, "fid": fid})
+    return _make(rows[0]) if rows else None
+
+
+def by_hash(connection: Connection, visible: Visible, hashes: Iterable[int]) -> list[Row]:
+    """The visible, undeleted rows whose reference hash is one of `hashes`."""
+    wanted = sorted(set(hashes))
+    if not wanted:
+        return []
+    size = 1 << (len(wanted) - 1).bit_length()
+    names = [f"h{number}" for number in range(size)]
+
+    def build() -> Select[Any]:
+        r = visible("r")
+        one_of = r.c.rh.in_([bindparam(name) for name in names])
+        return select(*_columns(r)).where(one_of, r.c.deleted.is_(False))
+
+    padded = wanted + [wanted[-1]] * (size - len(wanted))
+    values = {**visible.binds, **dict(zip(names, padded, strict=True))}
+    return [_make(row) for row in _statement("by_hash", visible, size, build).rows(connection, values)]
+
+
+def versions(
+    connection: Connection, visible: Visible, type_: int, fid: str, *, below: int, limit: int, since: int = 0
+) -> list[Row]:
+    """Visible versions of one resource, newest first, with a version number below `below`."""
+
+    def build() -> Select[Any]:
+        current, past = visible("r"), visible.history("h")
+        both = union_all(select(*_columns(current)), select(*_columns(past))).subquery("v")
+        return (
+            select(*_columns(both))
+            .where(both.c.type == bindparam("type"), both.c.fid == bindparam("fid"))
+            .where(both.c.ver < bindparam("below"), both.c.ts >= bindparam("since"))
+            .order_by(both.c.ver.desc())
+            .limit(bindparam("limit"))
+        )
+
+    values = {**visible.binds, "type": type_, "fid": fid, "below": below, "limit": limit, "since": since}
+    return [_make(row) for row in _statement("versions", visible, 0, build).rows(connection, values)]
+
+
+def replace(connection: Connection, row: Row, expected: int) -> bool:
+    """Put `row` in place of version `expected` of the same rid; False if that version is no longer the current one."""
+    changed = connection.execute(_REPLACE, {**row._asdict(), "old": expected, "rid_": row.rid, "part_": row.part})
+    return changed.rowcount == 1
+
+
+_CHANGING = ("ver", "ts", "deleted", "owner", "patient", "labels", "gen", "enc", "body")
+_REPLACE = (
+    update(res)
+    .where(res.c.rid == bindparam("rid_"), res.c.part == bindparam("part_"), res.c.ver == bindparam("old"))
+    .values({name: bindparam(name) for name in _CHANGING})
+)
+
