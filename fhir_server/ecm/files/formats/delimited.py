@@ -30,7 +30,9 @@ def check(head: bytes, delimiter: str) -> None:
     if delimiter not in text:
         found = [name for sign, name in _NAMES.items() if sign in text.splitlines()[0]]
         hint = f"; its first line has {found[0]}" if found else ""
-        raise refused(f"The columns must be separated by {_NAMES[delimiter]}{hint}. Check the format or the media type.")
+        raise refused(
+            f"The columns must be separated by {_NAMES[delimiter]}{hint}. Check the format or the media type."
+        )
 
 
 def read(stream: BinaryIO, delimiter: str) -> Iterator[NumberedRow]:
@@ -75,7 +77,7 @@ def _lines(text: io.TextIOWrapper, budget: Budget) -> Iterator[str]:
 
 
 def _restored(cells: list[str]) -> list[str]:
-    return [restore(cell) for cell in cells] if any(cell[:1] == "'" for cell in cells) else cells
+    return [restore(cell) for cell in cells] if "'" in "".join(cells) else cells
 
 
 def _drain(buffer: io.StringIO) -> bytes:
