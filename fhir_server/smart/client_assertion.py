@@ -125,8 +125,8 @@ class ClientAssertion(JWTBearerClientAssertion):
         )
         try:
             registry.validate(claims)
-        except _BROKEN as error:
-            raise InvalidClient("iss, sub, aud, exp and jti are required, in date and of their JSON types.") from error
+        except JoseError as error:
+            raise InvalidClient(f"{error.description or 'A claim is wrong'} (iss, sub, aud, exp, jti).") from error
         if claims["iss"] != claims["sub"]:
             raise InvalidClient("iss and sub must both be the client id.")
         if not isinstance(claims["aud"], str) or claims["aud"] not in self._audiences:

@@ -20,7 +20,7 @@ class FormRequest(OAuth2Request):
 
     def __init__(self, form: dict[str, str], authorization: str = "", address: str = "") -> None:
         # TLS ends at the reverse proxy, and nothing below depends on the URL: the library is told that it is secure.
-        super().__init__("POST", "https://")
+        super().__init__("POST", "https://localhost/")
         self.payload = BasicOAuth2Payload(form)
         self.authorization = authorization
         self.address = address

@@ -87,7 +87,7 @@ class SmartServer(AuthorizationServer):
 
     def token(self, request: FormRequest) -> Answer:
         """A token, or why there is none."""
-        return self._answer("token", request, lambda form: cast("Answer", self.create_token_response(form)))
+        return self._answer("token", request, self._create_token)
 
     def introspect(self, request: FormRequest) -> Answer:
         """What a token stands for; `active: false` for any that is not live."""
@@ -116,12 +116,6 @@ class SmartServer(AuthorizationServer):
         found = clients.get(self._services.database, client_id)
         return found if found is not None and found.active else None
 
-    def get_token_grant(self, request: Any) -> Any:
-        """The grant asked for; says what is missing when there is none."""
-        if not request.form.get("grant_type"):
-            raise InvalidRequestError("grant_type is missing; send client_credentials.")
-        return super().get_token_grant(request)
-
     def authenticate_client(self, request: Any, methods: Any, endpoint: str = "token") -> Any:
         """The client behind a request; InvalidClient when nothing in it says who asks."""
         try:
@@ -147,6 +141,12 @@ class SmartServer(AuthorizationServer):
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
         """No signals: `on_event` tells what happened."""
+
+    def _create_token(self, request: FormRequest) -> Answer:
+        if not request.form.get("grant_type"):
+            missing = InvalidRequestError("grant_type is missing; send client_credentials.")
+            return self.handle_error_response(request, missing)
+        return cast("Answer", self.create_token_response(request))
 
     def _keys_of(self, client: Client, kid: str) -> Sequence[Jwk]:
         return self._remote.keys(client.jwks_uri, kid) if client.jwks_uri else read_key_set(client.jwks)
