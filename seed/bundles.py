@@ -14,11 +14,8 @@ Unit = Sequence[tuple[str, Json]]
 
 def _entry(name: str, resource: Json) -> Json:
     """A create that happens once: found again by its seed identifier, or by its tag where the type has none."""
-    if "identifier" in resource:
-        again = f"identifier={SEED}|{name}"
-    else:
-        again = f"_tag={SEED}|{name}"
-    request = {"method": "POST", "url": resource["resourceType"], "ifNoneExist": again}
+    handle = "identifier" if "identifier" in resource else "_tag"
+    request = {"method": "POST", "url": resource["resourceType"], "ifNoneExist": f"{handle}={SEED}|{name}"}
     return {"fullUrl": numbers.urn(name), "resource": resource, "request": request}
 
 

@@ -1,4 +1,4 @@
-"""The system clients of the world: one for each organization, without keys; keys are made where the clients are used."""
+"""The system clients of the world: one for each organization, without keys, which are made where they are used."""
 
 from seed.codes import Json
 from seed.world import Organization, organizations

@@ -28,7 +28,7 @@ from seed.codes import (
     role,
     seed_identifier,
 )
-from seed.members import Member, weighted
+from seed.members import Member, chance, weighted
 
 PLANNED = ("enrolled", "on-hold", "discontinued")
 
@@ -131,7 +131,7 @@ def _conditions(member: Member, started: date, staff: int, random: Random) -> li
         _condition(member, key(member, f"need-{place}"), _need(focus), started, staff)
         for place, focus in enumerate(member.focus, 1)
     ]
-    if random.random() < 0.5:
+    if chance(random, 50):
         found.append(_diagnosis(member, random.choice(lists()["diagnoses"]), started))
     return found
 
@@ -155,44 +155,31 @@ def _goals(
 ) -> list[tuple[str, Json]]:
     needs = [_need(focus) for focus in member.focus]
     wanted = [(need["goal"], need["target"], need["domain"]) for need in needs]
-    if random.random() < 0.6:
+    if chance(random, 60):
         wanted.append((*random.choice(lists()["second_goals"]), ""))
     found = []
     for place, (text, target, domain) in enumerate(wanted, 1):
-        state = weighted(random, lists()["achievement"])
         changed = started + timedelta(days=random.randint(0, max(1, (as_of - started).days - 1)))
-        found.append(_goal(member, place, text, target, domain, state, (started, changed), conditions))
+        categories = [concept(f"{CORE}/us-core-category", "sdoh")] + ([concept(GRAVITY, domain)] if domain else [])
+        facts = _achievement(member, weighted(random, lists()["achievement"])) | {
+            "category": categories,
+            "description": {"text": text},
+            "subject": patient(member.cin),
+            "startDate": started.isoformat(),
+            "target": [{"detailString": target, "dueDate": (started + timedelta(days=120)).isoformat()}],
+            "statusDate": changed.isoformat(),
+            "expressedBy": patient(member.cin),
+            "addresses": [_link(conditions[min(place, len(member.focus)) - 1][0])],
+        }
+        name = key(member, f"goal-{place}")
+        head = {"resourceType": "Goal", "meta": profile("ecm-goal"), "identifier": seed_identifier(name)}
+        found.append((name, head | facts))
     return found
 
 
-def _goal(
-    member: Member,
-    place: int,
-    text: str,
-    target: str,
-    domain: str,
-    state: str,
-    when: tuple[date, date],
-    conditions: list[tuple[str, Json]],
-) -> tuple[str, Json]:
-    name = key(member, f"goal-{place}")
-    addressed = conditions[min(place, len(member.focus)) - 1][0]
-    lifecycle = "completed" if state == "achieved" else "active"
-    return name, {
-        "resourceType": "Goal",
-        "meta": profile("ecm-goal"),
-        "identifier": seed_identifier(name),
-        "lifecycleStatus": "on-hold" if member.status == "on-hold" else lifecycle,
-        "achievementStatus": concept(f"{HL7}/goal-achievement", state),
-        "category": [concept(f"{CORE}/us-core-category", "sdoh")] + ([concept(GRAVITY, domain)] if domain else []),
-        "description": {"text": text},
-        "subject": patient(member.cin),
-        "startDate": when[0].isoformat(),
-        "statusDate": when[1].isoformat(),
-        "target": [{"detailString": target, "dueDate": (when[0] + timedelta(days=120)).isoformat()}],
-        "addresses": [_link(addressed)],
-        "expressedBy": patient(member.cin),
-    }
+def _achievement(member: Member, state: str) -> Json:
+    lifecycle = "completed" if state == "achieved" else "on-hold" if member.status == "on-hold" else "active"
+    return {"lifecycleStatus": lifecycle, "achievementStatus": concept(f"{HL7}/goal-achievement", state)}
 
 
 def _narrative(title: str, lines: list[str]) -> Json:

@@ -40,7 +40,7 @@ def concept(system: str, code: str, text: str | None = None) -> Json:
 
 
 def extension(name: str, kind: str, value: object) -> Json:
-    """A simple extension of the programme: extension("ecm-homeless", "Boolean", True)."""
+    """A simple extension of the programme; `kind` is the type of its value, such as Boolean."""
     return {"url": f"{PROFILE}/{name}", f"value{kind}": value}
 
 

@@ -53,7 +53,7 @@ KINDS = (
 
 
 def _fits(kind: Kind, member: Member) -> bool:
-    """A denial of everything is given to a member of whom the provider has written nothing: it hides the member from it."""
+    """Whether a member can have this kind; a denial of everything hides, so the provider must have written nothing."""
     if kind.writer == "unit":
         return treated_in_unit(member)
     if kind.writer == "plan":

@@ -48,11 +48,8 @@ def _address(facts: Organization) -> Json:
 
 
 def _organization(facts: Organization) -> Json:
-    kind = (
-        concept(f"{HL7}/organization-type", "pay")
-        if facts.part == "plan"
-        else concept(ecm("ecm-provider-kind"), facts.kind)
-    )
+    plan = facts.part == "plan"
+    kind = concept(f"{HL7}/organization-type", "pay") if plan else concept(ecm("ecm-provider-kind"), facts.kind)
     identifiers = [
         {"type": concept(V2_IDENTIFIER, "NPI"), "system": NPI, "value": facts.npi},
         {"type": concept(V2_IDENTIFIER, "TAX"), "system": TIN, "value": facts.tin},

@@ -18,17 +18,17 @@ from seed.codes import (
     patient,
     seed_identifier,
 )
-from seed.members import Member
+from seed.members import Member, chance
 
 METHODS = {"in-person": "FLD", "telephonic-video": "VR", "text": "VR", "email": "VR"}
 
 
-def claims(member: Member, as_of: date) -> list[tuple[str, Json]]:
+def claims(member: Member) -> list[tuple[str, Json]]:
     """Emergency and inpatient stays before the assignment, each with the name that becomes its urn:uuid."""
     random = random_of(member, 2)
     heavy = "avoidable-hospital-ed" in member.focus
     emergency = random.randint(5, 9) if heavy else random.choice((0, 0, 1, 2))
-    inpatient = random.randint(1, 3) if heavy else int(random.random() < 0.15)
+    inpatient = random.randint(1, 3) if heavy else int(chance(random, 15))
     found = [_claim(member, random, "EMER", place) for place in range(1, emergency + 1)]
     return found + [_claim(member, random, "IMP", place) for place in range(1, inpatient + 1)]
 
@@ -61,13 +61,16 @@ def contacts(member: Member, as_of: date) -> list[tuple[str, Json]]:
     random = random_of(member, 3)
     reached = member.status in ("enrolled", "on-hold", "discontinued", "declined")
     attempts = random.randint(3, 5) if member.status == "unable-to-reach" else random.randint(1, 3)
-    found = [_outreach(member, random, place, reached and place == attempts, as_of) for place in range(1, attempts + 1)]
+    found = [
+        _outreach(member, random, place, as_of, success=reached and place == attempts)
+        for place in range(1, attempts + 1)
+    ]
     if planned(member):
         found += [_service(member, random, place, as_of) for place in range(1, random.randint(1, 3) + 1)]
     return found
 
 
-def _contact(member: Member, name: str, kind: str, method: str, day: date, minutes: int, hour: int) -> Json:
+def _contact(member: Member, name: str, *, kind: str, method: str, day: date, minutes: int, hour: int) -> Json:
     hours, rest = divmod(hour * 60 + minutes, 60)
     virtual = METHODS[method]
     return {
@@ -83,12 +86,14 @@ def _contact(member: Member, name: str, kind: str, method: str, day: date, minut
     }
 
 
-def _outreach(member: Member, random: Random, place: int, success: bool, as_of: date) -> tuple[str, Json]:
+def _outreach(member: Member, random: Random, place: int, as_of: date, *, success: bool) -> tuple[str, Json]:
     name = key(member, f"outreach-{place}")
     day = min(member.assigned + timedelta(days=place * 4 + random.randint(0, 3)), as_of - timedelta(days=1))
     method = random.choice(("in-person", "telephonic-video", "telephonic-video") if success else tuple(METHODS))
     minutes = random.choice((5, 10, 15, 20)) if not success else random.choice((20, 30, 45))
-    found = _contact(member, name, "ecm-outreach", method, day, minutes, random.randint(8, 15))
+    found = _contact(
+        member, name, kind="ecm-outreach", method=method, day=day, minutes=minutes, hour=random.randint(8, 15)
+    )
     return name, found | {"extension": [extension("ecm-outreach-successful", "Boolean", success)]}
 
 
@@ -97,7 +102,8 @@ def _service(member: Member, random: Random, place: int, as_of: date) -> tuple[s
     latest = max(1, (as_of - member.assigned).days - 1)
     day = member.assigned + timedelta(days=min(latest, 30 + random.randint(0, latest)))
     method = random.choice(("in-person", "telephonic-video"))
-    found = _contact(member, name, "ecm-service", method, day, random.choice((30, 45, 60)), random.randint(9, 15))
+    minutes, hour = random.choice((30, 45, 60)), random.randint(9, 15)
+    found = _contact(member, name, kind="ecm-service", method=method, day=day, minutes=minutes, hour=hour)
     return name, found | {"participant": [{"individual": role_of(member)}]}
 
 

@@ -89,23 +89,23 @@ def sample(seed: int, known: Sequence[Member], strangers: Iterator[Member], as_o
     return Sample(rows, expected)
 
 
-def write(path: Path, rows: Iterable[Row], kind: str) -> int:
-    """Write rows as `kind` (csv, pipe or xlsx) without holding them; the number of rows written."""
-    return _write_workbook(path, rows) if kind == "xlsx" else _write_text(path, rows, "," if kind == "csv" else "|")
+def write(path: Path, rows: Iterable[Row], kind: str) -> None:
+    """Write rows as `kind` (csv, pipe or xlsx) without holding them."""
+    if kind == "xlsx":
+        _write_workbook(path, rows)
+    else:
+        _write_text(path, rows, "," if kind == "csv" else "|")
 
 
-def _write_text(path: Path, rows: Iterable[Row], delimiter: str) -> int:
-    count = 0
+def _write_text(path: Path, rows: Iterable[Row], delimiter: str) -> None:
     with path.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, delimiter=delimiter, lineterminator="\r\n")
         writer.writerow(header())
-        for count, cells in enumerate(rows, 1):
+        for cells in rows:
             writer.writerow(cells.values())
-    return count
 
 
-def _write_workbook(path: Path, rows: Iterable[Row]) -> int:
-    count = 0
+def _write_workbook(path: Path, rows: Iterable[Row]) -> None:
     with xlsxwriter.Workbook(str(path), {"constant_memory": True}) as book:
         book.set_properties({"title": "Member Information File", "created": datetime(2026, 1, 1, tzinfo=UTC)})
         sheet = book.add_worksheet("Members")
@@ -114,4 +114,3 @@ def _write_workbook(path: Path, rows: Iterable[Row]) -> int:
         for count, cells in enumerate(rows, 1):
             for column, value in enumerate(cells.values()):
                 sheet.write_string(count, column, value)
-    return count

@@ -117,7 +117,7 @@ def write_samples(out: Path, seed: int, number: int, as_of: date, progress: Prog
     _dump(folder / "expected.json", expected)
 
 
-def write_large(out: Path, seed: int, number: int, as_of: date, kind: str, progress: Progress) -> None:
+def write_large(out: Path, seed: int, number: int, as_of: date, *, kind: str, progress: Progress) -> None:
     """Stream one Member Information File of `number` rows for the first plan; nothing else is written."""
     out.mkdir(parents=True, exist_ok=True)
     plan = world.those("plan")[0]
@@ -157,7 +157,7 @@ def generate(
     console, began = Console(stderr=True), time.monotonic()
     with Progress(console=console, transient=True) as progress:
         if files_only:
-            write_large(out, seed, number, as_of.date(), files_only, progress)
+            write_large(out, seed, number, as_of.date(), kind=files_only, progress=progress)
         else:
             write_world(out, seed, number, as_of.date(), progress)
             write_samples(out, seed, number, as_of.date(), progress)

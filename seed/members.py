@@ -9,6 +9,8 @@ from random import Random
 from seed import numbers, world
 
 BLOCK = 30  # of every thirty members, the first sixteen are the first plan's
+ADULT = 21
+NEW_DAYS = 45
 FAMILIES = ((3, 4, 5), (18, 19, 20))  # places in a block: parent, child, child
 STATUSES = {
     "enrolled": 46,
@@ -78,7 +80,7 @@ class Member:
     @property
     def adult(self) -> bool:
         """Twenty-one and over on the day of authorization: how the programme counts adults."""
-        return age(self.birth, self.begins) >= 21
+        return age(self.birth, self.begins) >= ADULT
 
     @property
     def live(self) -> bool:
@@ -94,6 +96,11 @@ class Member:
 def age(birth: date, on: date) -> int:
     """Completed years."""
     return on.year - birth.year - ((on.month, on.day) < (birth.month, birth.day))
+
+
+def chance(random: Random, percent: int) -> bool:
+    """True so many times in a hundred."""
+    return random.random() * 100 < percent
 
 
 def weighted(random: Random, weights: dict[str, int]) -> str:
@@ -128,7 +135,7 @@ def _plan(index: int) -> world.Organization:
     return first if place < first.share else second
 
 
-def _birth(random: Random, as_of: date, child: bool, focus: tuple[str, ...]) -> date:
+def _birth(random: Random, as_of: date, focus: tuple[str, ...], *, child: bool) -> date:
     if child:
         low, high = 1, 17
     elif {"ltc-risk", "nursing-facility-transition"} & set(focus):
@@ -149,34 +156,33 @@ def _ascii(text: str) -> str:
     return "".join(letter for letter in plain.lower() if letter.isascii() and letter.isalpha())
 
 
-def _focus(random: Random, provider: str, child: bool, gender: str, race: str) -> tuple[str, ...]:
+def _focus(random: Random, provider: str, gender: str, race: str, *, child: bool) -> tuple[str, ...]:
     found = [random.choice((CHILD_FOCUS if child else ADULT_FOCUS)[provider])]
-    if random.random() < 0.35:
+    if chance(random, 35):
         found.append(random.choice(("smh-sud", "avoidable-hospital-ed", "homeless-individuals")))
     eligible = gender == "female" and not child and race in ("2054-5", "1002-5", "2076-8")
     found = [one for one in found if one != "birth-equity" or eligible]
-    if eligible and random.random() < 0.4:
+    if eligible and chance(random, 40):
         found.append("birth-equity")
     return tuple(dict.fromkeys(found or ["avoidable-hospital-ed"]))
 
 
-def _address(random: Random, county: str, homeless: bool) -> tuple[str, str, str]:
+def _address(random: Random, county: str, *, homeless: bool) -> tuple[str, str, str]:
     cities, weights, _ = _places(county)
     city, code, _weight = random.choices(cities, weights)[0]
     if homeless:
-        return (random.choice(world.no_address_places()), city, "") if random.random() < 0.3 else ("", "", "")
+        return (random.choice(world.no_address_places()), city, "") if chance(random, 30) else ("", "", "")
     line = f"{random.randint(11, 9899)} {random.choice(world.streets())}"
-    return (f"{line}, Apt {random.randint(1, 64)}" if random.random() < 0.4 else line), city, code
+    return (f"{line}, Apt {random.randint(1, 64)}" if chance(random, 40) else line), city, code
 
 
 def _dates(random: Random, as_of: date, status: str) -> tuple[date, date, date]:
-    begins = as_of - timedelta(
-        days=random.randint(20, 75) if status in ("assigned", "outreach") else random.randint(60, 300)
-    )
+    days = random.randint(20, 75) if status in ("assigned", "outreach") else random.randint(60, 300)
+    begins = as_of - timedelta(days=days)
     return begins, begins + timedelta(days=364), begins + timedelta(days=random.randint(1, 12))
 
 
-def _alone(seed: int, index: int, as_of: date, child: bool) -> Member:
+def _alone(seed: int, index: int, as_of: date, *, child: bool) -> Member:
     random = Random(seed * 1_000_003 + index)
     plan = _plan(index)
     communities, weights = _communities(plan.county)
@@ -187,13 +193,13 @@ def _alone(seed: int, index: int, as_of: date, child: bool) -> Member:
     gender = random.choices(("female", "male", "other"), (52, 46, 2))[0]
     given = random.choice(community[gender] if gender != "other" else community["female"] + community["male"])
     family = random.choice(community["family"])
-    focus = _focus(random, provider, child, gender, community["race"])
+    focus = _focus(random, provider, gender, community["race"], child=child)
     homeless = any(one.startswith("homeless") for one in focus)
-    line, city, code = _address(random, plan.county, homeless)
+    line, city, code = _address(random, plan.county, homeless=homeless)
     status = weighted(random, STATUSES)
     begins, ends, assigned = _dates(random, as_of, status)
-    dropped = status in ("declined", "unable-to-reach") and random.random() < 0.3
-    has_phone = random.random() < (0.55 if homeless else 0.93)
+    dropped = status in ("declined", "unable-to-reach") and chance(random, 30)
+    has_phone = chance(random, 55 if homeless else 93)
     return Member(
         index=index,
         plan=plan.key,
@@ -204,7 +210,7 @@ def _alone(seed: int, index: int, as_of: date, child: bool) -> Member:
         given=given,
         family=family,
         gender=gender,
-        birth=_birth(random, as_of, child, focus),
+        birth=_birth(random, as_of, focus, child=child),
         community=community["key"],
         race=community["race"],
         ethnicity=community["ethnicity"],
@@ -214,16 +220,16 @@ def _alone(seed: int, index: int, as_of: date, child: bool) -> Member:
         city=city,
         zip=code,
         phone=numbers.phone(random.choice(_places(plan.county)[2]), random.randrange(100)) if has_phone else "",
-        email=f"{_ascii(given)[:1]}{_ascii(family)}{index}@example.org" if random.random() < 0.4 else "",
+        email=f"{_ascii(given)[:1]}{_ascii(family)}{index}@example.org" if chance(random, 40) else "",
         focus=focus,
         status=status,
         begins=begins,
         ends=as_of - timedelta(days=9) if dropped else ends,
         assigned=assigned,
-        change="dropped" if dropped else "new" if (as_of - begins).days < 45 else "nochange",
+        change="dropped" if dropped else "new" if (as_of - begins).days < NEW_DAYS else "nochange",
         authorization=f"A{plan.plan_code}{index + 1:07d}",
         acuity=random.choice(("Low", "Medium", "High", "High", "")),
-        dual=not child and random.random() < 0.14,
+        dual=not child and chance(random, 14),
         renewal=as_of + timedelta(days=random.randint(20, 360)),
         guardian="",
         guardian_relation="",
@@ -233,11 +239,7 @@ def _alone(seed: int, index: int, as_of: date, child: bool) -> Member:
 
 def _child_of(parent: Member, child: Member, seed: int) -> Member:
     random = Random(seed * 7_000_009 + child.index)
-    focus = tuple(
-        dict.fromkeys(
-            (random.choice(CHILD_FOCUS[parent.provider]),) + (("homeless-families",) if parent.homeless else ())
-        )
-    )
+    focus = [random.choice(CHILD_FOCUS[parent.provider])] + ["homeless-families"] * parent.homeless
     return replace(
         child,
         family=parent.family,
@@ -247,16 +249,16 @@ def _child_of(parent: Member, child: Member, seed: int) -> Member:
         race=parent.race,
         ethnicity=parent.ethnicity,
         given=_given(random, parent.community, child.gender),
-        language=parent.language if random.random() < 0.6 else "en",
+        language=parent.language if chance(random, 60) else "en",
         homeless=parent.homeless,
         line=parent.line,
         city=parent.city,
         zip=parent.zip,
         phone=parent.phone,
         email="",
-        focus=focus,
+        focus=tuple(dict.fromkeys(focus)),
         guardian=parent.name,
-        guardian_relation="Mother" if parent.gender == "female" else "Father" if parent.gender == "male" else "Parent",
+        guardian_relation={"female": "Mother", "male": "Father"}.get(parent.gender, "Parent"),
         household=parent.household,
     )
 

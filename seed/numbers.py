@@ -11,11 +11,10 @@ CIN_LETTERS = "ACDEFGHMNS"
 
 
 def luhn(digits: str) -> int:
-    """The Luhn sum of a number whose last digit is the check digit; 0 means that the number is valid."""
+    """The Luhn remainder of a number whose last digit is the check digit; 0 means that the number is valid."""
     total = 0
     for place, digit in enumerate(reversed(digits)):
-        doubled = int(digit) * 2 if place % 2 else int(digit)
-        total += doubled - 9 if doubled > 9 else doubled
+        total += sum(divmod(int(digit) * (1 + place % 2), 10))
     return total % 10
 
 

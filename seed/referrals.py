@@ -5,18 +5,16 @@ turn it is, so that the loaded history is one that the state machine allows.
 http://hl7.org/fhir/us/sdoh-clinicalcare (closed-loop referral)
 """
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cache
-from typing import Any
 
-from seed import numbers, world
-from seed.clinical import key, planned
+from seed import numbers
+from seed.casting import Referral, lists
 from seed.codes import (
     GRAVITY,
     HCPCS,
+    PROFILE,
+    SEED,
     Json,
     coding,
     concept,
@@ -31,158 +29,21 @@ from seed.codes import (
 )
 from seed.members import Member
 
-OPEN = {
-    "requested": "pending",
-    "accepted": "accepted",
-    "in-progress": "outreach-initiated",
-    "on-hold": "outreach-initiated",
+DECISIONS = {"accepted": "authorized", "denied": "not-authorized"}
+LATER = 8  # days that a parent waits for its child after the decision
+
+# step -> Task.status, referral status, reason for the closure
+STEPS = {
+    "accepted": ("accepted", "accepted", ""),
+    "rejected": ("rejected", "declined", ""),
+    "denied": ("rejected", "loop-closed", "no-longer-eligible"),
+    "in-progress": ("in-progress", "outreach-initiated", ""),
+    "on-hold": ("on-hold", "outreach-initiated", ""),
+    "loop-closed": ("in-progress", "loop-closed", "services-received"),
+    "completed": ("completed", "loop-closed", "services-received"),
+    "failed": ("failed", "loop-closed", "unable-to-reach"),
+    "cancelled": ("cancelled", "loop-closed", "no-longer-needed"),
 }
-CLOSED = {
-    "loop-closed": "services-received",
-    "completed": "services-received",
-    "rejected": "provider-declined",
-    "denied": "no-longer-eligible",
-    "failed": "unable-to-reach",
-    "cancelled": "no-longer-needed",
-}
-
-
-@cache
-def lists() -> dict[str, Any]:
-    """The services, paths and referrals of the world."""
-    return dict(json.loads((world.DATA / "referrals.json").read_text(encoding="utf-8")))
-
-
-@dataclass(frozen=True)
-class Referral:
-    """One ServiceRequest with its Task, and what becomes of it."""
-
-    key: str
-    member: Member
-    requester: str
-    owners: tuple[str, ...]
-    service: str
-    path: str
-    day: date
-    parent: str = ""
-    claim: str = ""
-    supporting: tuple[str, ...] = ()
-    decided: bool = False
-
-    @property
-    def born(self) -> str:
-        """The status with which the Task is written."""
-        return "draft" if self.path == "draft" else "requested"
-
-
-@dataclass
-class Casting:
-    """Hands out members with a care plan, each to one referral only."""
-
-    members: list[Member]
-    used: set[str] = field(default_factory=set)
-
-    def next(self, provider: str) -> Member | None:
-        """The next free enrolled member of a provider, or None."""
-        for member in self.members:
-            if (
-                member.provider == provider
-                and member.status == "enrolled"
-                and planned(member)
-                and member.cin not in self.used
-            ):
-                self.used.add(member.cin)
-                return member
-        return None
-
-
-def direct(casting: Casting, as_of: date) -> list[Referral]:
-    """Referrals from a provider to a community organization."""
-    found: list[Referral] = []
-    cast: dict[str, Member] = {}
-    for facts in lists()["direct"]:
-        member = cast.get(facts.get("again", "")) or casting.next(facts["from"])
-        if member is None:
-            continue
-        cast[facts["key"]] = member
-        day = as_of - timedelta(days=14 if "again" in facts else 19)
-        found.append(
-            Referral(
-                key=facts["key"],
-                member=member,
-                requester=facts["from"],
-                owners=tuple(facts["to"]),
-                service=facts["service"],
-                path=facts["path"],
-                day=day,
-                claim=facts.get("claim", ""),
-                supporting=(key(member, "need-1"),),
-            )
-        )
-    return found
-
-
-def supports(casting: Casting, as_of: date) -> list[tuple[Referral, Referral | None]]:
-    """Community Supports: the provider's request to the plan, and the plan's own request to the provider of the support."""
-    found: list[tuple[Referral, Referral | None]] = []
-    for facts in lists()["supports"]:
-        member = casting.next(facts["from"])
-        if member is None:
-            continue
-        parent = Referral(
-            key=f"{facts['key']}-parent",
-            member=member,
-            requester=facts["from"],
-            owners=(member.plan,),
-            service=facts["service"],
-            path=facts["path"],
-            day=as_of - timedelta(days=26),
-            supporting=(key(member, "need-1"),),
-            decided=True,
-        )
-        child = Referral(
-            key=f"{facts['key']}-child",
-            member=member,
-            requester=member.plan,
-            owners=(facts["to"],),
-            service=facts["service"],
-            path=facts.get("child", ""),
-            day=as_of - timedelta(days=22),
-            parent=parent.key,
-            supporting=(key(member, "need-1"),),
-        )
-        found.append((parent, child if child.path else None))
-    return found
-
-
-def to_ecm(members: list[Member], as_of: date) -> list[Referral]:
-    """The plan's referral to Enhanced Care Management of some members, owned by the assigned provider."""
-    wanted = {
-        "enrolled": ("completed", "closed"),
-        "outreach": ("accepted", "in-progress"),
-        "declined": ("rejected",),
-        "assigned": ("requested",),
-    }
-    counted: dict[tuple[str, str], int] = {}
-    found: list[Referral] = []
-    for member in members:
-        paths = wanted.get(member.status, ()) if member.live else ()
-        seen = counted.setdefault((member.provider, member.status), 0)
-        if seen >= 2 * len(paths):
-            continue
-        counted[(member.provider, member.status)] = seen + 1
-        found.append(
-            Referral(
-                key=key(member, "ecm-referral"),
-                member=member,
-                requester=member.plan,
-                owners=(member.provider,),
-                service="enhanced-care-management",
-                path=paths[seen % len(paths)],
-                day=min(member.begins, as_of - timedelta(days=20)),
-            )
-        )
-    return found
 
 
 def resources(referral: Referral) -> list[tuple[str, Json]]:
@@ -217,10 +78,7 @@ def _request(referral: Referral) -> Json:
         "priority": "urgent" if referral.service == "recuperative-care" else "routine",
         "code": _code(service, referral.service),
         "subject": patient(referral.member.cin),
-        "occurrencePeriod": {
-            "start": referral.day.isoformat(),
-            "end": (referral.day + timedelta(days=180)).isoformat(),
-        },
+        "occurrencePeriod": _half_year(referral.day),
         "authoredOn": instant(referral.day, 10),
         "requester": organization(referral.requester),
         "performer": [organization(owner) for owner in referral.owners],
@@ -228,6 +86,10 @@ def _request(referral: Referral) -> Json:
     if referral.supporting:
         found["supportingInfo"] = [seeded("Condition", name) for name in referral.supporting]
     return found
+
+
+def _half_year(day: date) -> Json:
+    return {"start": day.isoformat(), "end": (day + timedelta(days=180)).isoformat()}
 
 
 def _task(referral: Referral, request: str) -> Json:
@@ -274,25 +136,24 @@ def moves(referral: Referral, only: tuple[str, ...] = ()) -> Iterator[Json]:
     owner = referral.claim or referral.owners[0]
     steps = ["denied"] if referral.path == "denied" else lists()["paths"][referral.path]
     for step in steps:
-        status = {"loop-closed": "in-progress", "denied": "rejected"}.get(step, step)
-        day += timedelta(days=2)
+        waits = referral.decided and step not in DECISIONS
+        day += timedelta(days=LATER if waits else 2)
         if not only or step in only:
             yield {
                 "as": referral.requester if step == "cancelled" else owner,
-                "find": f"Task?identifier={seed_identifier('')[0]['system']}|{referral.key}-task",
+                "find": f"Task?identifier={SEED}|{referral.key}-task",
                 "from": before,
-                "to": status,
-                "set": _change(referral, step, status, day, owner),
+                "to": STEPS[step][0],
+                "set": _change(referral, step, day, owner),
             }
-        before = status
+        before = STEPS[step][0]
 
 
-def _change(referral: Referral, step: str, status: str, day: date, owner: str) -> Json:
-    closure = CLOSED.get(step, "")
-    state = "loop-closed" if closure and step != "rejected" else "declined" if step == "rejected" else OPEN[step]
+def _change(referral: Referral, step: str, day: date, owner: str) -> Json:
+    status, state, closure = STEPS[step]
     found: Json = {
         "status": status,
-        "businessStatus": business_status(state, closure if state == "loop-closed" else "", day),
+        "businessStatus": business_status(state, closure, day),
         "lastModified": instant(day, 11),
     }
     if step in lists()["reasons"]:
@@ -302,10 +163,8 @@ def _change(referral: Referral, step: str, status: str, day: date, owner: str) -
         found["output"] = [_output(referral)]
     if step == "accepted" and len(referral.owners) > 1:
         found["owner"] = organization(owner)
-    if referral.decided and step in ("accepted", "denied"):
-        found["extension"] = [
-            authorization(referral.member, "authorized" if step == "accepted" else "not-authorized", day)
-        ]
+    if referral.decided and step in DECISIONS:
+        found["extension"] = [authorization(referral.member, DECISIONS[step], day)]
     return found
 
 
@@ -319,11 +178,7 @@ def authorization(member: Member, decision: str, day: date) -> Json:
     """The plan's decision on a Community Support."""
     parts: list[Json] = [{"url": "decision", "valueCoding": coding(ecm("ecm-authorization-decision"), decision)}]
     if decision == "authorized":
-        period = {"start": day.isoformat(), "end": (day + timedelta(days=180)).isoformat()}
-        parts = [
-            {"url": "number", "valueString": f"{member.authorization}-CS"},
-            {"url": "period", "valuePeriod": period},
-            *parts,
-        ]
+        number = {"url": "number", "valueString": f"{member.authorization}-CS"}
+        parts = [number, {"url": "period", "valuePeriod": _half_year(day)}, *parts]
     parts.append({"url": "date", "valueDate": day.isoformat()})
-    return {"url": extension("ecm-authorization", "String", "")["url"], "extension": parts}
+    return {"url": f"{PROFILE}/ecm-authorization", "extension": parts}

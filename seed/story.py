@@ -6,7 +6,7 @@ from datetime import date
 from itertools import groupby
 from typing import Any
 
-from seed import bundles, clinical, consents, directory, encounters, referrals, world
+from seed import bundles, casting, clinical, consents, directory, encounters, referrals, world
 from seed.codes import Json
 from seed.members import Member
 
@@ -35,7 +35,7 @@ def directory_steps() -> Iterator[Step]:
 def record_steps(members: list[Member], as_of: date) -> Iterator[Step]:
     """Prior claims by the plans, care plans and contacts by the providers, and what the Part 2 unit adds."""
     for plan in world.those("plan"):
-        units = [encounters.claims(one, as_of) for one in members if one.plan == plan.key]
+        units = [encounters.claims(one) for one in members if one.plan == plan.key]
         yield from _bundles("claims", plan.key, units, "Prior emergency and inpatient stays")
     for provider in world.those("provider"):
         own = [one for one in members if one.provider == provider.key]
@@ -49,9 +49,9 @@ def record_steps(members: list[Member], as_of: date) -> Iterator[Step]:
 
 def referral_steps(members: list[Member], as_of: date) -> Iterator[Step]:
     """Referrals as they are sent, the plan's decisions, the plan's own requests, and all that follows."""
-    casting = referrals.Casting(members)
-    direct, pairs = referrals.direct(casting, as_of), referrals.supports(casting, as_of)
-    to_ecm = referrals.to_ecm(members, as_of)
+    cast = casting.Casting(members)
+    direct, pairs = casting.direct(cast, as_of), casting.supports(cast, as_of)
+    to_ecm = casting.to_ecm(members, as_of)
     children = [child for _, child in pairs if child]
     yield from _referrals("referrals", [*direct, *(parent for parent, _ in pairs), *to_ecm], "Referrals sent")
     first = [move for one in (*direct, *to_ecm) for move in referrals.moves(one)]
@@ -63,12 +63,12 @@ def referral_steps(members: list[Member], as_of: date) -> Iterator[Step]:
     yield Step("moves", "second", "", "moves", later, "Supports delivered; the parent Tasks follow")
 
 
-def _after_decision(parent: referrals.Referral) -> Iterator[Json]:
-    steps = [one for one in referrals.lists()["paths"][parent.path] if one not in SETTLED_FIRST]
+def _after_decision(parent: casting.Referral) -> Iterator[Json]:
+    steps = [one for one in casting.lists()["paths"][parent.path] if one not in SETTLED_FIRST]
     return referrals.moves(parent, tuple(steps)) if steps else iter(())
 
 
-def _referrals(folder: str, found: list[referrals.Referral], note: str) -> Iterator[Step]:
+def _referrals(folder: str, found: list[casting.Referral], note: str) -> Iterator[Step]:
     for requester, group in groupby(sorted(found, key=lambda one: one.requester), key=lambda one: one.requester):
         yield from _bundles(folder, requester, [referrals.resources(one) for one in group], note)
 
