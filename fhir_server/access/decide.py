@@ -1,0 +1,171 @@
+"""The same rules in plain Python, told from relations and directives instead of the access table.
+
+It serves as the oracle for `predicate` and for `consequences`; it shares nothing with them but the class bits and the
+law table, and looks at one instant where they work with spans.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from fhir_server.access.caller import Caller
+from fhir_server.access.law import Law, standard
+from fhir_server.access.relations import Directive, Rel, Share
+
+_DIRECTORY = frozenset(
+    [
+        "ActivityDefinition",
+        "CapabilityStatement",
+        "ChargeItemDefinition",
+        "CodeSystem",
+        "CompartmentDefinition",
+        "ConceptMap",
+        "EffectEvidenceSynthesis",
+        "EventDefinition",
+        "Evidence",
+        "EvidenceVariable",
+        "ExampleScenario",
+        "GraphDefinition",
+        "HealthcareService",
+        "ImplementationGuide",
+        "Library",
+        "Location",
+        "Measure",
+        "MessageDefinition",
+        "NamingSystem",
+        "OperationDefinition",
+        "Organization",
+        "OrganizationAffiliation",
+        "PlanDefinition",
+        "Practitioner",
+        "PractitionerRole",
+        "Questionnaire",
+        "ResearchDefinition",
+        "ResearchElementDefinition",
+        "RiskEvidenceSynthesis",
+        "SearchParameter",
+        "SpecimenDefinition",
+        "StructureDefinition",
+        "StructureMap",
+        "TerminologyCapabilities",
+        "TestScript",
+        "ValueSet",
+    ]
+)
+_PURPOSES = frozenset({"TREAT", "HPAYMT", "HOPERAT", "CAREMGT"})
+
+
+class Decision(NamedTuple):
+    """Whether a row is visible, and the rule that says so."""
+
+    visible: bool
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the rules look at in a row of `res` or `hist`; `type` by name."""
+
+    type: str
+    view: int
+    rh: int
+    owner: int
+    patient: int | None
+    labels: int
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that was said about everybody. `records` maps a Patient's hash to its row (view 0)."""
+
+    rels: Collection[Rel] = ()
+    directives: Collection[Directive] = ()
+    shares: Collection[Share] = ()
+    records: Mapping[int, Row] = field(default_factory=dict)
+    law: Law = field(default_factory=standard)
+
+
+def decide(caller: Caller, letter: str, row: Row, world: World, now: int) -> Decision:
+    """Whether the caller may see a current row at this instant, for one scope letter."""
+    if not caller.scopes.allows(letter, row.type):
+        return Decision(visible=False, rule="R1")
+    if row.view == 0:
+        return _whole(caller, row, world, now)
+    record = world.records.get(row.rh)
+    if record is not None and _whole(caller, record, world, now).visible:
+        return Decision(visible=False, rule="whole record instead")
+    return Decision(visible=_is_shared(caller, row, world, now), rule="R5")
+
+
+def decide_version(caller: Caller, letter: str, version: Row, *, current: Row, world: World, now: int) -> Decision:
+    """Whether the caller may see a superseded version: by itself and by the current row, deleted or not (R13)."""
+    if not decide(caller, letter, current, world, now).visible:
+        return Decision(visible=False, rule="R13")
+    if version.view == 0:
+        return _whole(caller, version, world, now)
+    return Decision(visible=_is_shared(caller, version, world, now), rule="R5")
+
+
+def _whole(caller: Caller, row: Row, world: World, now: int) -> Decision:
+    if row.type in _DIRECTORY:
+        return Decision(visible=True, rule="R2")
+    if caller.operator:
+        return Decision(visible=False, rule="operator")
+    if caller.purpose not in _PURPOSES:
+        return Decision(visible=False, rule="R9")
+    if row.owner == caller.org_hash:
+        return Decision(visible=True, rule="R3")
+    if _is_related(caller, row, world, now):
+        return Decision(visible=True, rule="R4")
+    return Decision(visible=_is_shared(caller, row, world, now), rule="R5")
+
+
+def _is_related(caller: Caller, row: Row, world: World, now: int) -> bool:
+    if row.patient is None or _is_denied(caller, row, world, now):
+        return False
+    record = world.records.get(row.patient)
+    owner = record.owner if record else None
+    allowed: int | None = None
+    for rel in world.rels:
+        if rel.org != caller.org_hash or rel.patient != row.patient or not _counts(rel, owner, world, now):
+            continue
+        mask = world.law(caller.law_class, rel.kind, caller.purpose)
+        if mask is not None:
+            allowed = mask | (allowed or 0)
+    return allowed is not None and row.labels | allowed == allowed
+
+
+def _counts(rel: Rel, owner: int | None, world: World, now: int) -> bool:
+    """In force, and given by someone who at this instant had the right to give it."""
+    if not rel.begins <= now < rel.ends or rel.grantor is None:
+        return False
+    if rel.grantor == owner:
+        return True
+    givers = {"assigned": {"plan"}, "care-team": {"plan", "assigned"}}.get(rel.kind, set())
+    return any(
+        other.kind in givers and other.org == rel.grantor and _counts(other, owner, world, now)
+        for other in world.rels
+        if other.patient == rel.patient
+    )
+
+
+def _is_shared(caller: Caller, row: Row, world: World, now: int) -> bool:
+    if caller.operator or caller.purpose not in _PURPOSES or _is_denied(caller, row, world, now):
+        return False
+    return any(
+        (share.org, share.target, share.view) == (caller.org_hash, row.rh, row.view)
+        and share.begins <= now < share.ends
+        and row.labels | share.mask == share.mask
+        for share in world.shares
+    )
+
+
+def _is_denied(caller: Caller, row: Row, world: World, now: int) -> bool:
+    for directive in world.directives:
+        if directive.patient != row.patient or directive.effect != "deny":
+            continue
+        meant = directive.recipient in {0, caller.org_hash} and directive.purpose in {"", caller.purpose}
+        about = directive.classes == -1 or directive.classes & row.labels
+        if meant and about and directive.begins <= now < directive.ends:
+            return True
+    return False

@@ -1,0 +1,165 @@
+"""Which classes of sensitive information a resource holds, found at write (R17).
+
+http://hl7.org/fhir/uv/security-label-ds4p and https://hl7.org/fhir/R4/security-labels.html
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from fhir_server.access.classes import BITS, SUD2, SUDCN, UNKNOWN, mask_of
+from fhir_server.access.directory import is_directory
+from fhir_server.access.relations import items, local
+
+Membership = Callable[[str, str], int]  # (system, code) -> bits of the code lists it stands in; 0 for none
+Node = Mapping[str, Any]
+
+_FILE: Final = Path(__file__).with_name("labels.json")
+_SOURCES: Final = (
+    "asserter",
+    "author",
+    "custodian",
+    "informationSource",
+    "managingEntity",
+    "onBehalfOf",
+    "organization",
+    "performer",
+    "recorder",
+    "requester",
+    "sender",
+    "serviceProvider",
+    "source",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTable:
+    """What security labels mean. `bits` tells a code's classes."""
+
+    classes: Mapping[tuple[str, str], int]
+    ignored: frozenset[str]
+
+    def bits(self, system: str, code: str) -> int | None:
+        """The classes of one label, 0 for one that says nothing of sensitivity, None for one we do not know."""
+        return 0 if system in self.ignored else self.classes.get((system, code))
+
+
+def load(own_system: str | None = None, path: Path = _FILE) -> LabelTable:
+    """The table that ships with the server; in `own_system`, if given, the codes are the class names themselves."""
+    data = json.loads(path.read_text("utf-8"))
+    classes = {(s, code): 0 for s, codes in data["unclassified"].items() for code in codes}
+    classes |= {(s, code): mask_of(names) for s, codes in data["classes"].items() for code, names in codes.items()}
+    if own_system is not None:
+        classes |= {(own_system, name): bit for name, bit in BITS.items()}
+    return LabelTable(classes, frozenset(data["ignored"]))
+
+
+@lru_cache(maxsize=8)
+def standard(own_system: str | None = None) -> LabelTable:
+    """The same, read once."""
+    return load(own_system)
+
+
+def no_lists(_system: str, _code: str) -> int:
+    """A membership for a server without code lists."""
+    return 0
+
+
+def labels_of(
+    type: str,
+    resource: Node,
+    source_is_part2: bool = False,  # noqa: FBT001, FBT002 - a fact about the resource, fixed by the shared signature
+    membership: Membership = no_lists,
+    table: LabelTable | None = None,
+) -> int:
+    """The label bits of a resource: what it says itself, where it comes from, and the codes it holds.
+
+    Contained resources count. A directory resource carries none. Provenance, AuditEvent and Binary inherit: the
+    caller adds the bits of what they speak of.
+    """
+    if is_directory(type):
+        return 0
+    known = table or standard()
+    found = SUD2 if source_is_part2 else 0
+    for node in (resource, *items(resource, "contained")):
+        found |= _stated(node, known)
+    if type == "Consent":
+        return found | _spoken_of(resource, membership, known)
+    for system, code in _codings(resource):
+        found |= membership(system, code)
+    return found
+
+
+def raise_only(old: int, new: int) -> int:
+    """The labels after an update: what was once sensitive stays so, whoever writes (R12)."""
+    return old | new
+
+
+def sources_of(resource: Node) -> frozenset[str]:
+    """The "Organization/id" that a resource names as where it comes from: if one is a Part 2 unit, so is the source."""
+    found: set[str] = set()
+    for name in _SOURCES:
+        value = resource.get(name)
+        for entry in value if isinstance(value, list) else [value]:
+            inner = entry.get("actor", entry) if isinstance(entry, Mapping) else None
+            reference = local(inner, "Organization")
+            found |= {reference} if reference else set()
+    return frozenset(found)
+
+
+def _stated(node: Any, table: LabelTable) -> int:
+    meta = node.get("meta") if isinstance(node, Mapping) else None
+    labels = items(meta, "security") if isinstance(meta, Mapping) else ()
+    found = 0
+    for label in labels:
+        bits = table.bits(*_pair(label))
+        found |= UNKNOWN if bits is None else bits
+    return found
+
+
+def _pair(coding: Any) -> tuple[str, str]:
+    given = coding if isinstance(coding, Mapping) else {}
+    return str(given.get("system", "")), str(given.get("code", ""))
+
+
+def _codings(resource: Node) -> Iterator[tuple[str, str]]:
+    """(system, code) of every Coding outside meta; a Quantity has them too, but with a value."""
+    stack: list[Any] = [value for name, value in resource.items() if name != "meta"]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, list):
+            stack += node
+        elif isinstance(node, dict):
+            if "code" in node and "system" in node and "value" not in node:
+                yield _pair(node)
+            stack += [value for value in node.values() if isinstance(value, (dict, list))]
+
+
+def _spoken_of(consent: Node, membership: Membership, table: LabelTable) -> int:
+    """A Consent that speaks of substance use alone tells that there is a record of it; a form about all tells nothing.
+
+    A provision without labels and codes speaks of everything, unless it only holds others.
+    """
+    named, root = 0, consent.get("provision")
+    stack = [root] if isinstance(root, Mapping) else []
+    while stack:
+        provision = stack.pop()
+        stack += [inner for inner in items(provision, "provision") if isinstance(inner, Mapping)]
+        bits = _named(provision, membership, table)
+        if not bits and ("type" in provision or "provision" not in provision):
+            return 0
+        named |= bits
+    return named if named and not named & ~(SUD2 | SUDCN) else 0
+
+
+def _named(provision: Node, membership: Membership, table: LabelTable) -> int:
+    bits = 0
+    for label in items(provision, "securityLabel"):
+        bits |= table.bits(*_pair(label)) or 0
+    for concept in items(provision, "code"):
+        for coding in items(concept, "coding"):
+            bits |= membership(*_pair(coding))
+    return bits

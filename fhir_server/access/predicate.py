@@ -1,0 +1,269 @@
+"""The one predicate in SQL: every alias of the resource table is a sub-select of the rows this caller may see.
+
+Outside store/ nothing else names the resource tables, and in this room nothing else imports SQLAlchemy. The rules
+(R1-R7, R13) are told again in `decide`, written separately, and a generated matrix compares the two.
+"""
+
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Subquery,
+    Text,
+    and_,
+    bindparam,
+    exists,
+    false,
+    literal_column,
+    or_,
+    select,
+    true,
+)
+
+from fhir_server.access.caller import Caller
+from fhir_server.access.classes import ALL, COVERED
+from fhir_server.access.directory import DIRECTORY_TYPES
+from fhir_server.access.relations import Directive, Inputs, Rel
+from fhir_server.access.scopes import ALL as ALL_TYPES
+from fhir_server.access.scopes import LETTERS
+from fhir_server.fhir.definitions import type_number, type_numbers
+from fhir_server.store.tables import access, directive, hist, rel, res, share
+
+Condition = ColumnElement[bool]
+
+_ORG: Final = bindparam("v_org", type_=BigInteger())
+_PURPOSE: Final = bindparam("v_purpose", type_=Text())
+_NOW: Final = bindparam("v_now", type_=BigInteger())
+_ZERO: Final = literal_column("0", BigInteger())
+_ONE: Final = literal_column("1", BigInteger())
+_CHUNK: Final = 500
+
+
+class Shape(NamedTuple):
+    """All that the text of the predicate depends on; equal shapes compile to equal SQL."""
+
+    reach: str  # directory | referral | relation: how much beyond scope can be visible at all
+    types: frozenset[int] | None  # numbers of the types in scope; None for every type
+
+
+class Visible:
+    """The rows one caller may see at one instant, for one scope letter. Without a caller it cannot be made."""
+
+    __slots__ = ("binds", "shape")
+
+    def __init__(self, caller: Caller | None, now_ms: int, letter: str = "r") -> None:
+        if caller is None:
+            raise ValueError("No rows are visible without a caller: authenticate first.")
+        if letter not in LETTERS or len(letter) != 1:
+            raise ValueError(f"A scope letter is one of {LETTERS}, not {letter!r}.")
+        self.shape: Shape = _shape(caller, letter)
+        self.binds: Mapping[str, Any] = {"v_org": caller.org_hash, "v_purpose": caller.purpose, "v_now": now_ms}
+
+    def __call__(self, alias: str, table: FromClause = res, of: str | None = None) -> Subquery:
+        """Current rows (deleted ones too: see the column `deleted`), with all columns of the table.
+
+        `of` says that only this type is wanted, which makes for shorter SQL. The table `hist` means `history(alias)`.
+        """
+        if table is hist:
+            return self.history(alias, of)
+        row = res.alias(f"{alias}_row")
+        return select(row).where(_visible(self.shape, row, of)).subquery(alias)
+
+    def history(self, alias: str, of: str | None = None) -> Subquery:
+        """Superseded versions that pass by their own labels, patient and owner, and whose current row passes (R13)."""
+        row, now = hist.alias(f"{alias}_row"), res.alias(f"{alias}_now")
+        same = and_(now.c.rid == row.c.rid, now.c.part == row.c.part)
+        current = exists(_ONE).where(same, _visible(self.shape, now, of)).correlate(row)
+        return select(row).where(_version(self.shape, row, of), current).subquery(alias)
+
+
+def _shape(caller: Caller, letter: str) -> Shape:
+    numbers = _numbers(caller.scopes.types(letter))
+    if not caller.clinical:
+        return Shape("directory", numbers)
+    return Shape("relation" if caller.law_class in COVERED else "referral", numbers)
+
+
+@lru_cache(maxsize=1024)
+def _numbers(types: frozenset[str]) -> frozenset[int] | None:
+    """Numbers of the types in scope; a type that R4 does not have covers no row."""
+    known = type_numbers()
+    return None if types == ALL_TYPES else frozenset(known[name] for name in types if name in known)
+
+
+# ---- the rules, as conditions on one row --------------------------------------------------------------------------
+
+
+def _visible(shape: Shape, row: FromClause, of: str | None) -> Condition:
+    """A current row: the resource itself, or its contact view for who may not see the resource."""
+    whole = and_(row.c.view == _ZERO, _resource(shape, row, of))
+    if shape.reach == "directory" or of not in (None, "Patient"):
+        return and_(_in_scope(shape, row, of), whole)
+    full = res.alias(f"{row.name}_full")  # type: ignore[attr-defined]
+    hidden = ~exists(_ONE).where(
+        full.c.rh == row.c.rh, full.c.view == _ZERO, _resource(shape, full, "Patient")
+    ).correlate(row)
+    contact = and_(row.c.view == _ONE, _shared(row, _ONE), hidden)
+    return and_(_in_scope(shape, row, of), or_(whole, contact))
+
+
+def _version(shape: Shape, row: FromClause, of: str | None) -> Condition:
+    """A version row by itself; which of the two views is shown is up to the current row."""
+    whole = and_(row.c.view == _ZERO, _resource(shape, row, of))
+    if shape.reach == "directory" or of not in (None, "Patient"):
+        return and_(_in_scope(shape, row, of), whole)
+    return and_(_in_scope(shape, row, of), or_(whole, and_(row.c.view == _ONE, _shared(row, _ONE))))
+
+
+def _resource(shape: Shape, row: FromClause, of: str | None) -> Condition:
+    """R2-R5 for the resource itself; cheap tests stand first."""
+    if of is not None and of in DIRECTORY_TYPES:
+        return true()
+    options: list[Condition] = []
+    if shape.reach != "directory":
+        options.append(row.c.owner == _ORG)
+    if shape.reach == "relation":
+        options.append(_related(row))
+    if shape.reach != "directory":
+        options.append(_shared(row, _ZERO))
+    if of is None:
+        options.append(row.c.type.in_(_literals(map(type_number, DIRECTORY_TYPES))))
+    return or_(false(), *options)
+
+
+def _in_scope(shape: Shape, row: FromClause, of: str | None) -> Condition:
+    """R1."""
+    if of is not None:
+        number = type_number(of)
+        return row.c.type == literal_column(str(number)) if _covers(shape, number) else false()
+    if shape.types is None:
+        return true()
+    return row.c.type.in_(_literals(shape.types)) if shape.types else false()
+
+
+def _covers(shape: Shape, number: int) -> bool:
+    return shape.types is None or number in shape.types
+
+
+def _literals(numbers: Collection[int] | Any) -> list[ColumnElement[Any]]:
+    return [literal_column(str(number)) for number in sorted(numbers)]
+
+
+def _live(table: FromClause) -> Condition:
+    return and_(table.c["from"] <= _NOW, table.c.until > _NOW)
+
+
+def _within(row: FromClause, mask: ColumnElement[Any]) -> Condition:
+    """Every label of the row lies in the mask."""
+    return row.c.labels.bitwise_and(mask.bitwise_not()) == _ZERO
+
+
+def _for_purpose(table: FromClause) -> Condition:
+    return table.c.purpose.in_([_PURPOSE, literal_column("''")])
+
+
+def _related(row: FromClause) -> Condition:
+    """R4, R6: what relation, law and directives left in the access table."""
+    granted = and_(access.c.patient == row.c.patient, access.c.org == _ORG, _for_purpose(access))
+    return exists(_ONE).where(granted, _live(access), _within(row, access.c.mask)).correlate(row)
+
+
+def _shared(row: FromClause, view: ColumnElement[Any]) -> Condition:
+    """R5: exactly this resource was shared, and the patient has not denied it since."""
+    shown = and_(share.c.target == row.c.rh, share.c.org == _ORG, share.c.view == view)
+    denied = exists(_ONE).where(_denies(row)).correlate(row, share)
+    return exists(_ONE).where(shown, _live(share), _within(row, share.c.mask), ~denied).correlate(row)
+
+
+def _denies(row: FromClause) -> Condition:
+    everything = directive.c.classes == literal_column(str(ALL))
+    return and_(
+        directive.c.patient == row.c.patient,
+        directive.c.effect == literal_column("'deny'"),
+        directive.c.recipient.in_([_ORG, _ZERO]),
+        _for_purpose(directive),
+        _live(directive),
+        or_(everything, directive.c.classes.bitwise_and(row.c.labels) != _ZERO),
+    )
+
+
+# ---- the facts that rules outside a search need -------------------------------------------------------------------
+
+
+def shareable(connection: Connection, caller: Caller, now_ms: int, hashes: Collection[int], patient: int) -> set[int]:
+    """Those of these reference hashes that the caller may pass on in a referral about this patient.
+
+    What it owns or may see by a relation, of this patient's record alone; never what was only shared with it (L23).
+    """
+    if not caller.clinical or not hashes:
+        return set()
+    mine = [res.c.owner == _ORG, *([_related(res)] if caller.law_class in COVERED else [])]
+    query = select(res.c.rh).where(
+        res.c.rh.in_(sorted(hashes)), res.c.view == 0, res.c.deleted.is_(False), res.c.patient == patient, or_(*mine)
+    )
+    return set(connection.execute(query, dict(Visible(caller, now_ms).binds)).scalars())
+
+
+def is_party(connection: Connection, org: int, now_ms: int, task: int) -> bool:
+    """Whether this Task was shared with the organization for its own sake: as requester, owner or candidate."""
+    own = and_(share.c.target == task, share.c.source == task, share.c.org == org, share.c.view == 0)
+    query = select(_ONE).where(own, share.c["from"] <= now_ms, share.c.until > now_ms).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def inputs(connection: Connection, patients: Collection[int]) -> dict[int, Inputs]:
+    """All that access to each of these patients is computed from: its owner, relations and directives.
+
+    A relation's grantor is the owner of the resource that gave it; without such a resource it has none and no effect.
+    """
+    found: dict[int, Inputs] = {}
+    wanted = sorted(set(patients))
+    for start in range(0, len(wanted), _CHUNK):
+        chunk = wanted[start : start + _CHUNK]
+        owners = _owners(connection, chunk)
+        rels, directives = _rels(connection, chunk), _directives(connection, chunk)
+        for patient in chunk:
+            found[patient] = Inputs(
+                patient, owners.get(patient), tuple(rels.get(patient, ())), tuple(directives.get(patient, ()))
+            )
+    return found
+
+
+def patients_of(connection: Connection, org: int) -> list[int]:
+    """Every patient with a relation to the organization, at any time: recompute these when its law class changes."""
+    return list(connection.execute(select(rel.c.patient).where(rel.c.org == org).distinct()).scalars())
+
+
+def shares_of(connection: Connection, source: int) -> list[Any]:
+    """The share rows that one Task caused, as rows with the columns of `Share` in order."""
+    columns = ("org", "target", "view", "mask", "from", "until", "source")
+    return list(connection.execute(select(*(share.c[name] for name in columns)).where(share.c.source == source)))
+
+
+def _owners(connection: Connection, patients: list[int]) -> dict[int, int]:
+    query = select(res.c.rh, res.c.owner).where(res.c.rh.in_(patients), res.c.view == 0)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _rels(connection: Connection, patients: list[int]) -> dict[int, list[Rel]]:
+    giver = and_(res.c.rh == rel.c.source, res.c.view == 0, res.c.deleted.is_(False))
+    columns = [rel.c[name] for name in ("patient", "org", "kind", "from", "until", "source")]
+    query = select(*columns, res.c.owner).select_from(rel.outerjoin(res, giver)).where(rel.c.patient.in_(patients))
+    found: dict[int, list[Rel]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row[0], []).append(Rel(*tuple[Any, ...](row)))
+    return found
+
+
+def _directives(connection: Connection, patients: list[int]) -> dict[int, list[Directive]]:
+    names = ("patient", "recipient", "purpose", "classes", "effect", "from", "until", "consent", "ordinal")
+    query = select(*(directive.c[name] for name in names)).where(directive.c.patient.in_(patients))
+    found: dict[int, list[Directive]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row[0], []).append(Directive(*tuple[Any, ...](row)))
+    return found
