@@ -4,7 +4,7 @@ http://hl7.org/fhir/uv/security-label-ds4p and https://hl7.org/fhir/R4/security-
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,11 +13,14 @@ from typing import Any, Final
 from fhir_server.access.classes import BITS, SUD2, SUDCN, UNKNOWN, mask_of
 from fhir_server.access.directory import is_directory
 from fhir_server.access.relations import items, local
+from fhir_server.fhir.errors import BusinessRule
 
 Membership = Callable[[str, str], int]  # (system, code) -> bits of the code lists it stands in; 0 for none
 Node = Mapping[str, Any]
 
 _FILE: Final = Path(__file__).with_name("labels.json")
+_CONFIDENTIALITY: Final = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+_LEVELS: Final = "ULMNRV"  # unrestricted to very restricted
 _SOURCES: Final = (
     "asserter",
     "author",
@@ -93,9 +96,26 @@ def labels_of(
     return found
 
 
-def raise_only(old: int, new: int) -> int:
-    """The labels after an update: what was once sensitive stays so, whoever writes (R12)."""
+def risen(old: int, new: int) -> int:
+    """The label bits after an update: what was once sensitive stays so, whoever writes (R12)."""
     return old | new
+
+
+def raise_only(old: Sequence[Node], new: Sequence[Node]) -> None:
+    """BusinessRule if an update's meta.security drops a label; one of confidentiality may become a higher one (B-63)."""
+    kept = {_pair(label) for label in new}
+    ranks = [_rank(label) for label in new]
+    for label in old:
+        higher = _pair(label)[0] == _CONFIDENTIALITY and any(rank >= _rank(label) for rank in ranks)
+        if _pair(label) not in kept and not higher:
+            raise BusinessRule(
+                "A security label cannot be taken away. Send meta.security as you read it.", "meta.security"
+            )
+
+
+def _rank(label: Node) -> int:
+    system, code = _pair(label)
+    return _LEVELS.find(code) if system == _CONFIDENTIALITY and len(code) == 1 else -1
 
 
 def sources_of(resource: Node) -> frozenset[str]:

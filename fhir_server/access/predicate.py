@@ -27,10 +27,12 @@ from sqlalchemy import (
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.classes import ALL, COVERED
+from fhir_server.access.consequences import live_kinds
 from fhir_server.access.directory import DIRECTORY_TYPES
-from fhir_server.access.relations import Directive, Inputs, Rel
+from fhir_server.access.relations import Directive, Inputs, Rel, Share
 from fhir_server.access.scopes import ALL as ALL_TYPES
 from fhir_server.access.scopes import LETTERS
+from fhir_server.access.writes import Facts
 from fhir_server.fhir.definitions import type_number, type_numbers
 from fhir_server.store.tables import access, directive, hist, rel, res, share
 
@@ -209,11 +211,20 @@ def shareable(connection: Connection, caller: Caller, now_ms: int, hashes: Colle
     return set(connection.execute(query, dict(Visible(caller, now_ms).binds)).scalars())
 
 
-def is_party(connection: Connection, org: int, now_ms: int, task: int) -> bool:
-    """Whether this Task was shared with the organization for its own sake: as requester, owner or candidate."""
-    own = and_(share.c.target == task, share.c.source == task, share.c.org == org, share.c.view == 0)
-    query = select(_ONE).where(own, share.c["from"] <= now_ms, share.c.until > now_ms).limit(1)
-    return connection.execute(query).first() is not None
+def facts(connection: Connection, caller: Caller, patient: int | None, task: int, now_ms: int) -> Facts:
+    """What `writes.may_write` may ask about a row of this patient (and of this Task's hash), looked up on demand."""
+
+    def kinds() -> frozenset[str]:
+        if patient is None:
+            return frozenset()
+        return live_kinds(inputs(connection, [patient])[patient], caller.org_hash, now_ms)
+
+    def party() -> bool:
+        own = and_(share.c.target == task, share.c.source == task, share.c.org == caller.org_hash, share.c.view == 0)
+        query = select(_ONE).where(own, share.c["from"] <= now_ms, share.c.until > now_ms).limit(1)
+        return connection.execute(query).first() is not None
+
+    return Facts(kinds, party)
 
 
 def inputs(connection: Connection, patients: Collection[int]) -> dict[int, Inputs]:
@@ -239,10 +250,11 @@ def patients_of(connection: Connection, org: int) -> list[int]:
     return list(connection.execute(select(rel.c.patient).where(rel.c.org == org).distinct()).scalars())
 
 
-def shares_of(connection: Connection, source: int) -> list[Any]:
-    """The share rows that one Task caused, as rows with the columns of `Share` in order."""
-    columns = ("org", "target", "view", "mask", "from", "until", "source")
-    return list(connection.execute(select(*(share.c[name] for name in columns)).where(share.c.source == source)))
+def shares_of(connection: Connection, source: int) -> list[Share]:
+    """The share rows that one Task or roster caused."""
+    names = ("org", "target", "view", "mask", "from", "until", "source")
+    query = select(*(share.c[name] for name in names)).where(share.c.source == source)
+    return [Share(*tuple[Any, ...](row)) for row in connection.execute(query)]
 
 
 def _owners(connection: Connection, patients: list[int]) -> dict[int, int]:
