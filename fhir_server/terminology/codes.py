@@ -39,6 +39,10 @@ class Terminology:
         answers = {one.has(code) for one in members.values()}
         return True if True in answers else None if None in answers else False
 
+    def covers(self, value_set_url: str, system: str | None) -> bool:
+        """Whether the value set takes codes from the system, so that a code which is not in it is a slip."""
+        return (system or "") in self._value_sets.get(value_set_url.partition("|")[0], {})
+
     def display(self, system: str, code: str) -> str | None:
         """The display of a code, or None if the system or the code is not installed."""
         concept = self._concept(system, code)

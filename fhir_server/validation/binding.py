@@ -1,0 +1,30 @@
+"""Bindings of a profile to value sets.  https://hl7.org/fhir/R4/terminologies.html#strength"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fhir_server.terminology.codes import Terminology
+
+Coding = tuple[str | None, str]
+
+
+def codings(value: Any) -> Iterator[Coding]:
+    """The (system, code) pairs of a code, Coding, CodeableConcept or Quantity."""
+    if isinstance(value, str):
+        yield None, value
+    elif isinstance(value, Mapping):
+        for coding in value.get("coding", (value,)):
+            if "code" in coding:
+                yield coding.get("system"), coding["code"]
+
+
+def holds(terminology: Terminology, value_set: str, value: Any, *, required: bool) -> bool:
+    """Whether a coded value keeps to its binding, as far as the installed terminology can tell.
+
+    Required: one coding is in the value set, or may be. Extensible: text or a foreign code will do, unless all there is
+    comes from the value set's own systems and is not in it: that is a slip, not another concept.
+    """
+    found = list(codings(value))
+    if any(terminology.contains(value_set, system, code) is not False for system, code in found):
+        return True
+    return not required and not any(terminology.covers(value_set, system) for system, _ in found)

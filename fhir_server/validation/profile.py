@@ -1,0 +1,105 @@
+"""Validation against the profiles that a resource claims or a rule requires.
+
+https://hl7.org/fhir/R4/profiling.html#resources
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from fhir_server.fhir.definitions import Definitions
+from fhir_server.fhir.errors import Issue
+from fhir_server.terminology.codes import Terminology
+from fhir_server.validation.profile_compile import Check, Compiler
+from fhir_server.validation.profile_tree import BASE
+
+MOST_ISSUES: Final = 50
+
+Trail = tuple["Trail", str, int] | None
+"""The way down to an element, kept as links and written out only if something is wrong with it."""
+
+
+class ProfileValidator:
+    """Holds every profile and extension compiled once, on first use."""
+
+    def __init__(self, definitions: Definitions, terminology: Terminology) -> None:
+        self._definitions = definitions
+        self._compiler = Compiler(definitions, terminology)
+        self._checks: dict[str, tuple[str, Check] | None] = {}
+        self._extensions = frozenset(
+            one["url"] for one in definitions.all("StructureDefinition") if one.get("type") == "Extension"
+        )
+
+    def check(self, type: str, resource: Mapping[str, Any], required: Sequence[str] = ()) -> list[Issue]:
+        """What is wrong under the profiles in meta.profile and those required, at most 50 issues; empty if nothing.
+
+        Codes: invariant (a rule or cardinality), code-invalid (a binding), extension (a modifierExtension that nobody
+        here understands), not-supported (a claimed profile that is not installed).
+        """
+        issues: list[Issue] = []
+        claimed = resource.get("meta", {}).get("profile", ())
+        for index, canonical in enumerate(claimed):
+            self._conform(type, resource, canonical, f"{type}.meta.profile[{index}]", issues)
+        for canonical in required:
+            if canonical not in claimed:
+                self._conform(type, resource, canonical, type, issues)
+        for trail, name, extension in _extensions(resource, None):
+            self._extension(type, trail, name, extension, issues)
+        return issues[:MOST_ISSUES]
+
+    def _conform(self, type: str, resource: Mapping[str, Any], canonical: str, where: str, issues: list[Issue]) -> None:
+        if canonical.startswith(BASE) and canonical.removeprefix(BASE) == type:
+            return
+        if (found := self._compiled(canonical)) is None:
+            text = f"{where}: the profile {canonical[:128]} is not known here. Remove it, or ask to have it installed."
+            issues.append(Issue("not-supported", text, where))
+        elif found[0] != type:
+            issues.append(Issue("invariant", f"{where}: the profile {canonical[:128]} is for {found[0]}.", where))
+        else:
+            found[1](resource, type, issues)
+
+    def _compiled(self, canonical: str) -> tuple[str, Check] | None:
+        if canonical not in self._checks:
+            definition = self._definitions.resource(canonical)
+            if definition is None or definition["resourceType"] != "StructureDefinition":
+                return None  # not remembered: a caller could fill the memory with inventions
+            self._checks[canonical] = definition["type"], self._compiler.compile(definition)
+        return self._checks[canonical]
+
+    def _extension(self, type: str, trail: Trail, name: str, extension: Mapping[str, Any], issues: list[Issue]) -> None:
+        url = extension.get("url", "")
+        if url in self._extensions and (found := self._compiled(url)):
+            found[1](extension, _written(type, trail), issues)
+        elif name == "modifierExtension":
+            where = _written(type, trail)
+            text = f"{where}: this server does not understand {str(url)[:64]}, which changes the meaning. Remove it."
+            issues.append(Issue("extension", text, where))
+
+
+def _extensions(value: Mapping[str, Any], trail: Trail) -> Iterator[tuple[Trail, str, Mapping[str, Any]]]:
+    """Every extension anywhere in a value, with its trail and the name of the member it stands in."""
+    found: list[tuple[Trail, str, Mapping[str, Any]]] = []
+    _collect(value, trail, found)
+    yield from found
+
+
+def _collect(value: Mapping[str, Any], trail: Trail, found: list[tuple[Trail, str, Mapping[str, Any]]]) -> None:
+    for key, item in value.items():
+        if type(item) is dict:
+            _collect(item, (trail, key, -1), found)
+        elif type(item) is list:
+            marked = key in ("extension", "modifierExtension")
+            for index, one in enumerate(item):
+                if type(one) is dict:
+                    below = (trail, key, index)
+                    if marked:
+                        found.append((below, key, one))
+                    _collect(one, below, found)
+
+
+def _written(type: str, trail: Trail) -> str:
+    parts: list[str] = []
+    while trail is not None:
+        trail, key, index = trail
+        name = key.removeprefix("_")
+        parts.append(name if index < 0 else f"{name}[{index}]")
+    return ".".join([type, *reversed(parts)])
