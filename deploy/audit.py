@@ -3,7 +3,7 @@
 `python deploy/audit.py requirements-dev.txt` ends with 0 when every locked package was looked up and is clean, or when
 no vulnerability service answers and the offline checks pass; it then says DID NOT RUN. It ends with 1 when a package
 has a known vulnerability, when only a part could be looked up, when the lock is empty or loose, and when the
-environment is not what the lock says. https://pypi.org/project/pip-audit/
+environment is not what the lock says. https://github.com/pypa/pip-audit
 """
 
 import json
@@ -36,10 +36,10 @@ class Answer:
 def locked(text: str) -> dict[str, tuple[str, int]]:
     """Package name -> (version, number of hashes) of a lock file's text."""
     starts = list(_PIN.finditer(text))
-    ends = [match.start() for match in starts[1:]] + [len(text)]
+    ends = [match.start() for match in starts] + [len(text)]
     return {
         match["name"]: (match["version"], len(_HASH.findall(text[match.start() : end])))
-        for match, end in zip(starts, ends, strict=True)
+        for match, end in zip(starts, ends[1:], strict=True)
     }
 
 
@@ -63,10 +63,19 @@ def read_report(service: str, report: str) -> Answer:
 
 def ask(service: str, lock: Path) -> Answer:
     """One service's Answer for every package of the lock; a failure where the service cannot be reached."""
-    command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--vulnerability-service", service, "--format", "json"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip_audit",
+        "--disable-pip",
+        "--vulnerability-service",
+        service,
+        "--format",
+        "json",
+    ]
     command += ["--progress-spinner", "off", "--timeout", "20", "--requirement", str(lock)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603 - our own list
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603 - our list
     except subprocess.TimeoutExpired:
         return Answer(service, failure="no answer in 300 seconds")
     if not done.stdout.strip():
@@ -86,7 +95,7 @@ def loose(pins: Mapping[str, tuple[str, int]]) -> list[str]:
             continue
         if installed != pinned:
             problems.append(f"{name} {installed} is installed, the lock says {pinned}")
-    check = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)  # noqa: S603 - as above
+    check = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
     return problems + (check.stdout.splitlines() if check.returncode else [])
 
 

@@ -74,7 +74,7 @@ def _execute(url: str, statement: str) -> None:
 
 @pytest.fixture(scope="session")
 def fresh_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FreshUrl:
-    """fresh_url(kind) -> the URL of a new migrated database, a copy of a template that is migrated once."""
+    """A function from kind to the URL of a new migrated database, a copy of a template that is migrated once."""
     numbers = count(1)
     templates: dict[str, str] = {}
 

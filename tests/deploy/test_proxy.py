@@ -56,7 +56,7 @@ class Echo(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
-    do_GET = do_POST = do_PUT = answer
+    do_GET = do_POST = do_PUT = answer  # noqa: N815 - the standard library's names
 
     def log_message(self, *_: object) -> None:
         """Silent."""
@@ -277,7 +277,7 @@ def test_a_file_of_assignments_may_be_larger(proxy: Proxy) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"body"])
 def test_the_forwarded_headers_are_ours(proxy: Proxy, body: bytes) -> None:
-    """A caller chooses neither its address nor the scheme; a well-formed request id is handed on, another is replaced."""
+    """A caller chooses neither its address nor the scheme; a good request id is handed on, another is replaced."""
     head = (
         b"POST /fhir/Patient?a=%%7Cb HTTP/1.1\r\nHost: exchange.test:8443\r\nX-Request-Id: %s\r\n"
         b"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nForwarded: for=192.0.2.1\r\n"
@@ -331,7 +331,8 @@ def test_a_server_that_is_down_is_said_to_be_down(tmp_path: Path) -> None:
         "ECM_TLS_KEY": str(key),
         "ECM_LOG_FOLDER": str(tmp_path),
     }
-    process = subprocess.Popen([NGINX, "-c", str(write_configuration(tmp_path, values)), "-e", str(tmp_path / "main.log")])
+    main = write_configuration(tmp_path, values)
+    process = subprocess.Popen([NGINX, "-c", str(main), "-e", str(tmp_path / "main.log")])
     try:
         wait_for(port, process, tmp_path / "main.log")
         down = Proxy(port, certificate, None)
