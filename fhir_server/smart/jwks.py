@@ -113,20 +113,25 @@ class _Pinned(http.client.HTTPSConnection):
         super().__init__(host, port, timeout=SECONDS, context=context)
         self._address = address
         self._tls = context
-        self._aborted = False
+        # The base class forgets its socket as soon as the headers say that the connection will end.
+        self._open: ssl.SSLSocket | None = None
+        self.aborted = False
 
     def connect(self) -> None:
-        plain = socket.create_connection((self._address, self.port), timeout=SECONDS)
-        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host, do_handshake_on_connect=False)
-        if not self._aborted:
-            self.sock.do_handshake()
+        self.sock = socket.create_connection((self._address, self.port), timeout=SECONDS)
+        self._open = self.sock = self._tls.wrap_socket(
+            self.sock, server_hostname=self.host, do_handshake_on_connect=False
+        )
+        if self.aborted:
+            raise TimeoutError
+        self._open.do_handshake()
 
     def abort(self) -> None:
         """End the connection from another thread: reading from it then fails at once."""
-        self._aborted = True
+        self.aborted = True
         try:
-            if self.sock is not None:
-                self.sock.shutdown(socket.SHUT_RDWR)
+            if self._open is not None:
+                socket.socket.shutdown(self._open, socket.SHUT_RDWR)
         except OSError:
             return  # it has ended already
 
@@ -139,6 +144,8 @@ def _get(connection: _Pinned, target: str) -> Fetched:
     body = answer.read(LARGEST + 1)
     if len(body) > LARGEST:
         raise KeysUnavailable("The key set is longer than 256 KiB.")
+    if connection.aborted or answer.length:
+        raise KeysUnavailable("The key set did not arrive whole and in time.")
     return Fetched(body, max_age({name.lower(): value for name, value in answer.getheaders()}))
 
 

@@ -7,9 +7,10 @@ import pytest
 import requests
 
 from fhir_server.smart import clients, keys, tokens
-from fhir_server.smart.server import SmartSettings
+from fhir_server.smart.request import FormRequest
+from fhir_server.smart.server import Services, SmartServer, SmartSettings
 from fhir_server.store.tables import token
-from tests.smart.site import BASE, running
+from tests.smart.site import BASE, Clock, Site, running
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -232,10 +233,6 @@ def test_no_audit_no_token(database, ec_key):
 
     def refuse(event):
         raise OSError("the audit cannot be written")
-
-    from fhir_server.smart.request import FormRequest
-    from fhir_server.smart.server import Services, SmartServer
-    from tests.smart.site import Clock, Site
 
     site = Site("", database, Clock())
     site.register(ec_key)
