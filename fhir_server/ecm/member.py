@@ -30,11 +30,15 @@ _LUHN_DOUBLE: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 
 class Unreadable(ValueError):
-    """A cell that does not hold what its column promises: a code of the vocabulary and advice for the sender."""
+    """A cell that does not hold what its column promises: a code of the vocabulary and advice for the sender.
 
-    def __init__(self, code: str, advice: str) -> None:
+    `kept` is what could be read nevertheless, of a list with one bad item.
+    """
+
+    def __init__(self, code: str, advice: str, kept: object = None) -> None:
         self.code = code
         self.advice = advice
+        self.kept = kept
         super().__init__(advice)
 
 

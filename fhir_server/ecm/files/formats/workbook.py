@@ -208,7 +208,8 @@ def _no_strings(_: int) -> str:
 
 def _shared_strings(archive: zipfile.ZipFile, part: str, stack: ExitStack) -> Callable[[int], str]:
     """A reader by number. The strings lie in unnamed temporary files, found by where they end: memory stays flat."""
-    texts, ends = stack.enter_context(TemporaryFile()), stack.enter_context(TemporaryFile())
+    texts = stack.enter_context(TemporaryFile())  # noqa: SIM115 - the stack closes both
+    ends = stack.enter_context(TemporaryFile())  # noqa: SIM115
     end = 0
     ends.write(_PLACE.pack(end))
     for text in _strings(archive, part):

@@ -1,0 +1,142 @@
+"""The waist of the file exchange: one member's assignment, whatever format and layout it came in.
+
+Member Information File, plan to ECM provider.  https://www.dhcs.ca.gov/CalAIM/ECM (Data Guidance)
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from hashlib import blake2b
+from operator import attrgetter
+from typing import Any, Final
+
+import orjson
+
+from fhir_server.ecm import vocabulary as v
+from fhir_server.ecm.files.layouts.binding import Bound
+from fhir_server.ecm.files.rows import RowResult, read_row
+
+_OF_THE_FILE: Final = frozenset(
+    {"production_date", "period", "plan_contact_name", "plan_contact_phone", "plan_contact_email"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a plan tells an ECM provider of one member. Dates are ISO, codes are ours, lists are sorted sets."""
+
+    # identity and assignment: without these a row is rejected
+    cin: str
+    last_name: str
+    first_name: str
+    birth_date: str
+    provider_npi: str
+    # the file
+    production_date: str | None = None
+    period: str | None = None
+    plan_code: str | None = None
+    plan_name: str | None = None
+    plan_contact_name: str | None = None
+    plan_contact_phone: str | None = None
+    plan_contact_email: str | None = None
+    # the member
+    member_id: str | None = None
+    medical_record: str | None = None
+    middle_name: str | None = None
+    suffix: str | None = None
+    gender: str | None = None
+    homeless: bool | None = None
+    address: str | None = None
+    address2: str | None = None
+    city: str | None = None
+    state: str | None = None
+    zip: str | None = None
+    county: str | None = None
+    mailing_address: str | None = None
+    mailing_city: str | None = None
+    mailing_state: str | None = None
+    mailing_zip: str | None = None
+    phone: str | None = None
+    email: str | None = None
+    language: str | None = None
+    written_language: str | None = None
+    race: tuple[str, ...] = ()
+    ethnicity: str | None = None
+    renewal_date: str | None = None
+    medicare_dual: bool | None = None
+    # persons around the member
+    pcp_name: str | None = None
+    pcp_npi: str | None = None
+    pcp_phone: str | None = None
+    contact_name: str | None = None
+    contact_phone: str | None = None
+    contact_relationship: str | None = None
+    # the provider
+    provider_name: str | None = None
+    provider_tin: str | None = None
+    provider_phone: str | None = None
+    # Enhanced Care Management
+    populations: tuple[str, ...] = ()
+    authorization_start: str | None = None
+    authorization_end: str | None = None
+    authorization_number: str | None = None
+    member_status: str | None = None
+    assignment_date: str | None = None
+    source: str | None = None
+    acuity: str | None = None
+    # clinical and social facts
+    conditions: tuple[str, ...] = ()
+    smi_sud: bool | None = None
+    ed_visits: int | None = None
+    inpatient_stays: int | None = None
+    last_ed_date: str | None = None
+    last_inpatient_date: str | None = None
+    pregnant: bool | None = None
+    ccs: bool | None = None
+    child_welfare: bool | None = None
+    sdoh_codes: tuple[str, ...] = ()
+    hmis: bool | None = None
+    supports_authorized: tuple[str, ...] = ()
+    supports_received: tuple[str, ...] = ()
+    # other programs the member is in
+    programs: tuple[str, ...] = ()
+
+
+FACTS: Final = tuple(field.name for field in fields(Assignment))
+_COMPARED: Final = attrgetter(*(name for name in FACTS if name not in _OF_THE_FILE))
+_ALL: Final = attrgetter(*FACTS)
+
+
+def parse_row(bound: Bound, cells: Sequence[str], number: int) -> RowResult[Assignment]:
+    """The row's assignment with its outcome and findings; never raises for what a cell holds."""
+    return read_row(bound, cells, number, Assignment, _contradictions)
+
+
+def row_hash(assignment: Assignment) -> int:
+    """A signed 64-bit number that is equal for equal content, however and in whatever file it was written.
+
+    Production date, reporting period and the plan's contact belong to the file: a later file with the same rows
+    changes nothing.
+    """
+    content = orjson.dumps(_COMPARED(assignment))
+    return int.from_bytes(blake2b(content, digest_size=8).digest(), "big", signed=True)
+
+
+def dump(assignment: Assignment) -> bytes:
+    """The assignment as JSON without what it does not say: a roster keeps it beside its member."""
+    said = {name: value for name, value in zip(FACTS, _ALL(assignment), strict=True) if value not in (None, ())}
+    return orjson.dumps(said)
+
+
+def load(body: bytes) -> Assignment:
+    """The assignment that was dumped."""
+    said: dict[str, Any] = orjson.loads(body)
+    return Assignment(**{name: tuple(value) if isinstance(value, list) else value for name, value in said.items()})
+
+
+def _contradictions(facts: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    start, end = facts.get("authorization_start"), facts.get("authorization_end")
+    if start and end and end < start:
+        yield "authorization_end", v.END_BEFORE_START, "Give an end that is not before the start."
+    born, known = facts.get("birth_date"), facts.get("production_date") or facts.get("assignment_date")
+    if born and known and born > known:
+        yield "birth_date", v.BAD_DATE, "Give a date of birth that is not after the date of the file."
