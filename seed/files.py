@@ -25,9 +25,28 @@ def _yes(value: object) -> str:
     return "Y" if value else "N"
 
 
-Cell = Callable[[Member, world.Organization, world.Organization, date], str]
+Cell = Callable[[Member, world.Organization, world.Organization, date], object]
 
-COLUMNS: dict[str, Cell] = {}
+# Column header -> what stands in it, in the order of the layout.
+COLUMNS: dict[str, Cell] = {
+    "MIF Production Date": lambda _, __, ___, day: day,
+    "MIF Reporting Period": lambda _, __, ___, day: f"{day:%Y-%m}",
+    "Primary Payer (MCP) Identifier": lambda _, plan, __, ___: plan.plan_code,
+    "MCP Name": lambda _, plan, __, ___: plan.name,
+    "Member Client Index Number (CIN)": lambda one, *_: one.cin,
+    "Medical Record Number (MRN)": lambda one, *_: one.mrn,
+    "Member First Name": lambda one, *_: one.given,
+    "Member Last Name": lambda one, *_: one.family,
+    "Member Date of Birth": lambda one, *_: one.birth,
+    "Member Gender": lambda one, *_: one.gender,
+    "Member Homelessness Indicator": lambda one, *_: _yes(one.homeless),
+    "Member Residential Address": lambda one, *_: one.line,
+    "Member Residential City": lambda one, *_: one.city,
+    "Member Residential Zip": lambda one, *_: one.zip,
+    "Member Phone Number": lambda one, *_: one.phone,
+    "Member Email": lambda one, *_: one.email,
+    "Member Preferred Language (Spoken)": lambda one, *_: one.language,
+}
 
 
 def header() -> list[str]:
@@ -38,7 +57,7 @@ def header() -> list[str]:
 def row(member: Member, as_of: date) -> Row:
     """One member's row."""
     plan, provider = world.by_key()[member.plan], world.by_key()[member.provider]
-    return {name: cell(member, plan, provider, as_of) for name, cell in COLUMNS.items()}
+    return {name: str(cell(member, plan, provider, as_of)) for name, cell in COLUMNS.items()}
 
 
 @dataclass(frozen=True)
