@@ -102,7 +102,7 @@ def risen(old: int, new: int) -> int:
 
 
 def raise_only(old: Sequence[Node], new: Sequence[Node]) -> None:
-    """BusinessRule if an update's meta.security drops a label; one of confidentiality may become a higher one (B-63)."""
+    """BusinessRule if an update's meta.security drops a label; confidentiality may be raised (B-63)."""
     kept = {_pair(label) for label in new}
     ranks = [_rank(label) for label in new]
     for label in old:
