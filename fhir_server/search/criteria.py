@@ -1,0 +1,151 @@
+"""One search parameter and its value -> a criterion: modifiers, chains, _has.
+
+https://hl7.org/fhir/R4/search.html#chaining
+"""
+
+from collections.abc import Callable
+
+from fhir_server.fhir.definitions import SearchParam
+from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
+from fhir_server.search.expression import reference_targets
+from fhir_server.search.extract import LOGICAL
+from fhir_server.search.model import Asked, Chain, Criterion, Has, Match, Site, Term
+from fhir_server.search.text import shown, split
+from fhir_server.search.types import search_types
+
+MOST_HOPS = 3
+MOST_HAS = 2
+MOST_VALUES = 200
+MOST_BRANCHES = 10
+
+_NOT_OFFERED = frozenset({"_filter", "_query", "_content", "_text", "_list"})
+_OWN = {"_id": "id", "_lastUpdated": "instant"}
+_HAS_PARTS = 4
+
+Parse = Callable[[str, Asked], tuple[Term, ...]]
+
+
+def parse_criterion(site: Site, kind: str, name: str, value: str) -> Criterion:
+    """The criterion `name=value` on resources of type `kind`; NotSupported, BadValue or TooCostly if it cannot be."""
+    if name.count(".") > MOST_HOPS:
+        raise TooCostly(f"{shown(name)} follows more than {MOST_HOPS} references")
+    if name.count("_has:") > MOST_HAS:
+        raise TooCostly(f"{shown(name)} holds more than {MOST_HAS} _has")
+    if any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in value):
+        raise BadValue(f"{shown(name)} holds what is no character")
+    return _criterion(site, kind, name, value)
+
+
+def _criterion(site: Site, kind: str, name: str, value: str) -> Criterion:
+    if name.startswith("_has:"):
+        return _has(site, kind, name, value)
+    head, dot, rest = name.partition(".")
+    code, _, modifier = head.partition(":")
+    param = find_param(site, kind, code)
+    if dot:
+        return _chain(site, kind, param, modifier, rest, value)
+    return _match(site, kind, param, modifier, name, value)
+
+
+def find_param(site: Site, kind: str, code: str) -> SearchParam:
+    """The search parameter of a type; NotSupported if it is unknown or of a kind that is not offered."""
+    param = site.definitions.search_params(kind).get(code)
+    if param is None or code in _NOT_OFFERED:
+        raise NotSupported(f"{kind} has no search parameter {shown(code)} here; /metadata lists those it has")
+    if param.type not in search_types():
+        raise NotSupported(f"{shown(code)} is a {param.type} parameter; this server does not offer those yet")
+    return param
+
+
+def _has(site: Site, kind: str, name: str, value: str) -> Has:
+    parts = name.split(":", _HAS_PARTS - 1)
+    if len(parts) < _HAS_PARTS or not all(parts):
+        raise NotSupported(f"{shown(name)} is not of the form _has:Type:reference:parameter")
+    _, source, code, rest = parts
+    if source not in site.definitions.types:
+        raise NotSupported(f"{shown(source)} in {shown(name)} is no resource type")
+    param = find_param(site, source, code)
+    if param.type != "reference" or kind not in reference_targets(site.definitions, param):
+        raise NotSupported(f"{shown(code)} of {source} does not refer to a {kind}")
+    return Has(kind, source, code, _criterion(site, source, rest, value))
+
+
+def _chain(site: Site, kind: str, param: SearchParam, target: str, rest: str, value: str) -> Chain:
+    if param.type != "reference":
+        raise NotSupported(f"{shown(param.code)} of {kind} is no reference, so nothing can follow it")
+    types = reference_targets(site.definitions, param)
+    if target:
+        _require_target(site, param, target, types)
+        return Chain(kind, param.code, ((target, _criterion(site, target, rest, value)),))
+    branches = _branches(site, types, rest, value)
+    if not branches:
+        raise NotSupported(f"nothing that {shown(param.code)} of {kind} refers to has the parameter {shown(rest)}")
+    if len(branches) > MOST_BRANCHES:
+        raise NotSupported(f"{shown(param.code)} of {kind} refers to many types; write {param.code}:Type.{rest[:20]}")
+    return Chain(kind, param.code, branches)
+
+
+def _branches(site: Site, types: tuple[str, ...], rest: str, value: str) -> tuple[tuple[str, Criterion], ...]:
+    found: list[tuple[str, Criterion]] = []
+    for kind in types:
+        try:
+            found.append((kind, _criterion(site, kind, rest, value)))
+        except NotSupported:
+            continue
+        if len(found) > MOST_BRANCHES:
+            break
+    return tuple(found)
+
+
+def _require_target(site: Site, param: SearchParam, target: str, types: tuple[str, ...]) -> None:
+    if target not in site.definitions.types or target not in types:
+        raise NotSupported(f"{shown(param.code)} does not refer to resources of type {shown(target)}")
+
+
+def _match(site: Site, kind: str, param: SearchParam, modifier: str, name: str, value: str) -> Match:
+    searched = _OWN.get(param.code, param.type)
+    asked = Asked(site, kind, param, name, modifier)
+    if modifier == "missing":
+        return Match(kind, param.code, searched, (_missing(name, value),), "missing")
+    if modifier == "identifier" and param.type == "reference":
+        tokens = _terms(search_types()["token"].parse, asked, value)
+        return Match(kind, param.code + LOGICAL, "token", tokens)
+    _check_modifier(asked, searched)
+    terms = _terms(search_types()[param.type].parse, asked, value)
+    if searched == "id":
+        terms = tuple(_id(asked, term) for term in terms)
+    return Match(kind, param.code, searched, terms, modifier if modifier == "not" else "")
+
+
+def _check_modifier(asked: Asked, searched: str) -> None:
+    modifier, param = asked.modifier, asked.param
+    if not modifier:
+        return
+    if searched == param.type and modifier in search_types()[param.type].modifiers:
+        return
+    if param.type == "reference":
+        _require_target(asked.site, param, modifier, reference_targets(asked.site.definitions, param))
+        return
+    raise NotSupported(f"the {param.type} parameter {shown(param.code)} has no modifier {shown(modifier)} here")
+
+
+def _terms(parse: Parse, asked: Asked, value: str) -> tuple[Term, ...]:
+    parts = split(value, ",")
+    if len(parts) > MOST_VALUES:
+        raise TooCostly(f"{shown(asked.name)} has more than {MOST_VALUES} values")
+    if not all(part.strip() for part in parts):
+        raise BadValue(f"{shown(asked.name)} has an empty value; leave it out or give one")
+    found = [term for part in parts for term in parse(part, asked)]
+    return tuple(dict.fromkeys(found))
+
+
+def _missing(name: str, value: str) -> Term:
+    if value not in ("true", "false"):
+        raise BadValue(f"{shown(name)} is either true or false, not {shown(value)}")
+    return Term(value)
+
+
+def _id(asked: Asked, term: Term) -> Term:
+    if term.op != "code":
+        raise BadValue(f"{asked.name} is the id alone, without a system")
+    return Term("eq", term.values)

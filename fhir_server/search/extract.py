@@ -1,0 +1,232 @@
+"""From a resource to its index rows: all parameters of a type compiled to one generated function.
+
+https://hl7.org/fhir/R4/searchparameter.html
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from functools import lru_cache
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from fhirpathpy import compile as compile_path
+from fhirpathpy.models import models
+
+from fhir_server.fhir.definitions import Definitions, SearchParam
+from fhir_server.fhir.values import PACIFIC
+from fhir_server.search.expression import Hop, Unsupported, tracks
+from fhir_server.search.model import Adders, Converter, Site
+from fhir_server.search.types import search_types
+
+LOGICAL = ":identifier"  # the parameter under which identifiers of logical references are kept
+REVISION = "1"  # of the conversion of values; raise it when rows come out differently
+UNSTORED = frozenset({"_id", "_lastUpdated"})  # columns of the resource row answer these
+
+_SET = re.compile(r"(\w+)\.(\w+)\.exists\(\) and \1\.\2 != false")
+
+
+class IndexRows(NamedTuple):
+    """What the posting lists keep of a resource; no row twice."""
+
+    tok: list[tuple[int, str, int]]
+    string: list[tuple[int, str, str]]
+    dat: list[tuple[int, int, int]]
+    ref: list[tuple[int, int]]
+    uri: list[tuple[int, str]]
+
+
+Extract = Callable[[Mapping[str, Any], Adders], None]
+
+
+def parameters(definitions: Definitions) -> list[tuple[str, str]]:
+    """Every (type, code) that needs a number in the posting lists, in a stable order."""
+    kinds = search_types()
+    names = []
+    for kind in definitions.types:
+        for code, param in sorted(definitions.search_params(kind).items()):
+            if param.type in kinds and code not in UNSTORED:
+                names.append((kind, code))
+                if param.type == "reference":
+                    names.append((kind, code + LOGICAL))
+    return names
+
+
+def _generation(definitions: Definitions) -> int:
+    told = [
+        f"{kind} {code} {param.type} {param.expression}"
+        for kind in definitions.types
+        for code, param in sorted(definitions.search_params(kind).items())
+    ]
+    return crc32("\n".join([REVISION, *told]).encode()) & 0x7FFF  # the column holds a small whole number
+
+
+class Extractor:
+    """Extracts index rows; compiles a type's function when its first resource comes.
+
+    `generation` is another number whenever parameters, or the way they are indexed, have changed: rows stored under
+    an older one must be made anew.
+    """
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        params: Mapping[tuple[str, str], int],
+        zone: tzinfo = PACIFIC,
+        base: str = "",
+    ) -> None:
+        self._site = Site(definitions, zone, base)
+        self._params = params
+        self._functions: dict[str, tuple[Extract, ...]] = {}
+        self.generation = _generation(definitions)
+
+    def rows(self, kind: str, resource: Mapping[str, Any]) -> IndexRows:
+        """The index rows of a valid resource of type `kind`; KeyError if R4 has no such type."""
+        functions = self._functions.get(kind)
+        if functions is None:
+            functions = self._functions[kind] = compile_type(self._site, self._params, kind)
+        tok: set[Any] = set()
+        string: set[Any] = set()
+        dat: set[Any] = set()
+        ref: set[Any] = set()
+        uri: set[Any] = set()
+        adders = Adders(tok.add, string.add, dat.add, ref.add, uri.add)
+        for extract in functions:
+            extract(resource, adders)
+        return IndexRows(list(tok), list(string), list(dat), list(ref), list(uri))
+
+
+@dataclass(slots=True)
+class _Node:
+    """A place in the JSON: what is converted there, and where to go on."""
+
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    hops: dict[Hop, "_Node"] = field(default_factory=dict)
+
+
+def compile_type(site: Site, params: Mapping[tuple[str, str], int], kind: str) -> tuple[Extract, ...]:
+    """The generated function of a type, and one more per parameter that only a FHIRPath engine understands."""
+    root, names, others = _Node(), _converters(site), []
+    flags: list[tuple[str, int]] = []
+    for param in site.definitions.search_params(kind).values():
+        key = _key(params, kind, param)
+        if key is None:
+            continue
+        setting = _SET.fullmatch(param.expression)
+        if setting and isinstance(key, int):
+            flags.append((setting[2], key))
+            continue
+        try:
+            _plant(root, site, kind, param, key, names)
+        except Unsupported:
+            others.append(_by_engine(site, param, key))
+    return (_generate(kind, root, flags, site, names), *others)
+
+
+def _key(params: Mapping[tuple[str, str], int], kind: str, param: SearchParam) -> Any:
+    number = params.get((kind, param.code))
+    if number is None or param.type not in search_types() or param.code in UNSTORED:
+        return None
+    if param.type != "reference":
+        return number
+    return number, params[kind, param.code + LOGICAL], ""
+
+
+@lru_cache(maxsize=8)
+def _converters(site: Site) -> dict[str, Converter]:
+    """Every converter by the name it has in generated code: search type, data type."""
+    return {
+        f"{name}_{datatype}": converter
+        for name, kind in search_types().items()
+        for datatype, converter in kind.converters(site).items()
+    }
+
+
+def _plant(root: _Node, site: Site, kind: str, param: SearchParam, key: Any, names: Mapping[str, Converter]) -> None:
+    for track in tracks(site.definitions.elements, kind, param.expression):
+        name = f"{param.type}_{track.kind}"
+        if name not in names:
+            continue
+        node = root
+        for hop in track.hops:
+            node = node.hops.setdefault(hop, _Node())
+        node.calls.append((name, (*key[:2], track.target) if isinstance(key, tuple) else key))
+
+
+def _generate(
+    kind: str, root: _Node, flags: list[tuple[str, int]], site: Site, names: Mapping[str, Converter]
+) -> Extract:
+    lines = ["def extract(v0, rows):"]
+    for stem, number in flags:
+        members = site.definitions.elements.members(kind).items()
+        keys = [name for name, (element, _) in members if element.name == f"{stem}[x]"]
+        tests = " or ".join(f"v0.get({name!r}, False) is not False" for name in keys)
+        lines.append(f"    token_boolean(rows, {number}, {tests})")
+    _emit(root, 0, "    ", lines)
+    lines.append("    return")
+    space: dict[str, Any] = dict(names)
+    exec(compile("\n".join(lines), f"<search parameters of {kind}>", "exec"), space)  # noqa: S102 - our own definitions
+    extract: Extract = space["extract"]
+    return extract
+
+
+def _emit(node: _Node, depth: int, indent: str, lines: list[str]) -> None:
+    """The lines that convert what is at `v<depth>` and walk on from there."""
+    lines.extend(f"{indent}{name}(rows, {key!r}, v{depth})" for name, key in node.calls)
+    members: dict[tuple[str, bool], list[tuple[Hop, _Node]]] = {}
+    for hop, after in node.hops.items():
+        members.setdefault((hop.name, hop.repeats), []).append((hop, after))
+    for (name, repeats), hops in members.items():
+        value, below = f"v{depth + 1}", indent + "    "
+        source = f"w{depth + 1}" if repeats else value
+        lines.append(f"{indent}{source} = v{depth}.get({name!r})")
+        lines.append(f"{indent}if {source} is not None:")
+        for hop, after in hops:
+            _emit_items(hop, after, depth + 1, below, lines)
+
+
+def _emit_items(hop: Hop, after: _Node, depth: int, indent: str, lines: list[str]) -> None:
+    if hop.repeats:
+        part = f"[{hop.index}:{hop.index + 1}]" if hop.index >= 0 else ""
+        lines.append(f"{indent}for v{depth} in w{depth}{part}:")
+        indent += "    "
+        lines.append(f"{indent}if v{depth} is None: continue")  # null keeps primitive arrays aligned
+    if hop.member:
+        lines.append(f"{indent}if v{depth}.get({hop.member!r}) == {hop.text!r}:")
+        indent += "    "
+    _emit(after, depth, indent, lines)
+
+
+_SHAPES = (
+    ("CodeableConcept", {"coding", "text"}),
+    ("Reference", {"reference"}),
+    ("Period", {"start", "end"}),
+    ("Coding", {"code", "display"}),
+    ("HumanName", {"family", "given"}),
+    ("Address", {"line", "city", "postalCode"}),
+    ("Identifier", {"value"}),
+)
+_PRIMITIVES = {"token": "code", "string": "string", "date": "dateTime", "reference": "canonical", "uri": "uri"}
+
+
+def _by_engine(site: Site, param: SearchParam, key: Any) -> Extract:
+    """A parameter whose expression a FHIRPath engine evaluates; data types are told by their members."""
+    evaluate = compile_path(param.expression, model=models["r4"])
+    names = _converters(site)
+
+    def extract(resource: Mapping[str, Any], rows: Adders) -> None:
+        for value in evaluate(dict(resource), {}):
+            converter = names.get(f"{param.type}_{_datatype(value, param.type)}")
+            if converter:
+                converter(rows, key, value)
+
+    return extract
+
+
+def _datatype(value: Any, kind: str) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    if not isinstance(value, dict):
+        return _PRIMITIVES[kind]
+    return next((name for name, members in _SHAPES if members & value.keys()), "")

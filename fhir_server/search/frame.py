@@ -1,0 +1,163 @@
+"""What every search statement is made of: resource aliases that are always seen through the caller's eyes, posting
+lists, named binds, and joins whose order the planner must keep.
+
+The two databases are told apart in `follow` alone: SQLite keeps the order of a CROSS JOIN, PostgreSQL that of a lateral
+sub-select with OFFSET 0.  https://www.sqlite.org/optoverview.html#crossjoin
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Exists,
+    FromClause,
+    Integer,
+    Join,
+    Select,
+    Subquery,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    literal_column,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from fhir_server.fhir.definitions import type_number
+from fhir_server.search.model import Match, Term, values
+from fhir_server.search.types import search_types
+from fhir_server.store.resources import TENANT, Visible
+
+Columns = Sequence[str]
+
+
+class InOrder(Join):
+    """A join that is walked from left to right."""
+
+    inherit_cache = True
+
+
+@compiles(InOrder)
+def _in_order(join: InOrder, compiler: SQLCompiler, **how: Any) -> str:
+    how["asfrom"] = True
+    left, right = compiler.process(join.left, **how), compiler.process(join.right, **how)
+    assert join.onclause is not None  # noqa: S101 - follow() always gives one
+    return f"{left} CROSS JOIN {right} ON {compiler.process(join.onclause, **how)}"
+
+
+def number(value: int) -> ColumnElement[int]:
+    """A whole number written into the SQL text, so that the planner knows it."""
+    return literal_column(str(value), Integer)
+
+
+ZERO, ONE = number(0), number(1)
+
+
+class Names:
+    """Binds for the values of a criterion, named in the order in which `model.values` yields them."""
+
+    def __init__(self, prefix: str, samples: Iterator[Any]) -> None:
+        self._prefix = prefix
+        self._samples = samples
+        self._numbers = count()
+
+    def take(self, term: Term) -> list[BindParameter[Any]]:
+        """One bind per value of the term."""
+        return [bind(f"{self._prefix}{next(self._numbers)}", next(self._samples)) for _ in term.values]
+
+
+def bind(name: str, sample: object) -> BindParameter[Any]:
+    """A named bind with the type of a sample value."""
+    return bindparam(name, type_=BigInteger() if isinstance(sample, int) else Text())
+
+
+def names_for(prefix: str, criterion: Any) -> Names:
+    """Fresh names for one rendering of a criterion."""
+    return Names(prefix, values(criterion))
+
+
+@dataclass(slots=True)
+class Frame:
+    """One statement under construction."""
+
+    dialect: str
+    visible: Visible
+    params: Mapping[tuple[str, str], int]
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def resource(self, kind: str = "") -> tuple[Subquery, list[ColumnElement[bool]]]:
+        """A new alias of the resource table, as far as the caller may see it, and what makes its rows current ones."""
+        r = self.visible(f"r{next(self.numbers)}", of=kind or None)
+        current: list[ColumnElement[bool]] = [r.c.deleted.is_(False)]
+        if kind:
+            current.append(r.c.type == number(type_number(kind)))
+        return r, current
+
+    def param(self, row: FromClause, kind: str, code: str) -> ColumnElement[bool]:
+        """The condition that a posting row belongs to a parameter."""
+        return row.c.param == number(self.params[kind, code])
+
+
+def posting(frame: Frame, match: Match, term: Term, names: Names) -> Select[Any]:
+    """(rid, part) of every posting row that fits one term."""
+    kind = search_types()[match.kind]
+    row = kind.table.alias()
+    return select(row.c.rid, row.c.part).where(
+        frame.param(row, match.type, match.code),
+        kind.clause(row, term.op, names.take(term)),
+        row.c.tenant == number(TENANT),
+    )
+
+
+def any_posting(frame: Frame, r: Subquery, table: Table, kind: str, code: str) -> Exists:
+    """Whether a resource has any row of a parameter."""
+    row = table.alias()
+    return fenced(select(ONE).where(*same(row, r), frame.param(row, kind, code)), r)
+
+
+def some_posting(frame: Frame, r: Subquery, match: Match, names: Names) -> Exists:
+    """Whether a resource has a posting row that fits one of the terms."""
+    kind = search_types()[match.kind]
+    row = kind.table.alias()
+    fits = or_(*[kind.clause(row, term.op, names.take(term)) for term in match.terms])
+    return fenced(select(ONE).where(*same(row, r), frame.param(row, match.type, match.code), fits), r)
+
+
+def same(row: FromClause, r: FromClause) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """That two rows belong to one resource."""
+    return row.c.rid == r.c.rid, row.c.part == r.c.part
+
+
+def fenced(query: Select[Any], r: FromClause) -> Exists:
+    """EXISTS, asked once per row of `r`: with an OFFSET PostgreSQL does not turn it into a join of its own choosing."""
+    return query.correlate(r).offset(ZERO).exists()
+
+
+def follow(
+    frame: Frame,
+    driver: FromClause,
+    on: Sequence[tuple[str, str]],
+    r: Subquery,
+    conditions: Sequence[ColumnElement[bool]],
+    columns: Columns,
+) -> tuple[Select[Any], FromClause]:
+    """From each row of `driver` to the rows of `r` with equal columns, in that order.
+
+    Returns a select of `columns`, and what those columns now belong to.
+    """
+    equal = and_(*[r.c[theirs] == driver.c[ours] for ours, theirs in on])
+    if frame.dialect == "sqlite":
+        return select(*[r.c[name] for name in columns]).select_from(InOrder(driver, r, equal)).where(*conditions), r
+    wanted = dict.fromkeys(columns)
+    inner = select(*[r.c[name] for name in wanted]).where(equal, *conditions).correlate(driver).offset(ZERO)
+    found = inner.lateral(f"q{next(frame.numbers)}")
+    return select(*[found.c[name] for name in columns]).select_from(driver.join(found, true())), found

@@ -1,0 +1,184 @@
+"""What a search asks, as small frozen values: criteria, order, includes, and the kinds of search parameters.
+
+https://hl7.org/fhir/R4/search.html
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from sqlalchemy import BindParameter, ColumnElement, FromClause, Table
+
+from fhir_server.fhir.definitions import Definitions, SearchParam
+from fhir_server.fhir.values import PACIFIC
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the server stands: its definitions, its time zone, and the base URL under which its own resources live."""
+
+    definitions: Definitions
+    zone: tzinfo = PACIFIC
+    base: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One OR-value: which comparison, and the values it binds."""
+
+    op: str
+    values: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A parameter of `type` compared with terms, any of which may hold; `kind` names its search type."""
+
+    type: str
+    code: str
+    kind: str
+    terms: tuple[Term, ...]
+    modifier: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A reference of `type` to a resource that meets a criterion; one branch per possible target type."""
+
+    type: str
+    code: str
+    branches: tuple[tuple[str, "Criterion"], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """A resource of type `source`, which refers to the searched one by `code`, meets a criterion."""
+
+    type: str
+    source: str
+    code: str
+    inner: "Criterion"
+
+
+Criterion = Match | Chain | Has
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One key of _sort."""
+
+    code: str
+    kind: str
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """One _include or (reverse) _revinclude; `target` is "" for any type."""
+
+    source: str
+    code: str
+    target: str
+    iterate: bool
+    reverse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """A search, understood. `pairs` are the parameters that were used, in order, for the self link."""
+
+    type: str
+    criteria: tuple[Criterion, ...] = ()
+    sort: tuple[SortKey, ...] = ()
+    includes: tuple[Include, ...] = ()
+    count: int = 50
+    total: str = "none"
+    summary: str = "false"
+    fields: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+    after: tuple[Any, ...] | None = None
+    known_total: int | None = None
+
+    @property
+    def self_text(self) -> str:
+        """The parameters that were used, as they stand in the self link."""
+        return urlencode(self.pairs)
+
+    @property
+    def counts_only(self) -> bool:
+        """Whether only the number of matches is asked for."""
+        return self.summary == "count" or self.count == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One value of a parameter on its way to terms: where it was written, and how."""
+
+    site: Site
+    type: str
+    param: SearchParam
+    name: str
+    modifier: str = ""
+
+
+Adder = Callable[[tuple[Any, ...]], None]
+
+
+class Adders(NamedTuple):
+    """Where converters put index rows: one per posting list."""
+
+    tok: Adder
+    string: Adder
+    dat: Adder
+    ref: Adder
+    uri: Adder
+
+
+Converter = Callable[[Adders, Any, Any], None]
+Binds = Sequence[BindParameter[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchType:
+    """A kind of search parameter: how values are written, indexed and compared.
+
+    `ordered` ops match rows that lie in the posting list in rid order; `single` ops match a resource by one row at most.
+    """
+
+    name: str
+    table: Table
+    modifiers: frozenset[str]
+    parse: Callable[[str, Asked], tuple[Term, ...]]
+    clause: Callable[[FromClause, str, Binds], ColumnElement[bool]]
+    converters: Callable[[Site], Mapping[str, Converter]]
+    ordered: frozenset[str] = frozenset()
+    single: frozenset[str] = frozenset()
+    sort: str = ""
+
+
+OWN_KINDS = frozenset({"id", "instant"})  # answered by the resource row itself: _id and _lastUpdated
+
+
+def shape(criterion: Criterion) -> Hashable:
+    """What of a criterion decides its SQL: everything but the values."""
+    if isinstance(criterion, Match):
+        ops = tuple([term.op for term in criterion.terms])
+        return criterion.type, criterion.code, criterion.kind, criterion.modifier, ops
+    if isinstance(criterion, Chain):
+        return criterion.type, criterion.code, tuple([(target, shape(inner)) for target, inner in criterion.branches])
+    return criterion.type, criterion.source, criterion.code, shape(criterion.inner)
+
+
+def values(criterion: Criterion) -> Iterator[Any]:
+    """The values a criterion binds, in the order in which its SQL names them."""
+    if isinstance(criterion, Match):
+        for term in criterion.terms:
+            yield from term.values
+    elif isinstance(criterion, Chain):
+        for _, inner in criterion.branches:
+            yield from values(inner)
+    else:
+        yield from values(criterion.inner)

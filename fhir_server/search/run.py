@@ -1,0 +1,198 @@
+"""Running searches: choose the way, fetch a page and what goes along with it, offer the next.
+
+Statements are compiled once per shape of query and kind of caller; bodies are handed on as stored bytes.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+from threading import Lock
+from typing import Any
+
+from sqlalchemy import Connection, Select
+
+from fhir_server.fhir.definitions import Definitions
+from fhir_server.fhir.values import PACIFIC
+from fhir_server.search.compile import BOUND, Plan, can_drive, can_walk, page, prefix, probe, total
+from fhir_server.search.frame import Frame
+from fhir_server.search.include import Hit, included
+from fhir_server.search.model import Match, SearchQuery, shape, values
+from fhir_server.search.order import sorted_page
+from fhir_server.search.paging import Place, Sealer
+from fhir_server.search.query import parse
+from fhir_server.store.resources import Visible
+from fhir_server.store.statements import Statement
+
+_KEPT = 2000  # compiled statements
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of matches, and what was included. `total` is None unless known; `next_token` unless there is more."""
+
+    query: SearchQuery
+    hits: Sequence[Hit] = ()
+    included: Sequence[Hit] = ()
+    total: int | None = None
+    next_token: str | None = None
+
+
+class Searcher:
+    """Searches of one deployment; holds compiled statements and nothing else."""
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        params: Mapping[tuple[str, str], int],
+        zone: tzinfo = PACIFIC,
+        secret: bytes = b"",
+        base: str = "",
+    ) -> None:
+        self._definitions, self._params, self._zone, self._base = definitions, params, zone, base
+        self._sealer = Sealer(secret)
+        self._statements: OrderedDict[Hashable, Statement] = OrderedDict()
+        self._lock = Lock()
+
+    def parse(self, kind: str, pairs: Sequence[tuple[str, str]], *, lenient: bool = False) -> SearchQuery:
+        """The query that pairs ask, with this deployment's zone and base; raises as `search.query.parse` does."""
+        return parse(self._definitions, kind, pairs, lenient=lenient, zone=self._zone, base=self._base)
+
+    def resume(self, token: str, identity: str, now_ms: int) -> SearchQuery:
+        """The query whose next page a token offers; BadValue, NotFound or ExpiredPage if it cannot be used."""
+        place = self._sealer.open(token, identity, now_ms)
+        return replace(self.parse(place.type, place.pairs), after=place.after, known_total=place.total)
+
+    def search(
+        self, connection: Connection, query: SearchQuery, visible: Visible, *, identity: str = "", now_ms: int = 0
+    ) -> Page:
+        """One page of what the caller may see; its next page can be fetched by `identity` only."""
+        run = _Run(self, connection, query, visible)
+        if query.counts_only:
+            return Page(query, total=run.count())
+        rows = run.page(query.count + 1)
+        hits = [Hit(*row[: len(Hit._fields)]) for row in rows[: query.count]]
+        more = len(rows) > query.count
+        number = run.total(len(hits), more=more)
+        token = None
+        if more:
+            last = (*rows[query.count - 1][len(Hit._fields) :], hits[-1].rid)
+            token = self._sealer.seal(Place(query.type, query.pairs, last, number), identity, now_ms)
+        return Page(query, hits, included(run.rows, hits, query.includes), number, token)
+
+    def match(self, connection: Connection, query: SearchQuery, visible: Visible, limit: int = 2) -> list[Hit]:
+        """Up to `limit` visible matches, newest first, for conditional interactions."""
+        run = _Run(self, connection, replace(query, sort=(), after=None), visible)
+        return [Hit(*row) for row in run.page(limit)]
+
+    def count(self, connection: Connection, query: SearchQuery, visible: Visible, bound: int | None = None) -> int:
+        """The number of visible matches, counted no further than `bound`."""
+        return _Run(self, connection, query, visible).count(bound)
+
+    def statement(
+        self, key: Hashable, connection: Connection, visible: Visible, build: Callable[[Frame], Select[Any]]
+    ) -> Statement:
+        """The compiled statement under a key, built on first use; the least recently used are dropped."""
+        dialect = connection.dialect.name
+        whole = (key, visible.shape, dialect)
+        with self._lock:
+            found = self._statements.get(whole)
+            if found is not None:
+                self._statements.move_to_end(whole)
+                return found
+        made = Statement(build(Frame(dialect, visible, self._params)))
+        with self._lock:
+            self._statements[whole] = made
+            if len(self._statements) > _KEPT:
+                self._statements.popitem(last=False)
+        return made
+
+
+class _Run:
+    """One query on one connection."""
+
+    def __init__(self, searcher: Searcher, connection: Connection, query: SearchQuery, visible: Visible) -> None:
+        self._searcher, self._connection, self._query, self._visible = searcher, connection, query, visible
+        self._shape = (query.type, tuple([shape(criterion) for criterion in query.criteria]))
+        self._values = dict(visible.binds)
+        for position, criterion in enumerate(query.criteria):
+            name = prefix(position)
+            self._values.update({f"{name}{number}": value for number, value in enumerate(values(criterion))})
+        self._plan: Plan | None = None
+
+    def rows(
+        self, key: Hashable, build: Callable[[Frame], Select[Any]], bound: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a statement, compiled at most once."""
+        statement = self._searcher.statement(key, self._connection, self._visible, build)
+        return statement.rows(self._connection, {**self._values, **bound})
+
+    def page(self, limit: int) -> list[tuple[Any, ...]]:
+        """The rows of the page and one more, if there is one: hit columns, then sort values."""
+        query, plan, after = self._query, self._way(), self._query.after is not None
+        build = sorted_page if query.sort else page
+        key = ("page", self._shape, query.sort, plan, after)
+        return self.rows(key, lambda frame: build(frame, query, plan, after=after), self._last() | {"limit": limit})
+
+    def _last(self) -> dict[str, Any]:
+        after = self._query.after
+        if after is None:
+            return {}
+        if self._query.sort:
+            return {f"l{number}": value for number, value in enumerate(after)}
+        return {"after": after[-1]}
+
+    def total(self, shown: int, *, more: bool) -> int | None:
+        """The number of all matches, if it is known without counting or was asked for."""
+        query = self._query
+        if query.after is None and not more:
+            return shown
+        if query.known_total is not None or query.total == "none":
+            return query.known_total
+        return self.count(None if query.total == "accurate" else BOUND)
+
+    def count(self, bound: int | None = None) -> int:
+        """The number of matches, counted no further than `bound`."""
+        query, plan = self._query, self._way()
+        key = ("total", self._shape, plan, bound is None)
+        limit = {} if bound is None else {"limit": bound}
+        found = self.rows(key, lambda frame: total(frame, query, plan, bounded=bound is not None), limit)
+        return int(found[0][0])
+
+    def _way(self) -> Plan:
+        if self._plan is None:
+            self._plan = self._choose()
+        return self._plan
+
+    def _choose(self) -> Plan:
+        """A plan: by id, along the only list there is, or by what the probe found."""
+        criteria = self._query.criteria
+        if any(isinstance(one, Match) and one.kind == "id" and not one.modifier for one in criteria):
+            return Plan("scan small")
+        drivers = [position for position, criterion in enumerate(criteria) if can_drive(criterion)]
+        if not drivers:
+            return Plan("scan")
+        if len(drivers) == 1 and (can_walk(criteria[drivers[0]]) or self._sorts_by_value()):
+            return self._drive(drivers[0])
+        return self._probed(drivers)
+
+    def _probed(self, drivers: list[int]) -> Plan:
+        query = self._query
+        key = ("probe", self._shape, tuple(drivers))
+        counts = self.rows(key, lambda frame: probe(frame, query, drivers), {})[0]
+        fewest, best = min(zip(counts, drivers, strict=True))
+        if fewest < BOUND:
+            return self._drive(best)
+        walkable = [position for position in drivers if can_walk(query.criteria[position])]
+        if self._sorts_by_value():
+            return self._drive((walkable or drivers)[0])
+        return self._drive(walkable[0]) if walkable and not query.sort else Plan("scan")
+
+    def _drive(self, position: int) -> Plan:
+        criterion = self._query.criteria[position]
+        if isinstance(criterion, Match) and criterion.kind == "instant":
+            return Plan("scan small")
+        return Plan("walk" if can_walk(criterion) else "gather", position)
+
+    def _sorts_by_value(self) -> bool:
+        return any(key.kind != "instant" for key in self._query.sort)

@@ -1,0 +1,133 @@
+"""Dates: intervals compared with intervals, each half open and in UTC milliseconds.
+
+The margin of `ap` is the width of the value itself (ap2026-03 reaches from February to April), so that a page that is
+continued tomorrow still means the same.  https://hl7.org/fhir/R4/search.html#date
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import BindParameter, ColumnElement, FromClause, and_, not_
+
+from fhir_server.fhir.errors import BadValue
+from fhir_server.fhir.values import parse_date
+from fhir_server.search.model import Adders, Asked, Binds, Converter, SearchType, Site, Term
+from fhir_server.search.text import shown, unescape
+from fhir_server.store.tables import dat
+
+OPEN_START, OPEN_END = -(2**63), 2**63 - 1
+
+_PREFIX = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)(?=\d)")
+_LOST_PLUS = re.compile(r" (?=\d\d:\d\d$)")
+_Bound = BindParameter[Any]
+
+
+def parse(text: str, asked: Asked) -> tuple[Term, ...]:
+    """A date with an optional prefix; BadValue if it is none."""
+    value = _LOST_PLUS.sub("+", unescape(text))
+    prefix = _PREFIX.match(value)
+    op = prefix[1] if prefix else "eq"
+    try:
+        lo, hi = parse_date(value[2:] if prefix else value, asked.site.zone)
+    except BadValue:
+        raise BadValue(
+            f"{asked.name}: {shown(text)} is no date; write e.g. 2026-03-01 or ge2026-03-01T10:00:00-08:00, "
+            "with one of the prefixes eq ne gt lt ge le sa eb ap"
+        ) from None
+    if op == "ap":
+        return (Term(op, (max(lo - (hi - lo), OPEN_START), min(hi + (hi - lo), OPEN_END))),)
+    return (Term(op, (lo, hi)),)
+
+
+def clause(row: FromClause, op: str, binds: Binds) -> ColumnElement[bool]:
+    """The condition on a posting row whose interval is [lo, hi)."""
+    return compare(row.c.lo, row.c.hi, op, binds)
+
+
+def compare(lo: ColumnElement[int], hi: ColumnElement[int], op: str, binds: Binds) -> ColumnElement[bool]:
+    """How the interval [lo, hi) stands to the one asked for."""
+    start, end = binds
+    inside = and_(lo >= start, lo < end, hi <= end)
+    if op == "eq":
+        return inside
+    if op == "ne":
+        return not_(inside)
+    if op == "ap":
+        return and_(lo < end, hi > start)
+    return _ordered(lo, hi, op, start, end, inside)
+
+
+def _ordered(
+    lo: ColumnElement[int], hi: ColumnElement[int], op: str, start: _Bound, end: _Bound, inside: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    past, before = hi > end, lo < start
+    wanted = {
+        "gt": past,
+        "lt": before,
+        "ge": past | inside,
+        "le": before | inside,
+        "sa": lo >= end,
+        "eb": hi <= start,
+    }
+    return wanted[op]
+
+
+def compare_moment(at: ColumnElement[int], op: str, binds: Binds) -> ColumnElement[bool]:
+    """The same for a single millisecond, written so that an index on it serves."""
+    start, end = binds
+    if op == "ne":
+        return not_(and_(at >= start, at < end))
+    wanted = {
+        "gt": at >= end,
+        "lt": at < start,
+        "ge": at >= start,
+        "le": at < end,
+        "sa": at >= end,
+        "eb": at < start,
+    }
+    return wanted.get(op, and_(at >= start, at < end))
+
+
+def _timing_bounds(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    bounds: Mapping[str, Any] = value.get("repeat", {}).get("boundsPeriod", {})
+    return bounds
+
+
+def _converters(site: Site) -> Mapping[str, Converter]:
+    zone = site.zone
+
+    def interval(value: Mapping[str, Any]) -> tuple[int, int]:
+        start, end = value.get("start"), value.get("end")
+        return (
+            parse_date(start, zone)[0] if start else OPEN_START,
+            parse_date(end, zone)[1] if end else OPEN_END,
+        )
+
+    def date(rows: Adders, param: int, value: str) -> None:
+        rows.dat((param, *parse_date(value, zone)))
+
+    def period(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
+        if "start" in value or "end" in value:
+            rows.dat((param, *interval(value)))
+
+    def timing(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
+        spans = [parse_date(event, zone) for event in value.get("event", ()) if event]
+        bounds = _timing_bounds(value)
+        if "start" in bounds or "end" in bounds:
+            spans.append(interval(bounds))
+        if spans:
+            rows.dat((param, min(lo for lo, _ in spans), max(hi for _, hi in spans)))
+
+    return {"date": date, "dateTime": date, "instant": date, "Period": period, "Timing": timing}
+
+
+TYPE = SearchType(
+    name="date",
+    table=dat,
+    modifiers=frozenset(),
+    parse=parse,
+    clause=clause,
+    converters=_converters,
+    sort="lo",
+)

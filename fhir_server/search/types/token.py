@@ -1,0 +1,102 @@
+"""Tokens: codes, identifiers and other exact values, with or without a system.
+
+Compared exactly, letter case included: most code systems and all identifiers want it, and a search that finds less than
+hoped is noticed. A `code` element is stored without system; a system in the query fits it if R4 binds the element to a
+value set that draws on that system.  https://hl7.org/fhir/R4/search.html#token
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, and_
+
+from fhir_server.fhir.errors import BadValue
+from fhir_server.search.expression import implied_systems
+from fhir_server.search.model import Adders, Asked, Binds, Converter, SearchType, Site, Term
+from fhir_server.search.text import clip, shown, split, unescape
+from fhir_server.store.hashing import system_hash
+from fhir_server.store.tables import tok
+
+_PLAIN = ("code", "string", "id", "uri", "url", "canonical", "oid", "uuid", "markdown", "date", "dateTime", "instant")
+_MOST_PARTS = 2
+
+
+def parse(text: str, asked: Asked) -> tuple[Term, ...]:
+    """`code`, `system|code`, `|code` or `system|`; BadValue for anything else."""
+    parts = [unescape(part) for part in split(text, "|")]
+    if len(parts) > _MOST_PARTS or not any(parts):
+        raise BadValue(
+            f"{asked.name}: {shown(text)} is no token; write code, system|code, |code or system| "
+            "and put a backslash before a | that belongs to the value"
+        )
+    if len(parts) == 1:
+        return (Term("code", (clip(parts[0]),)),)
+    system, code = parts
+    if not code:
+        return (Term("system", (system_hash(system),)),)
+    if not system:
+        return (Term("none", (clip(code),)),)
+    both = Term("both", (clip(code), system_hash(system)))
+    if not asked.modifier and system in implied_systems(asked.site.definitions, asked.type, asked.param.expression):
+        return (both, Term("none", (clip(code),)))
+    return (both,)
+
+
+def clause(row: FromClause, op: str, binds: Binds) -> ColumnElement[bool]:
+    """The condition on a posting row."""
+    if op == "system":
+        return row.c.sys == binds[0]
+    same = row.c.val == binds[0]
+    if op == "code":
+        return same
+    return and_(same, row.c.sys == (binds[1] if op == "both" else 0))
+
+
+def _plain(rows: Adders, param: int, value: Any) -> None:
+    rows.tok((param, clip(str(value)), 0))
+
+
+def _boolean(rows: Adders, param: int, value: Any) -> None:
+    rows.tok((param, "true" if value else "false", 0))
+
+
+def _coding(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
+    rows.tok((param, clip(value.get("code", "")), system_hash(value.get("system", ""))))
+
+
+def _concept(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
+    codings = value.get("coding")
+    if not codings:  # text alone: nothing to match, but the parameter is not missing
+        rows.tok((param, "", 0))
+        return
+    for coding in codings:
+        _coding(rows, param, coding)
+
+
+def identifier(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
+    """The row of an Identifier or a ContactPoint: its value, within its system."""
+    rows.tok((param, clip(value.get("value", "")), system_hash(value.get("system", ""))))
+
+
+def _converters(_site: Site) -> Mapping[str, Converter]:
+    return {
+        **dict.fromkeys(_PLAIN, _plain),
+        "boolean": _boolean,
+        "Coding": _coding,
+        "CodeableConcept": _concept,
+        "Identifier": identifier,
+        "ContactPoint": identifier,
+    }
+
+
+TYPE = SearchType(
+    name="token",
+    table=tok,
+    modifiers=frozenset({"not"}),
+    parse=parse,
+    clause=clause,
+    converters=_converters,
+    ordered=frozenset({"code", "both", "none"}),
+    single=frozenset({"both", "none"}),
+    sort="val",
+)

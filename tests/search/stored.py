@@ -1,0 +1,122 @@
+"""A small world of stored resources for search tests: rows put in with plain inserts, read through a plain view."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Subquery, bindparam, insert, select
+
+from fhir_server.fhir.definitions import Definitions, load, type_number
+from fhir_server.search.extract import Extractor, parameters
+from fhir_server.search.run import Page, Searcher
+from fhir_server.store.db import Database
+from fhir_server.store.hashing import rh
+from fhir_server.store.tables import dat, ref, res, string, tok, uri
+
+BASE = "https://here.example/fhir"
+SECRET = b"for tests"
+DEFINITIONS: Definitions = load()
+PARAMS: Mapping[tuple[str, str], int] = {pair: number for number, pair in enumerate(parameters(DEFINITIONS), start=1)}
+
+Resource = dict[str, Any]
+
+
+class Everything:
+    """A view of all rows but those of one owner, bound by value as the real predicate is."""
+
+    def __init__(self, hidden: int = -1) -> None:
+        self.shape = "everything but one owner"
+        self.binds: Mapping[str, Any] = {"v_hidden": hidden}
+
+    def __call__(self, alias: str, *, of: str | None = None) -> Subquery:
+        row = res.alias(f"{alias}_row")
+        seen = select(row).where(row.c.owner != bindparam("v_hidden"), row.c.view == 0)
+        if of is not None:
+            seen = seen.where(row.c.type == type_number(of))
+        return seen.subquery(alias)
+
+    def history(self, alias: str, of: str | None = None) -> Subquery:
+        raise NotImplementedError
+
+
+def extractor() -> Extractor:
+    return Extractor(DEFINITIONS, PARAMS, base=BASE)
+
+
+def searcher() -> Searcher:
+    return Searcher(DEFINITIONS, PARAMS, secret=SECRET, base=BASE)
+
+
+@dataclass
+class World:
+    """What is stored, and what it can be asked."""
+
+    database: Database
+    resources: dict[int, Resource] = field(default_factory=dict)
+    searcher: Searcher = field(default_factory=searcher)
+    extractor: Extractor = field(default_factory=extractor)
+
+    def store(self, resources: Iterable[Resource], owner: int = 1, *, deleted: bool = False) -> list[int]:
+        """Store resources; the row numbers grow in their order."""
+        rows = {table: [] for table in (res, tok, string, dat, ref, uri)}
+        rids = []
+        for resource in resources:
+            rid = 1000 + 2 * len(self.resources)
+            self.resources[rid] = resource
+            rids.append(rid)
+            rows[res].append(_row(rid, resource, owner, deleted))
+            if not deleted:
+                self._index(rows, rid, resource)
+
+        def work(connection):
+            for table, values in rows.items():
+                if values:
+                    connection.execute(insert(table), values)
+
+        self.database.write(work)
+        return rids
+
+    def _index(self, rows, rid: int, resource: Resource) -> None:
+        found = self.extractor.rows(resource["resourceType"], resource)
+        place = {"tenant": 1, "part": rid % 7, "rid": rid}
+        for table, name in ((tok, "tok"), (string, "string"), (dat, "dat"), (ref, "ref"), (uri, "uri")):
+            columns = [column.name for column in table.columns][4:]
+            for values in getattr(found, name):
+                rows[table].append({**place, "param": values[0], **dict(zip(columns, values[1:], strict=True))})
+
+    def page(self, kind: str, pairs: Sequence[tuple[str, str]], hidden: int = -1, **how: Any) -> Page:
+        query = self.searcher.parse(kind, pairs)
+        return self.searcher.search(self.database.read(), query, Everything(hidden), **how)
+
+    def ids(self, kind: str, text: str = "", hidden: int = -1) -> list[str]:
+        """The ids found by `name=value&name=value`, in order."""
+        pairs = [tuple(pair.split("=", 1)) for pair in text.split("&") if pair]
+        return [hit.fid for hit in self.page(kind, [*pairs, ("_count", "200")], hidden).hits]
+
+
+def _row(rid: int, resource: Resource, owner: int, deleted: bool) -> dict[str, Any]:
+    kind, fid = resource["resourceType"], resource["id"]
+    return {
+        "tenant": 1,
+        "part": rid % 7,
+        "rid": rid,
+        "type": type_number(kind),
+        "fid": fid,
+        "view": 0,
+        "rh": rh(f"{kind}/{fid}"),
+        "ver": 1,
+        "ts": updated(rid),
+        "deleted": deleted,
+        "owner": owner,
+        "patient": None,
+        "labels": 0,
+        "gen": 0,
+        "enc": 0,
+        "body": json.dumps(resource).encode(),
+    }
+
+
+def updated(rid: int) -> int:
+    """When a row was last updated: not in the order of creation."""
+    return 1_767_225_600_000 + (rid * 7919) % 100_000_000
