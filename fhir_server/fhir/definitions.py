@@ -44,7 +44,7 @@ class Definitions:
 
     def __init__(self, core: Path, resources: Iterable[dict[str, Any]]) -> None:
         self.types: tuple[str, ...] = tuple(sorted(type_numbers()))
-        self.elements = ElementTable(_read(core / "elements.json"), _read(core / "required-codes.json"))
+        self.elements = core_elements()
         self._compartments: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             name: MappingProxyType({kind: tuple(codes) for kind, codes in rows.items()})
             for name, rows in _read(core / "compartments.json").items()
@@ -87,6 +87,12 @@ class Definitions:
 def load(folders: Sequence[Path] = ()) -> Definitions:
     """R4's definitions and those of the package folders; where two define the same, the later folder holds."""
     return Definitions(_core(), (resource for folder in folders for resource in _package(folder)))
+
+
+@cache
+def core_elements() -> ElementTable:
+    """R4's elements, read once."""
+    return ElementTable(_read(_core() / "elements.json"), _read(_core() / "required-codes.json"))
 
 
 @cache

@@ -32,6 +32,11 @@ class Element:
         """Whether its name carries the type, as in value[x]."""
         return self.name.endswith("[x]")
 
+    @property
+    def extensible(self) -> bool:
+        """Whether a primitive may have a '_' companion; Element.id and Extension.url are attributes in XML."""
+        return self.path not in ("Element.id", "Extension.url")
+
     @cached_property
     def json_names(self) -> Mapping[str, str]:
         """JSON member name -> type code; several for a choice."""

@@ -1,1 +1,1 @@
-"""The shape: base FHIR, then the profiles a resource claims or a rule requires; it knows nothing of storage."""
+"""The shape: what base FHIR and the claimed profiles demand of a resource."""
