@@ -37,7 +37,7 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One way to values of a parameter: the hops, the data type at their end, and the only resource type referred to."""
+    """One way to values of a parameter: the hops, the data type at their end, the only resource type referred to."""
 
     hops: tuple[Hop, ...]
     kind: str

@@ -84,7 +84,7 @@ def _ask(rows: Rows, includes: tuple[Include, ...], starts: list[int]) -> list[H
 
 
 def statement(frame: Frame, includes: Sequence[Include], size: int) -> Select[Any]:
-    """What one level of includes of one direction adds; starts from rids, or backwards from hashes, bound as i0, i1, ..."""
+    """What one level of includes of one direction adds, from rids (or backwards from hashes) bound as i0, i1, ..."""
     reverse = includes[0].reverse
     starts = [bindparam(f"i{position}", type_=BigInteger()) for position in range(size)]
     link = ref.alias()

@@ -145,7 +145,7 @@ Binds = Sequence[BindParameter[Any]]
 class SearchType:
     """A kind of search parameter: how values are written, indexed and compared.
 
-    `ordered` ops match rows that lie in the posting list in rid order; `single` ops match a resource by one row at most.
+    `ordered` ops match rows that lie in the posting list in rid order; `single` ops match a resource at most once.
     """
 
     name: str

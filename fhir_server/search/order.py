@@ -1,7 +1,7 @@
 """Pages in an order that was asked for.
 
-Missing values come last in both directions; the row number decides between equals. Of several values the smallest counts
-in ascending order, the largest in descending.  https://hl7.org/fhir/R4/search.html#sort
+Missing values come last in both directions; the row number decides between equals. Of several values the smallest
+counts in ascending order, the largest in descending.  https://hl7.org/fhir/R4/search.html#sort
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """References: to a resource of ours in any of its spellings, or to anything else as written.
 
-A logical reference (an identifier alone) is indexed as a token under "<code>:identifier", for the modifier of that name.
-An element that refers to nothing that can be looked up leaves an empty token there, so that :missing tells the truth.
+A logical reference (an identifier alone) is indexed as a token under "<code>:identifier", for the modifier of that
+name. An element that refers to nothing that can be looked up leaves an empty token there, so that :missing is right.
 https://hl7.org/fhir/R4/search.html#reference
 """
 
