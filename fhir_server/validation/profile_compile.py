@@ -85,13 +85,14 @@ class Compiler:
         kinds = [kind["code"] for kind in node.rules.get("type", ())]
         allowed = {name for name, code in element.json_names.items() if not kinds or code in kinds}
         least, most = int(node.rules.get("min", 0)), _most(node)
-        checks = [_choice(node.name, tuple(element.json_names), frozenset(allowed), least, most)]
+        stem = node.name.removesuffix("[x]")
+        checks = [_choice(stem, tuple(element.json_names), frozenset(allowed), least, most)]
         if shared := self._rules(node):
-            checks += [_single(name, 0, None, shared) for name in allowed]
+            checks += [_single(name, 0, None, shared, stem) for name in allowed]
         for one in node.slices.values():
             for name, code in element.json_names.items():
                 if code in [kind["code"] for kind in one.rules.get("type", ())]:
-                    checks.append(_single(name, int(one.rules.get("min", 0)), _most(one), self._rules(one)))
+                    checks.append(_single(name, int(one.rules.get("min", 0)), _most(one), self._rules(one), stem))
         return checks
 
     def _sliced(self, node: Node) -> Check | None:
@@ -141,18 +142,19 @@ def _present(name: str) -> Check:
     return check
 
 
-def _single(name: str, least: int, most: int | None, rules: Sequence[Check]) -> Check:
-    extended, check_value = f"_{name}", _together(rules)
+def _single(name: str, least: int, most: int | None, rules: Sequence[Check], stem: str = "") -> Check:
+    """An element that occurs once; one form of a choice is called by the `stem`, as FHIRPath does."""
+    extended, check_value, called = f"_{name}", _together(rules), stem or name
 
     def check(parent: Any, where: str, issues: Issues) -> None:
         value = parent.get(name)
         if value is None:
             if least and extended not in parent:
-                issues.append(too_few(f"{where}.{name}", 0, least))
+                issues.append(too_few(f"{where}.{called}", 0, least))
         elif most == 0:
-            issues.append(too_many(f"{where}.{name}", 1, 0))
+            issues.append(too_many(f"{where}.{called}", 1, 0))
         else:
-            check_value(value, f"{where}.{name}", issues)
+            check_value(value, f"{where}.{called}", issues)
 
     return check
 
@@ -178,9 +180,7 @@ def _repeating(name: str, least: int, most: int | None, rules: Sequence[Check], 
     return check
 
 
-def _choice(name: str, names: Sequence[str], allowed: frozenset[str], least: int, most: int | None) -> Check:
-    stem = name.removesuffix("[x]")
-
+def _choice(stem: str, names: Sequence[str], allowed: frozenset[str], least: int, most: int | None) -> Check:
     def check(parent: Any, where: str, issues: Issues) -> None:
         found = next((one for one in names if one in parent or f"_{one}" in parent), None)
         if found is None:
