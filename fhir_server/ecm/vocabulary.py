@@ -140,6 +140,7 @@ PARTICIPATION_TYPE: Final = "http://terminology.hl7.org/CodeSystem/v3-Participat
 # ---- codes that rules name
 LEAD_CARE_MANAGER: Final = "lead-care-manager"
 PRIMARY_CARE_PROVIDER: Final = "primary-care-provider"
+CARE_COORDINATOR: Final = "care-coordinator"
 HEALTH_PLAN_CONTACT: Final = "health-plan-contact"
 CONTRACTED_PROVIDER: Final = "contracted-provider"
 LOOP_CLOSED: Final = "loop-closed"

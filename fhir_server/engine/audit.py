@@ -81,7 +81,7 @@ class ReadLog:
 
     def append(self, event: Event) -> None:
         """Hand one event to the operating system; NoStore (503) if it does not take it."""
-        line = orjson.dumps(event) + b"\n"
+        line = orjson.dumps(list(event)) + b"\n"
         try:
             with self._lock:
                 os.write(self._handle, line)

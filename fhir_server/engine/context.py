@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.predicate import Visible
+from fhir_server.access.scopes import parse as parse_scopes
 from fhir_server.config import Settings
 from fhir_server.engine.audit import ReadLog
 from fhir_server.engine.compartment import PatientFinder
@@ -20,13 +21,14 @@ from fhir_server.search.extract import Extractor
 from fhir_server.search.run import Searcher
 from fhir_server.store.db import Database
 from fhir_server.store.ids import Ids
-from fhir_server.terminology import Terminology
+from fhir_server.terminology.codes import Terminology
 from fhir_server.validation.profile import ProfileValidator
 
 if TYPE_CHECKING:
     from fhir_server.engine.transaction import Transaction
 
 T = TypeVar("T")
+_EVERY_TYPE = parse_scopes("system/*.r")
 
 
 @dataclass
@@ -47,6 +49,18 @@ class Engine:
     hooks: Hooks
     reads: ReadLog
     secret: bytes
+    memo: dict[str, dict[Any, Any]] = field(default_factory=dict)
+    operations: Sequence[Any] = ()  # rows of rest.message.Operation, the guests' included
+    jobs: dict[str, Any] = field(default_factory=dict)  # rows of jobs.job.Job by kind
+
+    def start(self) -> None:
+        """Begin background work: the audit log of reads."""
+        self.reads.start()
+
+    def close(self) -> None:
+        """Stop background work and close every connection."""
+        self.reads.close()
+        self.database.close()
 
     def context(self, caller: Caller, request_id: str, address: str = "") -> Context:
         """A context for one request of `caller`; its instant is now."""
@@ -75,6 +89,12 @@ class Context:
         if letter not in self._visible:
             self._visible[letter] = Visible(self.caller, self.now, letter)
         return self._visible[letter]
+
+    def visible_targets(self) -> Visible:
+        """What the caller may refer to: every row it may see, whether or not its scopes let it read that type."""
+        if "" not in self._visible:
+            self._visible[""] = Visible(replace(self.caller, scopes=_EVERY_TYPE), self.now, "r")
+        return self._visible[""]
 
     def require(self, letter: str, type_: str) -> None:
         """Forbidden (403) unless some scope covers this interaction on this type; reads no data (R1)."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fhir_server.access.labels import Membership, no_lists
 from fhir_server.store.resources import Row
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ BeforeWrite = Callable[["Transaction", "Change"], Edits | None]
 InTransaction = Callable[["Transaction", "Change"], None]
 AfterCommit = Callable[["Context", "list[Change]"], None]
 Render = Callable[["Context", Row], Row]
+Headers = Callable[["Context", Row], dict[str, str]]
 RequiredProfiles = Callable[[str, Mapping[str, Any]], tuple[str, ...]]
 
 
@@ -32,6 +34,8 @@ class Hooks:
     in_transaction: writes further rows beside the resource.
     after_commit: tells others; its failures never undo the write.
     render: by resource type; returns the row with the body this caller is shown.
+    headers: by resource type; response headers that go with what `render` shows.
+    membership: the classes of sensitive information that a code stands for, by a guest's reviewed lists.
     required_profiles: the profiles that policy demands of a resource, beyond those it claims.
     """
 
@@ -39,4 +43,6 @@ class Hooks:
     in_transaction: list[InTransaction] = field(default_factory=list)
     after_commit: list[AfterCommit] = field(default_factory=list)
     render: dict[str, Render] = field(default_factory=dict)
+    headers: dict[str, Headers] = field(default_factory=dict)
+    membership: Membership = no_lists
     required_profiles: list[RequiredProfiles] = field(default_factory=list)

@@ -7,6 +7,7 @@ from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir.errors import Issue, Unprocessable
 from fhir_server.store import resources
 from fhir_server.store.hashing import rh
+from fhir_server.store.resources import Row
 
 Path = tuple[str | int, ...]
 
@@ -36,20 +37,23 @@ def expression(type_: str, path: Path) -> str:
     return type_ + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
 
 
-def require_targets(transaction: Transaction, type_: str, resource: Mapping[str, Any], own: str) -> None:
-    """Unprocessable (422 not-found) for relative references to what is absent or hidden: one answer for both (L12)."""
+def require_targets(transaction: Transaction, type_: str, resource: Mapping[str, Any], own: str) -> list[Row]:
+    """The stored rows that relative references name; those written in this transaction are left out.
+
+    Unprocessable (422 not-found) for what is absent or hidden: one answer for both (L12).
+    """
     wanted = {
         target: path
         for path, node in references(resource)
         if (target := local(node["reference"])) and target != own and rh(target) not in transaction.written
     }
-    if not wanted:
-        return
-    visible = transaction.context.visible("*")
-    seen = {row.rh for row in resources.by_hash(transaction.connection, visible, map(rh, wanted))}
+    visible = transaction.context.visible_targets()
+    rows = resources.by_hash(transaction.connection, visible, map(rh, wanted))
+    seen = {row.rh for row in rows}
     missing = [(target, path) for target, path in wanted.items() if rh(target) not in seen]
     if missing:
         raise Unprocessable(issues=[_missing(type_, target, path) for target, path in missing[:50]])
+    return rows
 
 
 def _missing(type_: str, target: str, path: Path) -> Issue:

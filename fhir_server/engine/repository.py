@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
-from fhir_server.access.predicate import facts
+from fhir_server.access import predicate
 from fhir_server.access.writes import may_write
 from fhir_server.engine import writing
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Change, Transaction, event
 from fhir_server.engine.writing import Draft
-from fhir_server.fhir.definitions import type_number
+from fhir_server.fhir.definitions import type_names
 from fhir_server.fhir.errors import BusinessRule, Gone, MethodNotAllowed, NotFound, PreconditionRequired
-from fhir_server.search.query import SearchQuery
+from fhir_server.search.model import SearchQuery
 from fhir_server.store import resources
+from fhir_server.store.hashing import rh
 from fhir_server.store.resources import Row
 
 if TYPE_CHECKING:
-    from fhir_server.search.run import Hit, Page
+    from fhir_server.search.include import Hit
+    from fhir_server.search.run import Page
 
 VERSIONED = frozenset({"Task", "Consent"})  # updated with If-Match only (B-07)
 
@@ -30,7 +33,7 @@ VERSIONED = frozenset({"Task", "Consent"})  # updated with If-Match only (B-07)
 def read(context: Context, type_: str, fid: str) -> Row:
     """The current version as this caller is shown it; NotFound (absent or hidden) or Gone."""
     context.require("r", type_)
-    row = resources.read(context.connection, context.visible("r"), type_number(type_), fid)
+    row = resources.read(context.connection, context.visible("r"), type_, fid)
     if row is None:
         raise _not_found(context, "read", type_, fid)
     _log(context, "read", 410 if row.deleted else 200, [row], type_)
@@ -54,7 +57,7 @@ def vread(context: Context, type_: str, fid: str, version: int) -> Row:
 def history(context: Context, type_: str, fid: str, *, below: int, limit: int, since: int = 0) -> list[Row]:
     """Versions newer than `since` with a number below `below`, newest first; NotFound if the resource is not seen."""
     context.require("r", type_)
-    if resources.read(context.connection, context.visible("r"), type_number(type_), fid) is None:
+    if resources.read(context.connection, context.visible("r"), type_, fid) is None:
         raise _not_found(context, "history", type_, fid)
     rows = _versions(context, type_, fid, below, limit, since)
     _log(context, "history-instance", 200, rows, type_)
@@ -63,18 +66,32 @@ def history(context: Context, type_: str, fid: str, *, below: int, limit: int, s
 
 def _versions(context: Context, type_: str, fid: str, below: int, limit: int, since: int = 0) -> list[Row]:
     return resources.versions(
-        context.connection, context.visible("r"), type_number(type_), fid, below=below, limit=limit, since=since
+        context.connection, context.visible("r"), type_, fid, below=below, limit=limit, since=since
     )
 
 
-def search(context: Context, query: SearchQuery, token: str | None = None) -> Page:
+def search(context: Context, query: SearchQuery) -> Page:
     """One page of matches with what they include."""
     context.require("s", query.type)
     page = context.engine.searcher.search(
-        context.connection, query, context.visible("s"), caller=context.caller, now=context.now, token=token
+        context.connection, query, context.visible("s"), identity=_identity(context), now_ms=context.now
     )
-    _log(context, "search-type", 200, [*page.hits, *page.included], query.type, query.self_text)
+    entities = [[type_names()[hit.type_number], hit.fid, hit.ver, hit.patient, hit.labels] for hit in _all(page)]
+    _log_event(context, "search-type", 200, entities, urlencode(query.pairs))
     return page
+
+
+def resume(context: Context, token: str) -> SearchQuery:
+    """The query behind a page token; BadValue if it was altered, NotFound if it is another caller's (L17)."""
+    return context.engine.searcher.resume(token, _identity(context), context.now)
+
+
+def _identity(context: Context) -> str:
+    return f"{context.caller.client} {context.caller.org}"
+
+
+def _all(page: Page) -> list[Hit]:
+    return [*page.hits, *page.included]
 
 
 def match(context: Context, query: SearchQuery, limit: int = 2) -> Sequence[Hit]:
@@ -88,6 +105,7 @@ def create(context: Context, new: Draft, fid: str | None = None) -> Change:
     context.require("c", new.type)
 
     def work(transaction: Transaction) -> Change:
+        _require_writable(transaction, "c", new.type, None, _patient_of(transaction, new))
         made = writing.insert(transaction, new, fid)
         transaction.audit("create", 201, [made])
         return made
@@ -104,7 +122,7 @@ def update(context: Context, new: Draft, fid: str, tag: int | None, *, required:
         raise PreconditionRequired(message)
 
     def work(transaction: Transaction) -> Change:
-        current = _current(transaction.context, new.type, fid)
+        current = _current(transaction.context, "u", new.type, fid)
         made = _update(transaction, new, fid, current, tag)
         transaction.audit("update", 200 if made.before else 201, [made])
         return made
@@ -115,8 +133,9 @@ def update(context: Context, new: Draft, fid: str, tag: int | None, *, required:
 def _update(transaction: Transaction, new: Draft, fid: str, current: Row | None, tag: int | None) -> Change:
     if current is None:
         _require_right(transaction.context, new.type)
+        _require_writable(transaction, "c", new.type, None, _patient_of(transaction, new))
         return writing.insert(transaction, new, fid)
-    _require_writable(transaction, new.type, current)
+    _require_writable(transaction, "u", new.type, current, None)
     writing.if_match(current, tag)
     if current.deleted:
         return writing.insert(transaction, new, fid, over=current)
@@ -133,7 +152,7 @@ def modify(
         raise PreconditionRequired(message)
 
     def work(transaction: Transaction) -> Change:
-        current = _existing(transaction, type_, fid)
+        current = _existing(transaction, "u", type_, fid)
         writing.if_match(current, tag)
         new = writing.draft(transaction.context, type_, edit(current))
         made = writing.change(transaction, current, new, "patch")
@@ -148,7 +167,7 @@ def delete(context: Context, type_: str, fid: str, tag: int | None = None) -> Ch
     context.require("d", type_)
 
     def work(transaction: Transaction) -> Change | None:
-        current = _existing(transaction, type_, fid, deleted_too=True)
+        current = _existing(transaction, "d", type_, fid)
         if current.deleted:
             return None
         writing.if_match(current, tag)
@@ -159,27 +178,36 @@ def delete(context: Context, type_: str, fid: str, tag: int | None = None) -> Ch
     return context.transact(work)
 
 
-def _current(context: Context, type_: str, fid: str) -> Row | None:
-    return resources.read(context.connection, context.visible("*"), type_number(type_), fid)
+def _current(context: Context, letter: str, type_: str, fid: str) -> Row | None:
+    return resources.read(context.connection, context.visible(letter), type_, fid)
 
 
-def _existing(transaction: Transaction, type_: str, fid: str, *, deleted_too: bool = False) -> Row:
-    current = _current(transaction.context, type_, fid)
+def _existing(transaction: Transaction, letter: str, type_: str, fid: str) -> Row:
+    current = _current(transaction.context, letter, type_, fid)
     if current is None:
-        raise _not_found(transaction.context, "update", type_, fid)
-    if current.deleted and not deleted_too:
+        raise _not_found(transaction.context, "delete" if letter == "d" else "patch", type_, fid)
+    if current.deleted and letter != "d":
         raise Gone(f"{type_}/{fid} was deleted.")
-    _require_writable(transaction, type_, current)
+    _require_writable(transaction, letter, type_, current, None)
     return current
 
 
-def _require_writable(transaction: Transaction, type_: str, current: Row) -> None:
+def _require_writable(transaction: Transaction, letter: str, type_: str, current: Row | None, patient: int | None) -> None:
     """R12: visible but not this caller's to write is 422 and nothing changes."""
-    context = transaction.context
-    about = facts(transaction.connection, context.caller, current.patient, current.rh, context.now)
-    if current.view or not may_write(context.caller, type_, current.owner, about):
-        message = f"{type_}/{current.fid} belongs to another organization. Only its owner may change it."
-        raise BusinessRule(message)
+    context, owner, task = transaction.context, None, 0
+    if current:
+        owner, patient, task = current.owner, current.patient, current.rh
+    about = predicate.facts(transaction.connection, context.caller, patient, task, context.now)
+    decision = may_write(context.caller, type_, owner, about, letter)
+    if not decision:
+        raise BusinessRule(decision.reason)
+    if current and current.view:
+        raise BusinessRule(f"This {type_} is shown to you in part; only its owner may change it.")
+
+
+def _patient_of(transaction: Transaction, new: Draft) -> int | None:
+    patient = transaction.context.engine.patients.find(new.type, None, new.resource)
+    return rh(patient) if patient else None
 
 
 def _require_right(context: Context, type_: str) -> None:
@@ -187,6 +215,11 @@ def _require_right(context: Context, type_: str) -> None:
         message = f"There is no such {type_} that you may update. Create one with POST; the server gives it an id."
         raise MethodNotAllowed(message, headers={"Allow": "GET, HEAD"})
     context.require("c", type_)
+
+
+def extra_headers(context: Context, type_: str, row: Row) -> dict[str, str]:
+    """Headers that a guest's rendering brings along, such as the ETag of a roster as this caller sees it."""
+    return context.engine.hooks.headers[type_](context, row) if type_ in context.engine.hooks.headers else {}
 
 
 def render(context: Context, type_: str, row: Row) -> Row:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from fhir_server.engine import access_rows, audit
 from fhir_server.engine.audit import Event
 from fhir_server.engine.context import Context
+from fhir_server.engine.labelling import law_classes
 from fhir_server.store.resources import TENANT, Row
 from fhir_server.store.rows import Batch
 from fhir_server.store.tables import outbox
@@ -48,6 +49,13 @@ class Transaction:
     written: set[int] = field(default_factory=set)
     touched_patients: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
+    _law_classes: dict[int, str] | None = None
+
+    def law_class_of(self, organization: int) -> str | None:
+        """The registered law class of an organization, by its hash; None if it has no client."""
+        if self._law_classes is None:
+            self._law_classes = law_classes(self.connection)
+        return self._law_classes.get(organization)
 
     def flush(self) -> None:
         """Send what has been gathered, so that later statements of this transaction see it."""

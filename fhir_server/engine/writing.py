@@ -8,26 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
+import orjson
+
 from fhir_server.access.contact import contact_view
-from fhir_server.access.labels import raise_only
 from fhir_server.engine import index_rows, keys
 from fhir_server.engine.context import Context
-from fhir_server.engine.labelling import labels_of_row
+from fhir_server.engine.labelling import INHERITING, labels, require_not_lowered
 from fhir_server.engine.references import references, require_targets
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir import wire
 from fhir_server.fhir.definitions import type_number
 from fhir_server.fhir.errors import BadValue, BusinessRule, Invalid, PreconditionFailed, RequiredMissing, Unprocessable
 from fhir_server.store import resources
-from fhir_server.store.db import RunAgain
 from fhir_server.store.hashing import rh
 from fhir_server.store.ids import part_of
 from fhir_server.store.resources import TENANT, Row
 from fhir_server.validation import structure
 
-GENERATION = 1  # of the extraction rules: rows of another generation are re-indexed whole
 _PEOPLE = ("Patient", "RelatedPerson", "Person")
 
 
@@ -104,13 +105,13 @@ def insert(transaction: Transaction, new: Draft, fid: str | None = None, *, over
 def change(transaction: Transaction, current: Row, new: Draft, interaction: str = "update") -> Change:
     """Put a new version in place of `current`."""
     old = wire.parse(current.body)
-    labels = new.resource.get("meta", {}).get("security", [])
-    raise_only(old.get("meta", {}).get("security", []), labels)
+    require_not_lowered(new.type, old, new.resource)
     return _succeed(transaction, interaction, current, new, old)
 
 
 def _succeed(transaction: Transaction, interaction: str, current: Row, new: Draft, old: Mapping[str, Any]) -> Change:
     row = _row(transaction, new, current.fid, current.ver + 1, current.rid, current.owner, current.ts)
+    row = row._replace(labels=row.labels | current.labels)
     if not current.deleted and row.patient != current.patient and new.type != "Patient":
         message = "The patient of a stored resource cannot change. Create a new resource for the other patient."
         raise BusinessRule(message)
@@ -124,10 +125,10 @@ def remove(transaction: Transaction, type_: str, current: Row) -> Change:
     row = current._replace(ver=current.ver + 1, ts=now, deleted=True, body=b"")
     deleted = Change("delete", type_, row, {}, current, old)
     _before_write(transaction, deleted)
-    _replace(transaction, current, row)
+    resources.replace(transaction.connection, transaction.batch, current, row)
     if type_ == "Patient":
         _replace_contact(transaction, deleted)
-    index_rows.remove(transaction, current, old)
+    index_rows.remove(transaction, current, type_, old)
     keys.release(transaction, current)
     transaction.record(deleted)
     return deleted
@@ -142,7 +143,8 @@ def _row(
     now = max(context.now, not_before)
     return Row(
         TENANT, part_of(fid), rid, type_number(new.type), fid, 0, rh(reference), version, now, False, owner,
-        rh(patient) if patient else None, labels_of_row(context, new.type, new.resource), GENERATION, 0, b"",
+        rh(patient) if patient else None, labels(transaction, new.type, new.resource),
+        context.engine.extractor.generation, 0, b"",
     )  # fmt: skip
 
 
@@ -151,15 +153,17 @@ def _store(transaction: Transaction, what: Change, new: Draft) -> Change:
     body, resource = _edited(new.body, new.resource, edits)
     if edits:
         check(transaction.context, what.type, resource)
-    require_targets(transaction, what.type, resource, what.reference)
+    targets = require_targets(transaction, what.type, resource, what.reference)
+    if what.type in INHERITING:
+        what.row = what.row._replace(labels=reduce(or_, (row.labels for row in targets), what.row.labels))
     what.resource = resource
     what.row = what.row._replace(body=wire.stamp(body, what.row.fid, what.row.ver, what.row.ts))
     keys.claim(transaction, what)
     if what.before is None:
-        transaction.batch.add(resources.res, *what.row)
+        resources.insert(transaction.batch, what.row)
         index_rows.add(transaction, what.row, what.type, resource)
     else:
-        _replace(transaction, what.before, what.row)
+        resources.replace(transaction.connection, transaction.batch, what.before, what.row)
         index_rows.change(transaction, what)
     if what.type == "Patient":
         _replace_contact(transaction, what)
@@ -174,30 +178,23 @@ def _before_write(transaction: Transaction, what: Change) -> dict[tuple[str | in
     return edits
 
 
-def _replace(transaction: Transaction, before: Row, row: Row) -> None:
-    """The old version moves to history and the new one takes its place, if nobody else was faster."""
-    if not resources.replace(transaction.connection, row, before.ver):
-        raise RunAgain
-    transaction.batch.add(resources.hist, *before)
-
-
 def _replace_contact(transaction: Transaction, what: Change) -> None:
     """Keep the Patient's second body, the contact view, with index rows of its own."""
     row = _contact_row(what.row, what.resource)
     if what.before is None:
-        transaction.batch.add(resources.res, *row)
+        resources.insert(transaction.batch, row)
         index_rows.add(transaction, row, "Patient", contact_view(what.resource))
         return
     old = what.old or {}
     before = _contact_row(what.before, old)
-    _replace(transaction, before, row)
+    resources.replace(transaction.connection, transaction.batch, before, row)
     contact = Change(what.interaction, "Patient", row, contact_view(what.resource), before, contact_view(old))
     index_rows.change(transaction, contact)
 
 
 def _contact_row(row: Row, resource: Mapping[str, Any]) -> Row:
-    body = b"" if row.deleted else wire.stamp(wire.dump(contact_view(resource)), row.fid, row.ver, row.ts)
-    return row._replace(rid=row.rid + 1, view=1, body=body)
+    body = b"" if row.deleted else wire.stamp(orjson.dumps(contact_view(resource)), row.fid, row.ver, row.ts)
+    return row._replace(rid=row.rid + 1, view=1, labels=0, body=body)
 
 
 def if_match(current: Row, tag: int | None) -> None:

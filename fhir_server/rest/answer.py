@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import structlog
-from sqlalchemy.exc import DBAPIError
-
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse as parse_scopes
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context, Engine
-from fhir_server.fhir.errors import FHIRError, InsecureRequest, Issue, LoginRequired, NoStore
+from fhir_server.fhir.errors import FHIRError, InsecureRequest, LoginRequired, NoStore
 from fhir_server.fhir.outcome import outcome_bytes
 from fhir_server.rest import negotiation
+from fhir_server.rest.failures import known
 from fhir_server.rest.message import Interaction, Operation, Request, Response
 from fhir_server.rest.routes import Routes
 from fhir_server.smart.tokens import authenticate
-
-log = structlog.get_logger()
 
 ANYONE = Caller("", "", 0, "non-hipaa", parse_scopes(""), "")
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="fhir"'}
@@ -75,22 +71,12 @@ class Service:
         return self.engine.context(ANYONE, request_id, address)
 
     def _failure(self, context: Context | None, request: Request, request_id: str, error: Exception) -> Response:
-        known = _known(error, request_id)
+        failure = known(error, request_id)
         asked = context or self._anonymous(request_id, "")
-        if known.status != 404:  # noqa: PLR2004 - the repository has audited it where it was decided
+        if failure.status != 404:  # noqa: PLR2004 - the repository has audited it where it was decided
             try:
-                repository.denied(asked, request.method, known.status, "/".join(request.path))
+                repository.denied(asked, request.method, failure.status, "/".join(request.path))
             except NoStore as unaudited:
-                known = unaudited
-        headers = {"Content-Type": "application/fhir+json; charset=utf-8", **known.headers}
-        return Response(known.status, outcome_bytes(known.issues), headers)
-
-
-def _known(error: Exception, request_id: str) -> FHIRError:
-    if isinstance(error, FHIRError):
-        return error
-    log.exception("unexpected", request=request_id, exc_info=error)
-    if isinstance(error, DBAPIError):
-        return NoStore("The database did not answer. Send the request again.", headers={"Retry-After": "1"})
-    message = f"Something went wrong on our side. Tell the operator this number: {request_id}."
-    return FHIRError(issues=[Issue("exception", message, severity="fatal")])
+                failure = unaudited
+        headers = {"Content-Type": "application/fhir+json; charset=utf-8", **failure.headers}
+        return Response(failure.status, outcome_bytes(failure.issues), headers)

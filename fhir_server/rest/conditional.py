@@ -9,8 +9,7 @@ from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue, MultipleMatches, NotSupported
 from fhir_server.rest.decoding import pairs
 from fhir_server.rest.message import Request
-from fhir_server.search.query import parse
-from fhir_server.search.run import Hit
+from fhir_server.search.include import Hit
 from fhir_server.store.resources import Row
 
 _TAG = re.compile(r'(?:W/)?"(\d{1,9})(?:-[0-9A-Za-z]+)?"')
@@ -49,7 +48,7 @@ def one_match(context: Context, type_: str, criteria: str | Sequence[tuple[str, 
     if not given:
         message = "A conditional request needs at least one search parameter as its criteria."
         raise NotSupported(message)
-    query = parse(context.engine.definitions, type_, given)
+    query = context.engine.searcher.parse(type_, given)
     hits = repository.match(context, query)
     if len(hits) > 1:
         message = f"More than one {type_} matches the criteria. Make them more exact."

@@ -26,6 +26,7 @@ class Request:
     body: bytes = b""
     base: str = ""
     stream: Any = None
+    assigned_id: str = ""  # by a transaction, so that its other entries could refer to it
     dispatch: Callable[[Context, Request], Response] | None = None
 
     @property

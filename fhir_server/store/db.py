@@ -246,7 +246,7 @@ class PostgreSQLDatabase(Database):
             "prepare_threshold": 3,
             "options": "-c synchronous_commit=on -c jit=off",
         }
-        super().__init__(create_engine(url, poolclass=NullPool, connect_args=options))
+        super().__init__(create_engine(url, poolclass=NullPool, connect_args=options, hide_parameters=True))
 
     def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction, again from zero on a serialization failure; Conflict after too many."""

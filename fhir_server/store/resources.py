@@ -8,8 +8,10 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection, Select, Subquery, bindparam, select, union_all, update
 
+from fhir_server.store.db import RunAgain
+from fhir_server.store.rows import Batch
 from fhir_server.store.statements import Statement
-from fhir_server.store.tables import res
+from fhir_server.store.tables import hist, res
 
 TENANT = 1
 
@@ -41,18 +43,18 @@ class Visible(Protocol):
     shape: Hashable
     binds: Mapping[str, Any]
 
-    def __call__(self, alias: str) -> Subquery:
-        """Current rows the caller may see."""
+    def __call__(self, alias: str, *, of: str | None = None) -> Subquery:
+        """Current rows the caller may see; of one type if `of` names it."""
 
-    def history(self, alias: str) -> Subquery:
+    def history(self, alias: str, of: str | None = None) -> Subquery:
         """Superseded versions the caller may see, of resources it may see now."""
 
 
 _statements: dict[Hashable, Statement] = {}
 
 
-def _statement(name: str, visible: Visible, size: int, build: Callable[[], Any]) -> Statement:
-    key = (name, visible.shape, size)
+def _statement(name: str, visible: Visible, which: Hashable, build: Callable[[], Any]) -> Statement:
+    key = (name, visible.shape, which)
     if key not in _statements:
         _statements[key] = Statement(build())
     return _statements[key]
@@ -66,14 +68,14 @@ def _make(row: Sequence[Any]) -> Row:
     return Row(*row[:9], bool(row[9]), *row[10:])
 
 
-def read(connection: Connection, visible: Visible, type_: int, fid: str) -> Row | None:
+def read(connection: Connection, visible: Visible, type_: str, fid: str) -> Row | None:
     """The current row, deleted or not; None if there is none or the caller may not see it."""
 
     def build() -> Select[Any]:
-        r = visible("r")
-        return select(*_columns(r)).where(r.c.type == bindparam("type"), r.c.fid == bindparam("fid"))
+        r = visible("r", of=type_)
+        return select(*_columns(r)).where(r.c.tenant == TENANT, r.c.fid == bindparam("fid"))
 
-    rows = _statement("read", visible, 0, build).rows(connection, {**visible.binds, "type": type_, "fid": fid})
+    rows = _statement("read", visible, type_, build).rows(connection, {**visible.binds, "fid": fid})
     return _make(rows[0]) if rows else None
 
 
@@ -96,29 +98,37 @@ def by_hash(connection: Connection, visible: Visible, hashes: Iterable[int]) -> 
 
 
 def versions(
-    connection: Connection, visible: Visible, type_: int, fid: str, *, below: int, limit: int, since: int = 0
+    connection: Connection, visible: Visible, type_: str, fid: str, *, below: int, limit: int, since: int = 0
 ) -> list[Row]:
     """Visible versions of one resource, newest first, with a version number below `below`."""
 
     def build() -> Select[Any]:
-        current, past = visible("r"), visible.history("h")
+        current, past = visible("r", of=type_), visible.history("h", of=type_)
         both = union_all(select(*_columns(current)), select(*_columns(past))).subquery("v")
         return (
             select(*_columns(both))
-            .where(both.c.type == bindparam("type"), both.c.fid == bindparam("fid"))
+            .where(both.c.fid == bindparam("fid"))
             .where(both.c.ver < bindparam("below"), both.c.ts >= bindparam("since"))
             .order_by(both.c.ver.desc())
             .limit(bindparam("limit"))
         )
 
-    values = {**visible.binds, "type": type_, "fid": fid, "below": below, "limit": limit, "since": since}
-    return [_make(row) for row in _statement("versions", visible, 0, build).rows(connection, values)]
+    values = {**visible.binds, "fid": fid, "below": below, "limit": limit, "since": since}
+    return [_make(row) for row in _statement("versions", visible, type_, build).rows(connection, values)]
 
 
-def replace(connection: Connection, row: Row, expected: int) -> bool:
-    """Put `row` in place of version `expected` of the same rid; False if that version is no longer the current one."""
-    changed = connection.execute(_REPLACE, {**row._asdict(), "old": expected, "rid_": row.rid, "part_": row.part})
-    return changed.rowcount == 1
+def insert(batch: Batch, row: Row) -> None:
+    """Add the first version of a resource."""
+    batch.add(res, *row)
+
+
+def replace(connection: Connection, batch: Batch, before: Row, row: Row) -> None:
+    """Put `row` in place of `before`, which moves to history; RunAgain if `before` is no longer the current version."""
+    new = {name: getattr(row, name) for name in _CHANGING}
+    changed = connection.execute(_REPLACE, {**new, "old": before.ver, "rid_": row.rid, "part_": row.part})
+    if changed.rowcount != 1:
+        raise RunAgain
+    batch.add(hist, *before)
 
 
 _CHANGING = ("ver", "ts", "deleted", "owner", "patient", "labels", "gen", "enc", "body")

@@ -13,7 +13,7 @@ import orjson
 
 from fhir_server.ecm import vocabulary as v
 from fhir_server.ecm.files.layouts.binding import Bound
-from fhir_server.ecm.files.rows import RowResult, read_row
+from fhir_server.ecm.files.rows import Contradiction, RowResult, read_row
 
 _OF_THE_FILE: Final = frozenset(
     {"production_date", "period", "plan_contact_name", "plan_contact_phone", "plan_contact_email"}
@@ -130,13 +130,14 @@ def dump(assignment: Assignment) -> bytes:
 def load(body: bytes) -> Assignment:
     """The assignment that was dumped."""
     said: dict[str, Any] = orjson.loads(body)
-    return Assignment(**{name: tuple(value) if isinstance(value, list) else value for name, value in said.items()})
+    lists = {name: tuple(value) for name, value in said.items() if isinstance(value, list)}
+    return Assignment(**{**said, **lists})
 
 
-def _contradictions(facts: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _contradictions(facts: dict[str, Any]) -> Iterator[Contradiction]:
     start, end = facts.get("authorization_start"), facts.get("authorization_end")
     if start and end and end < start:
-        yield "authorization_end", v.END_BEFORE_START, "Give an end that is not before the start."
+        yield "authorization_end", v.END_BEFORE_START, "Give an end that is not before the start.", "error"
     born, known = facts.get("birth_date"), facts.get("production_date") or facts.get("assignment_date")
     if born and known and born > known:
-        yield "birth_date", v.BAD_DATE, "Give a date of birth that is not after the date of the file."
+        yield "birth_date", v.BAD_DATE, "Give a date of birth that is not after the date of the file.", "error"

@@ -9,7 +9,8 @@ from fhir_server.ecm.files.layouts.binding import Bound, Finding
 
 T = TypeVar("T")
 
-Rule = Callable[[dict[str, Any]], Iterator[tuple[str, str, str]]]
+Contradiction = tuple[str, str, str, str]  # fact, code, advice, severity
+Rule = Callable[[dict[str, Any]], Iterator[Contradiction]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,15 @@ class RowResult(Generic[T]):
 
 
 def read_row(bound: Bound, cells: Sequence[str], number: int, kind: Callable[..., T], rule: Rule) -> RowResult[T]:
-    """The row as facts of this kind; `rule` yields (fact, code, advice) for facts that contradict each other.
+    """The row as facts of this kind; `rule` yields (fact, code, advice, severity) for facts that contradict each other.
 
-    A bad optional column is left out with a warning; a bad or missing column that `rejects`, or a contradiction,
-    rejects the row.
+    A bad optional column is left out with a warning; a bad or missing column that `rejects`, or a contradiction
+    of severity error, rejects the row.
     """
     values, findings = bound.read(cells, number)
-    findings += [Finding(number, _header(bound, fact), code, advice, "error") for fact, code, advice in rule(values)]
+    findings += [
+        Finding(number, _header(bound, fact), code, advice, severity) for fact, code, advice, severity in rule(values)
+    ]
     if any(finding.severity == "error" for finding in findings):
         return RowResult(number, v.REJECTED, None, tuple(findings), bound.key(cells))
     outcome = v.ACCEPTED_WITH_WARNINGS if findings else v.ACCEPTED

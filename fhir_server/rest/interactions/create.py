@@ -7,7 +7,7 @@ from fhir_server.engine.writing import Draft
 from fhir_server.fhir.errors import NotSupported
 from fhir_server.rest.conditional import one_match
 from fhir_server.rest.message import Interaction, Request, Response, version_headers, written
-from fhir_server.search.run import Hit
+from fhir_server.search.include import Hit
 from fhir_server.store.db import lock_key
 from fhir_server.store.hashing import rh
 
@@ -17,7 +17,7 @@ def create(context: Context, request: Request) -> Response:
     context.require("c", request.type)
     new = writing.draft(context, request.type, request.body)
     if "if-none-exist" not in request.headers:
-        return written(request, repository.create(context, new), 201)
+        return written(request, repository.create(context, new, request.assigned_id or None), 201)
     made = context.transact(lambda transaction: _create_or_find(transaction, request, new))
     if isinstance(made, Change):
         return written(request, made, 201)
@@ -31,7 +31,7 @@ def _create_or_find(transaction: Transaction, request: Request, new: Draft) -> C
         raise NotSupported("If-None-Exist is empty. Give it search parameters, such as identifier=system|value.")
     lock_key(transaction.connection, rh(f"{context.caller.org}|{request.type}|{criteria}"))
     found = one_match(context, request.type, criteria)
-    return found or repository.create(context, new)
+    return found or repository.create(context, new, request.assigned_id or None)
 
 
 INTERACTION = Interaction("create", "POST", "{type}", create)

@@ -5,12 +5,12 @@ from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue
 from fhir_server.rest.conditional import version_tag
 from fhir_server.rest.message import Interaction, Request, Response, written
-from fhir_server.validation.primitives import is_id
+from fhir_server.validation.primitives import problem
 
 
 def update(context: Context, request: Request) -> Response:
     """Store the next version: 200, or 201 when a client with that right takes a free id (B-04)."""
-    if not is_id(request.id):
+    if problem("id", request.id):
         message = "The id in the URL must be 1 to 64 of A-Z a-z 0-9 - and . (no spaces or slashes)."
         raise BadValue(message, "id")
     context.require("u", request.type)

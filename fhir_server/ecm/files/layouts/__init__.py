@@ -6,6 +6,7 @@ may also hold `codes/*.json`, which replace or add code lists. The layout files 
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -82,6 +83,13 @@ def load(folders: Sequence[Path] = ()) -> Mapping[str, Layout]:
     return MappingProxyType(layouts)
 
 
+@cache
+def names(code_list: str) -> Mapping[str, str]:
+    """The name of each code of one of our own code lists: the first spelling."""
+    entry = orjson.loads((OWN / "codes" / f"{code_list}.json").read_bytes())
+    return MappingProxyType({code: words[0] for code, words in entry["codes"].items()})
+
+
 def _read(places: Sequence[Path], pattern: str, schema: Schema) -> list[dict[str, Any]]:
     entries = []
     for path in (path for place in places for path in sorted(place.glob(pattern))):
@@ -119,8 +127,9 @@ def _column(raw: dict[str, Any], codes: Mapping[str, Codes], layout: str) -> Col
         if listed not in codes:
             raise LayoutError(f"{layout}: the column {raw['name']} names a code list {listed} that does not exist.")
         listed = codes[listed]
-    lists = {name: tuple(raw[name]) for name in ("synonyms", "also") if name in raw}
-    return Column(**{**raw, **lists, "codes": {code: tuple(words) for code, words in listed.items()}})
+    given = {**raw, "codes": {code: tuple(words) for code, words in listed.items()}}
+    given |= {name: tuple(raw[name]) for name in ("synonyms", "also") if name in raw}
+    return Column(**given)
 
 
 def _check(layout: Layout) -> None:

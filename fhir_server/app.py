@@ -1,0 +1,82 @@
+"""The application: build the engine, let its guests in, mount the blueprints; nothing else."""
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import structlog
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from fhir_server.config import Settings, from_environment
+from fhir_server.engine.build import build
+from fhir_server.engine.context import Engine
+from fhir_server.engine.transaction import event
+from fhir_server.fhir.errors import FHIRError, UnknownType
+from fhir_server.rest.answer import ANYONE, Service
+from fhir_server.rest.routes import all_routes
+from fhir_server.rest.views import fhir_blueprint, refusal, unknown_method
+from fhir_server.smart.server import Services, SmartSettings
+from fhir_server.smart.views import smart_blueprint
+
+structlog.configure(
+    processors=[
+        structlog.processors.TimeStamper(fmt="iso"),
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,  # without local variables: they hold members' data
+        structlog.processors.JSONRenderer(),
+    ]
+)
+
+Guest = Callable[[Engine], None]
+
+
+def create_app(settings: Settings | None = None, guests: Sequence[Guest] | None = None) -> Flask:
+    """The WSGI application over a migrated database; `guests` are the extensions let in, all that are installed if None."""
+    engine = create_engine(settings or from_environment(), guests)
+    app = Flask("fhir_server")
+    app.extensions["engine"] = engine
+    service = Service(engine, all_routes(engine.definitions.types, engine.operations))
+    engine.operations = service.routes.operations
+    app.register_blueprint(smart_blueprint(_smart_services(engine)))
+    app.register_blueprint(fhir_blueprint(service), url_prefix="/" + engine.settings.base_url.split("/", 3)[3])
+    app.register_error_handler(HTTPException, _answer_http_error)
+    engine.start()
+    return app
+
+
+def create_engine(settings: Settings, guests: Sequence[Guest] | None = None) -> Engine:
+    """The engine with its guests, for the application, the worker and the command line."""
+    engine = build(settings)
+    for register in installed_guests() if guests is None else guests:
+        register(engine)
+    return engine
+
+
+def installed_guests() -> list[Guest]:
+    """The extensions that are there: without the folder `ecm` the server is a plain FHIR server."""
+    if find_spec("fhir_server.ecm") is None:
+        return []
+    return [import_module("fhir_server.ecm.extension").register]
+
+
+def _smart_services(engine: Engine) -> Services:
+    settings = SmartSettings(private_key_hosts=engine.settings.allow_private_jwks)
+
+    def on_event(what: Any) -> None:
+        context = engine.context(ANYONE, str(what.get("request", "")), str(what.get("address", "")))
+        status = int(what.get("status", 0))
+        engine.reads.append(event(context, "oauth", status, [], str(what.get("client", ""))[:128]))
+
+    return Services(engine.database, engine.settings.base_url, engine.clock, settings, on_event)
+
+
+def _answer_http_error(error: HTTPException) -> Response:
+    if error.code == 405:  # noqa: PLR2004 - Method Not Allowed
+        return unknown_method(request.environ)
+    if error.code == 404:  # noqa: PLR2004 - Not Found
+        return refusal(UnknownType("There is nothing at this URL."), request.environ)
+    failure = FHIRError(error.description or "The request cannot be answered.")
+    failure.status = error.code or 500
+    return refusal(failure, request.environ)

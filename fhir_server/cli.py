@@ -1,0 +1,171 @@
+"""The command line: `ecm-fhir --help` teaches it."""
+
+import json
+import secrets
+from dataclasses import fields, replace
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fhir_server.config import PREFIX, Settings, from_environment
+from fhir_server.engine import audit
+from fhir_server.engine.build import build, clock
+from fhir_server.engine.registration import recompute_for
+from fhir_server.fhir.errors import FHIRError
+from fhir_server.smart import clients, keys
+from fhir_server.store.db import open_database
+from fhir_server.store.migrations import migrate, version
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The FHIR exchange for Enhanced Care Management.")
+db_app = typer.Typer(no_args_is_help=True, help="The database: migrate it, see its version.")
+clients_app = typer.Typer(no_args_is_help=True, help="Client systems: register, list, deactivate.")
+audit_app = typer.Typer(no_args_is_help=True, help="The audit trail: verify that nothing was changed.")
+app.add_typer(db_app, name="db")
+app.add_typer(clients_app, name="clients")
+app.add_typer(audit_app, name="audit")
+if find_spec("fhir_server.ecm") is not None:
+    import_module("fhir_server.ecm.commands").mount(app)
+console = Console()
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except (FHIRError, ValueError) as error:
+        Console(stderr=True).print(f"[red]{error}[/red]")
+        raise SystemExit(1) from error
+
+
+def settings_in_force() -> Settings:
+    """The settings of the environment, with the data folder made."""
+    settings = from_environment()
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    return settings
+
+
+@db_app.command("migrate")
+def db_migrate() -> None:
+    """Bring the database to the newest schema; safe to repeat."""
+    settings = settings_in_force()
+    database = open_database(settings.url)
+    migrate(database)
+    console.print(f"The database is at schema version {version(database)[0]}.")
+    database.close()
+
+
+@db_app.command("version")
+def db_version() -> None:
+    """Show the schema version of the database and the newest one."""
+    database = open_database(settings_in_force().url)
+    present, newest = version(database)
+    console.print(f"Database: {present or 'empty'}. Newest: {newest}.")
+    database.close()
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; default from the settings.")] = "",
+    port: Annotated[int, typer.Option(help="Port to listen on; default from the settings.")] = 0,
+) -> None:
+    """Start the server (and, on SQLite, the worker inside it). Stop it with Ctrl-C."""
+    from granian import Granian  # noqa: PLC0415 - only the server needs it
+    from granian.constants import Interfaces  # noqa: PLC0415
+
+    settings = settings_in_force()
+    on_sqlite = settings.url.startswith("sqlite")
+    console.print(f"FHIR base: [bold]{settings.base_url}[/bold]  (CapabilityStatement: /metadata, no token needed)")
+    Granian(
+        "wsgi:app",
+        address=host or settings.host,
+        port=port or settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.workers or (1 if on_sqlite else 2),
+        blocking_threads=settings.threads or (32 if on_sqlite else 16),
+        respawn_failed_workers=True,
+        log_level="warning",  # type: ignore[arg-type]
+        working_dir=Path(__file__).parent.parent,
+    ).serve()
+
+
+@app.command("settings")
+def show_settings() -> None:
+    """List every setting with its value and meaning."""
+    table = Table("variable", "value", "meaning")
+    now = from_environment()
+    for row in fields(Settings):
+        table.add_row(PREFIX + row.name.upper(), str(getattr(now, row.name)), row.metadata["help"])
+    console.print(table)
+
+
+@clients_app.command("register")
+def clients_register(
+    client_id: Annotated[str, typer.Argument(help="Its id, such as valley-plan-jobs.")],
+    organization: Annotated[str, typer.Option(help="The Organization it acts for: Organization/[id].")],
+    law_class: Annotated[str, typer.Option(help="covered, part2, non-hipaa or operator.")],
+    scopes: Annotated[str, typer.Option(help="What it may do, such as 'system/*.cruds'.")],
+    name: Annotated[str, typer.Option(help="Its name for people.")] = "",
+    purposes: Annotated[str, typer.Option(help="Purposes of use; the first one counts.")] = "TREAT",
+    rights: Annotated[str, typer.Option(help="Further rights, such as update-create (ids chosen by the client).")] = "",
+    jwks: Annotated[str, typer.Option(help="File with its public key set (JWKS).")] = "",
+    jwks_uri: Annotated[str, typer.Option(help="Or the https URL of its key set.")] = "",
+    new_key: Annotated[str, typer.Option(help="Or: make a key pair and write the private key to this file.")] = "",
+) -> None:
+    """Register a client system (SMART Backend Services) and print what it needs to know."""
+    engine = build(settings_in_force())
+    key_set = json.loads(Path(jwks).read_text()) if jwks else None
+    if new_key:
+        key = keys.generate("ES384")
+        Path(new_key).touch(mode=0o600)
+        Path(new_key).write_text(json.dumps(key))
+        key_set = keys.key_set(key)
+    made = clients.register(
+        engine.database, client_id=client_id, name=name or client_id, organization=organization,
+        law_class=law_class, scopes=scopes, now_ms=clock(), purposes=purposes, rights=rights, jwks=key_set,
+        jwks_uri=jwks_uri,
+    )  # fmt: skip
+    recompute_for(engine, made.organization)
+    console.print(f"Registered [bold]{made.id}[/bold] for {made.organization} ({made.law_class}): {made.scopes}")
+    engine.close()
+
+
+@clients_app.command("list")
+def clients_list() -> None:
+    """List the registered clients."""
+    database = open_database(settings_in_force().url)
+    table = Table("id", "organization", "law class", "scopes", "rights", "active")
+    for row in clients.list_all(database):
+        table.add_row(row.id, row.organization, row.law_class, row.scopes, row.rights, "yes" if row.active else "no")
+    console.print(table)
+    database.close()
+
+
+@clients_app.command("deactivate")
+def clients_deactivate(client_id: Annotated[str, typer.Argument(help="The client's id.")]) -> None:
+    """End a client: its tokens stop at the next request."""
+    database = open_database(settings_in_force().url)
+    clients.deactivate(database, client_id)
+    console.print(f"{client_id} is deactivated.")
+    database.close()
+
+
+@audit_app.command("verify")
+def audit_verify() -> None:
+    """Walk every audit chain and say whether a row was changed or removed."""
+    engine = build(replace(settings_in_force()))
+    count, broken = audit.verify(engine.database, engine.secret)
+    engine.database.close()
+    if broken is not None:
+        console.print(f"[red]After {count} sound rows, chain {broken} is broken: a row was changed or removed.[/red]")
+        raise typer.Exit(1)
+    console.print(f"{count} audit rows, every chain is sound.")
+
+
+def new_request_id() -> str:
+    """An id for work begun on the command line."""
+    return f"cli-{secrets.token_hex(6)}"

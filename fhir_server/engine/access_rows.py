@@ -1,0 +1,143 @@
+"""The access tables, kept in the transaction of the write that changes them: relations, directives, shares, access.
+
+What follows from a resource is decided in `access`; here it is read and written. Access to a patient is recomputed
+once, at the end of the transaction, from all relations and directives there are then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Table, bindparam, delete, select
+
+from fhir_server.access import predicate, referral
+from fhir_server.access.consent import directives_of
+from fhir_server.access.consequences import consequences
+from fhir_server.access.law import standard
+from fhir_server.access.relations import Rel, Share, from_care_team, from_coverage, local
+from fhir_server.fhir import wire
+from fhir_server.store import resources
+from fhir_server.store.hashing import rh
+from fhir_server.store.resources import TENANT, Row
+from fhir_server.store.statements import Statement
+from fhir_server.store.tables import access, directive, rel, share
+
+if TYPE_CHECKING:
+    from fhir_server.engine.transaction import Change, Transaction
+
+_DAY = 86_400_000
+
+
+def apply(transaction: Transaction, change: Change) -> None:
+    """Write the relations, directives or shares that this change causes, in place of those it caused before."""
+    if change.type in {"Coverage", "CareTeam"}:
+        _relations(transaction, change)
+    elif change.type == "Consent":
+        _directives(transaction, change)
+    elif change.type == "Task":
+        _shares(transaction, change)
+    elif change.type == "Patient" and change.before is not None:
+        transaction.touched_patients.add(change.row.rh)
+
+
+def _touch(transaction: Transaction, change: Change) -> None:
+    for row in (change.row, change.before):
+        if row is not None and row.patient is not None:
+            transaction.touched_patients.add(row.patient)
+
+
+def _relations(transaction: Transaction, change: Change) -> None:
+    source, zone = change.row.rh, transaction.context.engine.settings.zone
+    if change.type == "Coverage":
+        rows = from_coverage(change.resource, source, zone)
+    else:
+        by_owner = transaction.context.caller.org_hash == change.row.owner
+        previous = [] if by_owner else _relations_of(transaction, source)
+        rows = from_care_team(change.resource, source, zone, by_owner=by_owner, previous=previous)
+    _put(transaction, change, rel, rel.c.source, [row.values for row in rows])
+    _touch(transaction, change)
+
+
+def _relations_of(transaction: Transaction, source: int) -> list[Rel]:
+    return [Rel(*row) for row in _RELATIONS.rows(transaction.connection, {"source": source})]
+
+
+def _directives(transaction: Transaction, change: Change) -> None:
+    engine = transaction.context.engine
+    rows = directives_of(change.resource, change.row.rh, engine.settings.zone, engine.hooks.membership)
+    _put(transaction, change, directive, directive.c.consent, [row.values for row in rows])
+    _touch(transaction, change)
+
+
+def _put(
+    transaction: Transaction, change: Change, table: Table, column: Any, rows: Sequence[tuple[Any, ...]]
+) -> None:
+    if change.before is not None:
+        transaction.flush()
+        transaction.connection.execute(delete(table).where(column == change.row.rh))
+    transaction.batch.extend(table, [(TENANT, change.row.part, *row) for row in rows])
+
+
+def _shares(transaction: Transaction, change: Change) -> None:
+    transaction.flush()
+    context, row = transaction.context, change.row
+    focus, grace = _focus(transaction, change.resource), context.engine.settings.share_grace_days * _DAY
+    write = referral.Write(
+        change.resource, change.old if change.before else None, focus, row.rh, row.owner,
+        context.caller.org_hash, context.now, grace,
+    )  # fmt: skip
+    wanted = {rh(target) for target in referral.targets(change.resource, focus)}
+    patient = row.patient or 0
+    may_pass_on = predicate.shareable(transaction.connection, context.caller, context.now, wanted, patient)
+    mask_of = referral.mask_by(standard(), transaction.law_class_of)
+    working_for = organizations(transaction, change.resource, change.old or {})
+    previous = [Share(*old) for old in predicate.shares_of(transaction.connection, row.rh)] if change.before else []
+    rows = referral.shares_of_task(write, may_pass_on, mask_of, previous, working_for.get)
+    _put(transaction, change, share, share.c.source, [item.values for item in rows])
+
+
+def _focus(transaction: Transaction, task: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    reference = local(task.get("focus"), "ServiceRequest")
+    rows = _seen(transaction, [reference]) if reference else []
+    return wire.parse(rows[0].body) if rows else None
+
+
+def organizations(transaction: Transaction, *tasks: Mapping[str, Any]) -> dict[str, str]:
+    """Organization of every requester, owner and recipient; of a PractitionerRole the one it works for."""
+    nodes: list[Any] = []
+    for task in tasks:
+        nodes += [task.get("requester"), task.get("owner"), *task.get("restriction", {}).get("recipient", [])]
+    names = {name for node in nodes if (name := local(node))}
+    found = {name: name for name in names if name.startswith("Organization/")}
+    for row in _seen(transaction, [name for name in names if name.startswith("PractitionerRole/")]):
+        organization = local(wire.parse(row.body).get("organization"), "Organization")
+        if organization:
+            found[f"PractitionerRole/{row.fid}"] = organization
+    return found
+
+
+def _seen(transaction: Transaction, references: Iterable[str]) -> list[Row]:
+    visible = transaction.context.visible_targets()
+    return resources.by_hash(transaction.connection, visible, map(rh, references))
+
+
+def recompute(transaction: Transaction) -> None:
+    """Replace the access rows of every patient this transaction touched."""
+    patients = transaction.touched_patients
+    found = predicate.inputs(transaction.connection, patients)
+    parts = {change.row.patient: change.row.part for change in transaction.changes}
+    for patient in sorted(patients):
+        transaction.connection.execute(_FORGET, {"patient_": patient})
+        spans = consequences(found[patient], standard(), transaction.law_class_of)
+        rows = [(TENANT, parts.get(patient, 0), *span.values) for span in spans]
+        transaction.batch.extend(access, rows)
+    transaction.touched_patients = set()
+
+
+_FORGET = delete(access).where(access.c.patient == bindparam("patient_"))
+_RELATIONS = Statement(
+    select(*[rel.c[name] for name in ("patient", "org", "kind", "from", "until", "source")]).where(
+        rel.c.source == bindparam("source")
+    )
+)

@@ -1,0 +1,125 @@
+"""The CapabilityStatement, made from the routing table and the definitions: it lists what works and nothing else.
+
+https://hl7.org/fhir/R4/capabilitystatement.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from fhir_server import __version__
+from fhir_server.engine.repository import VERSIONED
+from fhir_server.fhir.registry import entries
+from fhir_server.fhir.values import instant
+from fhir_server.rest import interactions
+from fhir_server.rest.message import Operation
+from fhir_server.search.types import search_types
+from fhir_server.smart.discovery import capability_security
+
+if TYPE_CHECKING:
+    from fhir_server.engine.context import Engine
+
+_RELEASED = 1_795_305_600_000  # 2026-11-22, the date of the statement's form
+_SYSTEM = {"transaction", "batch"}
+_TYPE_CODES = ("read", "vread", "update", "patch", "delete", "history-instance", "create", "search-type")
+
+
+def statement(engine: Engine, base: str) -> bytes:
+    """The statement as JSON; the same bytes for the life of the process."""
+    kept: dict[str, bytes] = engine.memo.setdefault("capability", {})
+    if base not in kept:
+        kept[base] = orjson.dumps(_statement(engine, base))
+    return kept[base]
+
+
+def _statement(engine: Engine, base: str) -> dict[str, Any]:
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": instant(_RELEASED),
+        "kind": "instance",
+        "software": {"name": "ECM FHIR Exchange", "version": __version__},
+        "implementation": {"description": "Exchange for Enhanced Care Management", "url": base},
+        "fhirVersion": "4.0.1",
+        "format": ["json", "application/fhir+json"],
+        "patchFormat": ["application/json-patch+json"],
+        "rest": [_rest(engine, base)],
+    }
+
+
+def _rest(engine: Engine, base: str) -> dict[str, Any]:
+    rest = {
+        "mode": "server",
+        "documentation": "Unknown search parameters are refused (400) unless Prefer: handling=lenient. "
+        "Dates without a zone are read in " + engine.settings.time_zone + ". Access follows assignment and consent: "
+        "what a caller may not see is answered as if it did not exist.",
+        "security": capability_security(base),
+        "resource": [_resource(engine, type_) for type_ in engine.definitions.types],
+        "interaction": [{"code": code} for code in sorted(_SYSTEM)],
+        "operation": _operations(engine, "system", ""),
+    }
+    return {name: value for name, value in rest.items() if value}
+
+
+def _resource(engine: Engine, type_: str) -> dict[str, Any]:
+    offered = {row.code for row in entries(interactions, "INTERACTION")}
+    row = {
+        "type": type_,
+        "supportedProfile": _profiles(engine, type_),
+        "interaction": [{"code": code} for code in _TYPE_CODES if code in offered],
+        "versioning": "versioned-update" if type_ in VERSIONED else "versioned",
+        "readHistory": True,
+        "updateCreate": False,
+        "conditionalCreate": True,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": True,
+        "conditionalDelete": "not-supported",
+        "referencePolicy": ["literal", "logical", "enforced"],
+        "searchInclude": _includes(engine, type_),
+        "searchRevInclude": _reverse(engine)[type_],
+        "searchParam": _params(engine, type_),
+        "operation": [*_operations(engine, "type", type_), *_operations(engine, "instance", type_)],
+    }
+    return {name: value for name, value in row.items() if value not in ([], None)}
+
+
+def _profiles(engine: Engine, type_: str) -> list[str]:
+    all_of = engine.definitions.all("StructureDefinition")
+    return sorted(row["url"] for row in all_of if row.get("type") == type_ and row.get("derivation") == "constraint")
+
+
+def _includes(engine: Engine, type_: str) -> list[str]:
+    params = engine.definitions.search_params(type_)
+    return sorted(f"{type_}:{code}" for code, param in params.items() if param.type == "reference")
+
+
+def _reverse(engine: Engine) -> Mapping[str, list[str]]:
+    kept: dict[str, list[str]] = engine.memo.setdefault("reverse", {})
+    if not kept:
+        kept.update({type_: [] for type_ in engine.definitions.types})
+        for source in engine.definitions.types:
+            for code, param in engine.definitions.search_params(source).items():
+                for target in param.targets if param.type == "reference" else ():
+                    kept.get(target, []).append(f"{source}:{code}")
+    return kept
+
+
+def _params(engine: Engine, type_: str) -> list[dict[str, str]]:
+    params = engine.definitions.search_params(type_)
+    return [
+        {"name": code, "definition": param.url, "type": param.type}
+        for code, param in sorted(params.items())
+        if param.type in search_types() or code in {"_id", "_lastUpdated"}
+    ]
+
+
+def _operations(engine: Engine, level: str, type_: str) -> list[dict[str, str]]:
+    rows: Iterable[Operation] = engine.operations
+    return [
+        {"name": row.name, "definition": row.definition}
+        for row in rows
+        if level in row.levels and (level == "system" or type_ in row.types)
+    ]

@@ -1,0 +1,61 @@
+"""The searchset Bundle that answers a search, by GET or POST.  https://hl7.org/fhir/R4/search.html"""
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from fhir_server.engine import repository
+from fhir_server.engine.context import Context
+from fhir_server.fhir import bundles
+from fhir_server.fhir.definitions import type_names
+from fhir_server.fhir.errors import Issue
+from fhir_server.fhir.outcome import outcome_bytes
+from fhir_server.rest.message import Request, Response, preference
+from fhir_server.rest.subset import elements
+from fhir_server.search.include import Hit
+from fhir_server.search.model import SearchQuery
+from fhir_server.search.run import Page
+
+_NOT_SEARCH = {"_format", "_pretty", "_page"}
+
+
+def answer(context: Context, request: Request, parameters: Sequence[tuple[str, str]]) -> Response:
+    """Matches, what they include, and a warning entry for parameters left out (B-26 to B-29, B-43 to B-47)."""
+    given = [pair for pair in parameters if pair[0] not in _NOT_SEARCH]
+    token = next((value for name, value in parameters if name == "_page"), None)
+    context.require("s", request.type)
+    if token is None:
+        lenient = preference(request, "handling") == "lenient"
+        query = context.engine.searcher.parse(request.type, given, lenient=lenient)
+    else:
+        query = repository.resume(context, token)
+    page = repository.search(context, query)
+    return Response(200, _bundle(context, request, query, page))
+
+
+def _bundle(context: Context, request: Request, query: SearchQuery, page: Page) -> bytes:
+    entries = [_entry(context, request, query, hit, "match") for hit in page.hits]
+    entries += [_entry(context, request, query, hit, "include") for hit in page.included]
+    entries += [bundles.outcome_entry(outcome_bytes([_ignored(name)])) for name in query.ignored]
+    return bundles.bundle("searchset", _links(request, query, page), entries, page.total)
+
+
+def _entry(context: Context, request: Request, query: SearchQuery, hit: Hit, mode: str) -> bytes:
+    type_ = type_names()[hit.type_number]
+    body = repository.render(context, type_, hit).body
+    if query.fields:
+        body = elements(context.engine.definitions, body, query.fields)
+    return bundles.match(f"{request.base}/{type_}/{hit.fid}", body, mode)
+
+
+def _ignored(name: str) -> Issue:
+    message = f"The search parameter {name[:64]} is not known here and was left out."
+    return Issue("not-supported", message, severity="warning")
+
+
+def _links(request: Request, query: SearchQuery, page: Page) -> list[tuple[str, str]]:
+    url = f"{request.base}/{query.type}"
+    tail = urlencode(query.pairs)
+    links = [("self", f"{url}?{tail}" if tail else url)]
+    if page.next_token:
+        links.append(("next", f"{url}?{urlencode([('_page', page.next_token)])}"))
+    return links
