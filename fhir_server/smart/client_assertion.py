@@ -129,7 +129,7 @@ class ClientAssertion(JWTBearerClientAssertion):
             raise InvalidClient(f"{error.description or 'A claim is wrong'} (iss, sub, aud, exp, jti).") from error
         if claims["iss"] != claims["sub"]:
             raise InvalidClient("iss and sub must both be the client id.")
-        if not isinstance(claims["aud"], str) or claims["aud"] not in self._audiences:
+        if claims["aud"] not in self._audiences:  # an array is none of them, whatever it holds
             raise InvalidClient("aud must be one string: the URL of the token endpoint.")
         if not now < claims["exp"] <= now + LONGEST_LIFE_SECONDS:
             raise InvalidClient("exp must lie ahead, by 300 seconds at most.")

@@ -163,7 +163,7 @@ PRIVATE = [
 def test_no_private_address_is_connected_to(host, certificate, address):
     """T3: refused before any connection, also when a public address stands beside it."""
     for addresses in ([address], ["8.8.8.8", address]):
-        with pytest.raises(KeysUnavailable):
+        with pytest.raises(KeysUnavailable, match="not in the public internet"):
             fetch(host, certificate, resolver=lambda *_, found=addresses: found, allow_private=False)
     assert host.asked == []
 
