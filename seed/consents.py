@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from seed.clinical import planned, treated_in_unit
-from seed.codes import HL7, Json, coding, concept, instant, organization, patient, profile, seed_identifier
+from seed.codes import HL7, Json, coding, concept, extension, instant, organization, patient, profile, seed_identifier
 from seed.members import Member
 
 UNIT = "county-bh-recovery"
@@ -42,7 +42,7 @@ KINDS = (
     Kind("deny-recipient", effect="deny", recipients=("safe-landing-sobering",), purposes=(), ends=None),
     Kind("part2-permit", labels=("ETH",), recipients=("county-bh", "plan-valley"), writer="unit", policy=PART2),
     Kind("part2-permit-community", labels=("ETH",), recipients=("keystone-housing",), writer="unit", policy=PART2),
-    Kind("part2-without-expiry", labels=("ETH",), recipients=("county-bh",), ends=None, writer="unit", policy=PART2),
+    Kind("part2-until-event", labels=("ETH",), recipients=("county-bh",), ends=None, writer="unit", policy=PART2),
     Kind("part2-revoked", status="inactive", labels=("ETH",), recipients=("county-bh",), writer="unit", policy=PART2),
     Kind("revoked", status="inactive"),
     Kind("expired", begins=-400, ends=-30),
@@ -105,6 +105,8 @@ def _provision(kind: Kind, as_of: date) -> Json:
     if kind.ends is not None:
         period["end"] = (as_of + timedelta(days=kind.ends)).isoformat()
     found: Json = {"type": kind.effect, "period": period}
+    if kind.ends is None and kind.effect == "permit":
+        found["extension"] = [extension("ecm-consent-expiration", "String", "End of treatment in the program")]
     if kind.recipients:
         role = concept(f"{HL7}/v3-ParticipationType", "IRCP")
         found["actor"] = [{"role": role, "reference": organization(one)} for one in kind.recipients]

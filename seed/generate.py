@@ -106,10 +106,8 @@ def write_samples(out: Path, seed: int, number: int, as_of: date, progress: Prog
     folder.mkdir(parents=True, exist_ok=True)
     bar = progress.add_task("Sample files", total=len(world.those("plan")) * len(files.FORMATS))
     expected = {}
-    found = members(seed, as_of, number)
     for plan in world.those("plan"):
-        known = [one for one in found if one.plan == plan.key][: SAMPLE_ROWS // 2]
-        sample = files.sample(seed, known, of_plan(seed, as_of, plan.key, number), as_of, SAMPLE_ROWS)
+        sample = files.sample(seed, of_plan(seed, as_of, plan.key, number), as_of, SAMPLE_ROWS)
         expected[plan.key] = sample.expected
         for kind in files.FORMATS:
             files.write(folder / f"{plan.key}.{files.SUFFIX[kind]}", sample.rows, kind)

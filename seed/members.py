@@ -88,6 +88,11 @@ class Member:
         return self.change != "dropped"
 
     @property
+    def reachable(self) -> bool:
+        """Whether the plan has an address with a ZIP code and a telephone number."""
+        return bool(self.zip and self.phone)
+
+    @property
     def name(self) -> str:
         """The full name; some people have one word only."""
         return f"{self.given} {self.family}".strip()
@@ -170,8 +175,10 @@ def _focus(random: Random, provider: str, gender: str, race: str, *, child: bool
 def _address(random: Random, county: str, *, homeless: bool) -> tuple[str, str, str]:
     cities, weights, _ = _places(county)
     city, code, _weight = random.choices(cities, weights)[0]
+    if homeless and chance(random, 55):
+        return (random.choice(world.no_address_places()), city, "") if chance(random, 40) else ("", "", "")
     if homeless:
-        return (random.choice(world.no_address_places()), city, "") if chance(random, 30) else ("", "", "")
+        return f"c/o Day Center, {random.randint(1, 99)} {world.streets()[0]}", city, code
     line = f"{random.randint(11, 9899)} {random.choice(world.streets())}"
     return (f"{line}, Apt {random.randint(1, 64)}" if chance(random, 40) else line), city, code
 

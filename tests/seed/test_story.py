@@ -12,7 +12,7 @@ from tests.seed.conftest import World, write
 STATES = {"draft", "requested", "accepted", "rejected", "in-progress", "completed", "cancelled", "failed", "on-hold"}
 KINDS_OF_CONSENT = {
     "permit-all", "permit-recipient", "permit-sensitive", "deny-all", "deny-class", "deny-behavioral-health",
-    "deny-recipient", "part2-permit", "part2-permit-community", "part2-without-expiry", "part2-revoked", "revoked",
+    "deny-recipient", "part2-permit", "part2-permit-community", "part2-until-event", "part2-revoked", "revoked",
     "expired", "future", "refused", "not-yet-signed",
 }  # fmt: skip
 
