@@ -6,6 +6,8 @@ https://www.postgresql.org/docs/current/server-start.html
 import fcntl
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,20 @@ from pathlib import Path
 
 # Durable as in production (fsync and synchronous_commit are on by default and stay on); only room for many connections.
 _SETTINGS = "\nmax_connections = 300\nsynchronous_commit = on\nshared_buffers = 256MB\nmax_wal_size = 2GB\n"
+
+# Waits until its standard input ends, which it does however the test process ends, then puts the server down.
+_GUARD = """
+import os, shutil, signal, sys, time
+pid, folder = int(sys.argv[1]), sys.argv[2]
+sys.stdin.read()
+try:
+    while folder in open(f"/proc/{pid}/cmdline").read():
+        os.kill(pid, signal.SIGQUIT)
+        time.sleep(0.1)
+except (FileNotFoundError, ProcessLookupError):
+    pass
+shutil.rmtree(folder, ignore_errors=True)
+"""
 
 
 def _runtime_folder() -> Path:
@@ -46,10 +62,12 @@ def running_postgres(extra_settings: str = "") -> Iterator[str]:
             with (folder / "postgresql.conf").open("a") as settings:
                 settings.write(_SETTINGS + extra_settings)
             server.start()
-        try:
-            yield server.get_uri(driver="psycopg")
-        finally:
-            server.cleanup()
+        guard = [sys.executable, "-c", _GUARD, str(server.get_pid()), str(folder.parent)]
+        with subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True):
+            try:
+                yield server.get_uri(driver="psycopg")
+            finally:
+                server.cleanup()
     finally:
         shutil.rmtree(folder.parent, ignore_errors=True)
 
