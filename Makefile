@@ -39,7 +39,7 @@ imports: $(STAMP)
 	$(BIN)/lint-imports --no-cache
 
 dead-code: $(STAMP)
-	$(BIN)/vulture
+	$(BIN)/python .ci/dead_code.py
 
 spelling: $(STAMP)
 	$(BIN)/codespell
