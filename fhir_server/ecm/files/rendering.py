@@ -1,0 +1,77 @@
+"""Facts become the rows of a file in the columns of a layout, and a file of facts is read back the same way.
+
+Roster, Return Transmission File, Outreach Tracker, Community Supports return file: ecm/files/layouts.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
+from typing import Any, Final, TypeVar
+
+from fhir_server.ecm import vocabulary as v
+from fhir_server.ecm.files.assignment import Assignment
+from fhir_server.ecm.files.facts import MemberFacts, OutreachAttempt, ReferralFacts, RosterEntry
+from fhir_server.ecm.files.formats.format import Format
+from fhir_server.ecm.files.layouts.binding import Bound
+from fhir_server.ecm.files.layouts.column import Column, Layout
+from fhir_server.ecm.files.layouts.types import writer
+from fhir_server.ecm.files.rows import Contradiction, RowResult, read_row
+
+T = TypeVar("T")
+
+_KINDS: Final[dict[str, Callable[..., Any]]] = {
+    "return-transmission": MemberFacts,
+    "outreach-tracker": OutreachAttempt,
+    "community-supports-return": ReferralFacts,
+}
+
+
+def roster(layout: Layout, members: Iterable[tuple[Assignment, RosterEntry]]) -> Iterator[list[str]]:
+    """Header and one row per member, in the columns of the Member Information File and those of the roster."""
+    return _rows(layout, members, (Assignment, RosterEntry))
+
+
+def rows(layout: Layout, facts: Iterable[MemberFacts | OutreachAttempt | ReferralFacts]) -> Iterator[list[str]]:
+    """Header and one row per fact, for the layouts return-transmission, outreach-tracker, community-supports-return."""
+    return _rows(layout, ((fact,) for fact in facts), (_KINDS[layout.id],))
+
+
+def render(form: Format, lines: Iterable[Sequence[str]]) -> Iterator[bytes]:
+    """The file in chunks of bytes, in this format; no cell can run as a formula."""
+    return form.write(lines)
+
+
+def parse_row(bound: Bound, cells: Sequence[str], number: int) -> RowResult[Any]:
+    """A row of a file that comes in as the facts of its layout, by the same rules as an assignment's row."""
+    return read_row(bound, cells, number, _KINDS[bound.layout.id], _contradictions)
+
+
+def _rows(layout: Layout, entries: Iterable[tuple[Any, ...]], kinds: Sequence[Any]) -> Iterator[list[str]]:
+    cells = [_cell(layout, column, kinds) for column in layout.columns]
+    yield [column.header for column in layout.columns]
+    for entry in entries:
+        yield [cell(entry) for cell in cells]
+
+
+def _cell(layout: Layout, column: Column, kinds: Sequence[Any]) -> Callable[[tuple[Any, ...]], str]:
+    """How one column's cell is made: from which of the facts, and how it is written."""
+    part = next((at for at, kind in enumerate(kinds) if column.maps_to in {f.name for f in fields(kind)}), None)
+    if part is None:
+        return lambda _: ""
+    if column.item:
+        wanted = {column.item, *column.also}
+        return lambda entry: "Y" if wanted.intersection(getattr(entry[part], column.maps_to)) else "N"
+    name, write = column.maps_to, writer(column, layout.dates)
+
+    def cell(entry: tuple[Any, ...]) -> str:
+        value = getattr(entry[part], name)
+        return "" if value is None or value == () else write(value)
+
+    return cell
+
+
+def _contradictions(facts: dict[str, Any]) -> Iterator[Contradiction]:
+    for start, end in (("benefit_start", "benefit_end"), ("service_start", "service_end")):
+        if facts.get(start) and facts.get(end) and facts[end] < facts[start]:
+            yield end, v.END_BEFORE_START, "Give an end that is not before the start.", "error"
+    if facts.get("referral_status") == v.LOOP_CLOSED and not facts.get("closure_reason"):
+        yield "closure_reason", v.MISSING, "Give the reason when the referral loop is closed.", "warning"
