@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from seed import clients, files, story, world
-from seed.members import Member, member
+from seed.members import Member, member, plan_of
 
 SEED = 7
 MEMBERS = 300
@@ -51,7 +51,7 @@ def members(seed: int, as_of: date, number: int) -> list[Member]:
 
 def of_plan(seed: int, as_of: date, plan: str, start: int = 0) -> Iterator[Member]:
     """One plan's members without end, from the number `start` on."""
-    return (one for one in (member(seed, index, as_of) for index in count(start)) if one.plan == plan)
+    return (member(seed, index, as_of) for index in count(start) if plan_of(index).key == plan)
 
 
 def _dump(path: Path, content: Any) -> None:

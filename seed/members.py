@@ -12,31 +12,6 @@ BLOCK = 30  # of every thirty members, the first sixteen are the first plan's
 ADULT = 21
 NEW_DAYS = 45
 FAMILIES = ((3, 4, 5), (18, 19, 20))  # places in a block: parent, child, child
-STATUSES = {
-    "enrolled": 46,
-    "outreach": 16,
-    "assigned": 20,
-    "declined": 5,
-    "unable-to-reach": 5,
-    "on-hold": 3,
-    "discontinued": 5,
-}
-ADULT_FOCUS = {
-    "almond-clinic": ("avoidable-hospital-ed", "ltc-risk", "birth-equity", "smh-sud"),
-    "county-bh": ("smh-sud", "smh-sud", "homeless-individuals"),
-    "river-street-medicine": ("homeless-individuals", "homeless-individuals", "avoidable-hospital-ed"),
-    "reentry-network": ("incarceration-transition",),
-    "tribal-health": ("smh-sud", "avoidable-hospital-ed", "nursing-facility-transition"),
-    "lantern-shelters": ("homeless-individuals", "homeless-families"),
-}
-CHILD_FOCUS = {
-    "almond-clinic": ("ccs-additional-needs", "avoidable-hospital-ed"),
-    "county-bh": ("smh-sud", "child-welfare"),
-    "river-street-medicine": ("homeless-families",),
-    "reentry-network": ("incarceration-transition", "child-welfare"),
-    "tribal-health": ("child-welfare", "ccs-additional-needs"),
-    "lantern-shelters": ("homeless-families",),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +109,8 @@ def _places(county: str) -> tuple[tuple[tuple[str, str, int], ...], tuple[int, .
     return cities, tuple(weight for *_, weight in cities), tuple(facts["area_codes"])
 
 
-def _plan(index: int) -> world.Organization:
+def plan_of(index: int) -> world.Organization:
+    """The plan of the member with this number."""
     place = index % BLOCK
     first, second = world.those("plan")
     return first if place < first.share else second
@@ -162,7 +138,7 @@ def _ascii(text: str) -> str:
 
 
 def _focus(random: Random, provider: str, gender: str, race: str, *, child: bool) -> tuple[str, ...]:
-    found = [random.choice((CHILD_FOCUS if child else ADULT_FOCUS)[provider])]
+    found = [random.choice(world.lists("focus")["child" if child else "adult"][provider])]
     if chance(random, 35):
         found.append(random.choice(("smh-sud", "avoidable-hospital-ed", "homeless-individuals")))
     eligible = gender == "female" and not child and race in ("2054-5", "1002-5", "2076-8")
@@ -191,7 +167,7 @@ def _dates(random: Random, as_of: date, status: str) -> tuple[date, date, date]:
 
 def _alone(seed: int, index: int, as_of: date, *, child: bool) -> Member:
     random = Random(seed * 1_000_003 + index)
-    plan = _plan(index)
+    plan = plan_of(index)
     communities, weights = _communities(plan.county)
     community = random.choices(communities, weights)[0]
     providers, shares = _contracts(plan.key)
@@ -203,7 +179,7 @@ def _alone(seed: int, index: int, as_of: date, *, child: bool) -> Member:
     focus = _focus(random, provider, gender, community["race"], child=child)
     homeless = any(one.startswith("homeless") for one in focus)
     line, city, code = _address(random, plan.county, homeless=homeless)
-    status = weighted(random, STATUSES)
+    status = weighted(random, world.lists("statuses"))
     begins, ends, assigned = _dates(random, as_of, status)
     dropped = status in ("declined", "unable-to-reach") and chance(random, 30)
     has_phone = chance(random, 55 if homeless else 93)
@@ -246,7 +222,7 @@ def _alone(seed: int, index: int, as_of: date, *, child: bool) -> Member:
 
 def _child_of(parent: Member, child: Member, seed: int) -> Member:
     random = Random(seed * 7_000_009 + child.index)
-    focus = [random.choice(CHILD_FOCUS[parent.provider])] + ["homeless-families"] * parent.homeless
+    focus = [random.choice(world.lists("focus")["child"][parent.provider])] + ["homeless-families"] * parent.homeless
     return replace(
         child,
         family=parent.family,

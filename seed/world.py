@@ -57,23 +57,23 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def lists(name: str) -> Any:
-    """One of the name lists: `communities`, `caregivers`."""
-    return _read("names")[name]
+    """What the lists know of people: `communities`, `caregivers`, `statuses`, `focus`."""
+    return _read("people")[name]
 
 
-def places(county: str) -> dict[str, Any]:
+def places(county: str) -> Any:
     """What the lists know of a county: name, code, fips, cities, area_codes."""
-    return dict(_read("places")[county])
+    return _read("places")[county]
 
 
-def streets() -> list[str]:
+def streets() -> Any:
     """Invented street names."""
-    return list(_read("places")["streets"])
+    return _read("places")["streets"]
 
 
-def no_address_places() -> list[str]:
+def no_address_places() -> Any:
     """Where people without an address say they can be found."""
-    return list(_read("places")["no_address_places"])
+    return _read("places")["no_address_places"]
 
 
 def _organization(facts: dict[str, Any], part: str, number: int, parent: Any = None) -> Organization:
@@ -120,6 +120,7 @@ def by_key() -> dict[str, Organization]:
     return {organization.key: organization for organization in organizations()}
 
 
+@cache
 def those(part: str) -> tuple[Organization, ...]:
     """The organizations of one part: plan, provider, unit or community."""
     return tuple(organization for organization in organizations() if organization.part == part)
