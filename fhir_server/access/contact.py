@@ -11,6 +11,8 @@ no profile. Needed elements only: SDOH Clinical Care, privacy and security (SD-0
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from fhir_server.access.labels import LabelTable, Membership, labels_of, no_lists
+
 Node = Mapping[str, Any]
 
 _FORMER: Final = frozenset({"old", "maiden"})
@@ -38,6 +40,18 @@ def contact_view(patient: Node, today: str = "") -> dict[str, Any]:
     _put(view, "communication", [_language(entry) for entry in _list(patient.get("communication"))])
     _put(view, "contact", [_person(entry, today) for entry in _list(patient.get("contact"))])
     return view
+
+
+def contact_labels(
+    patient: Node, *, source_is_part2: bool, membership: Membership = no_lists, table: LabelTable | None = None
+) -> int:
+    """The label bits of the contact view: those stated of the whole and of its source, and of the codes it keeps.
+
+    So a homeless member can be referred to a food bank, and one whom somebody labelled as a victim of violence cannot
+    be, by a share that does not reach so far.
+    """
+    kept = {**contact_view(patient), "meta": patient.get("meta", {})}
+    return labels_of("Patient", kept, source_is_part2, membership, table)
 
 
 def _person(contact: Node, today: str) -> dict[str, Any]:

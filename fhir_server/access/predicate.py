@@ -29,7 +29,7 @@ from fhir_server.access.caller import Caller
 from fhir_server.access.classes import ALL, COVERED
 from fhir_server.access.consequences import live_kinds
 from fhir_server.access.directory import DIRECTORY_TYPES
-from fhir_server.access.relations import Directive, Inputs, Rel, Share
+from fhir_server.access.relations import Directive, Inputs, Rel
 from fhir_server.access.scopes import ALL as ALL_TYPES
 from fhir_server.access.scopes import LETTERS
 from fhir_server.access.writes import Facts
@@ -250,11 +250,11 @@ def patients_of(connection: Connection, org: int) -> list[int]:
     return list(connection.execute(select(rel.c.patient).where(rel.c.org == org).distinct()).scalars())
 
 
-def shares_of(connection: Connection, source: int) -> list[Share]:
-    """The share rows that one Task or roster caused."""
+def shares_of(connection: Connection, source: int) -> list[tuple[Any, ...]]:
+    """The share rows that one Task or roster caused, each with the fields of `Share` in order."""
     names = ("org", "target", "view", "mask", "from", "until", "source")
     query = select(*(share.c[name] for name in names)).where(share.c.source == source)
-    return [Share(*tuple[Any, ...](row)) for row in connection.execute(query)]
+    return [tuple(row) for row in connection.execute(query)]
 
 
 def _owners(connection: Connection, patients: list[int]) -> dict[int, int]:

@@ -26,6 +26,14 @@ def scene(database):
 
 # ---- the matrix --------------------------------------------------------------------------------------------------
 
+
+def refer(scene: Scene, patient: str, who: str, ends: int = 1 << 62) -> None:
+    mask = 0 if who == "pantry" else DEFAULT
+    scene.share(who, f"Patient/{patient}", view=1, mask=mask, ends=ends)
+    for label in LABELS:
+        scene.share(who, f"Condition/{patient}-{label}", mask=mask, ends=ends)
+
+
 RELATIONS = {
     "none": lambda s, p, o: None,
     "plan": lambda s, p, o: s.relate(p, o, "plan", by="plan"),
@@ -51,7 +59,7 @@ RELATIONS = {
         s.relate(p, o, "assigned", by="plan", ends=NOW),
         s.relate(p, o, "care-team", by=o),
     ),
-    "referral": lambda s, p, o: refer(s, p, o),
+    "referral": refer,
     "referral-ended": lambda s, p, o: refer(s, p, o, ends=NOW),
     "referral-and-care-team": lambda s, p, o: (refer(s, p, o), s.relate(p, o, "care-team", by="plan")),
 }
@@ -70,13 +78,6 @@ CONSENTS = {
     "permit": lambda s, p: s.direct(p, "permit", classes=SUD2),
     "permit-and-deny": lambda s, p: (s.direct(p, "permit", classes=SUD2), s.deny(p, classes=SUD2)),
 }
-
-
-def refer(scene: Scene, patient: str, who: str, ends: int = 1 << 62) -> None:
-    mask = 0 if who == "pantry" else DEFAULT
-    scene.share(who, f"Patient/{patient}", view=1, mask=mask, ends=ends)
-    for label in LABELS:
-        scene.share(who, f"Condition/{patient}-{label}", mask=mask, ends=ends)
 
 
 def populate(scene: Scene) -> None:

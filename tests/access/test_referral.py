@@ -1,0 +1,148 @@
+"""What a referral Task shows, in each of its states and to each side (R5, L23)."""
+
+from dataclasses import replace
+
+import pytest
+
+from fhir_server.access.classes import OPEN
+from fhir_server.access.law import standard
+from fhir_server.access.referral import Write, mask_by, on_requesters_side, shares_of_task, targets
+from fhir_server.access.relations import Share
+from fhir_server.store.hashing import rh
+from tests.access.scene import DEFAULT, org
+
+NOW, GRACE = 1000, 30
+TASK = rh("Task/t")
+FOCUS = {"supportingInfo": [{"reference": "Condition/c"}, {"reference": "Consent/k/_history/2"}]}
+SHOWN = {("ServiceRequest/s", 0), ("Patient/p", 1), ("Condition/c", 0), ("Consent/k", 0), ("Observation/o", 0)}
+EVERYTHING = SHOWN | {("Task/t", 0)}
+NAMES = {rh(name): name for name, _ in EVERYTHING} | {rh("Patient/other"): "Patient/other"}
+CAN = frozenset(NAMES) - {TASK}
+CLASSES = {org("clinic"): "covered", org("pantry"): "non-hipaa", org("meals"): "non-hipaa"}
+
+
+def task(status: str = "requested", owner: str | None = None, candidates: tuple[str, ...] = (), **more):
+    return {
+        "resourceType": "Task",
+        "status": status,
+        "focus": {"reference": "ServiceRequest/s"},
+        "for": {"reference": "Patient/p"},
+        "requester": {"reference": "Organization/clinic"},
+        "input": [{"valueReference": {"reference": "Observation/o"}}, {"valueString": "x"}],
+        **({"owner": {"reference": f"Organization/{owner}"}} if owner else {}),
+        **(
+            {"restriction": {"recipient": [{"reference": f"Organization/{name}"} for name in candidates]}}
+            if candidates
+            else {}
+        ),
+        **more,
+    }
+
+
+def write(resource, before=None, writer: str = "clinic", now: int = NOW) -> Write:
+    return Write(resource, before, FOCUS, TASK, org("clinic"), org(writer), now, GRACE)
+
+
+def shares(what: Write, previous=(), shareable=CAN) -> list[Share]:
+    return shares_of_task(what, shareable, mask_by(standard(), CLASSES.get), previous)
+
+
+def shown(found: list[Share], name: str, at: int = NOW) -> set[tuple[str, int]]:
+    return {(NAMES[one.target], one.view) for one in found if one.org == org(name) and one.begins <= at < one.ends}
+
+
+def test_targets():
+    """The Task's ServiceRequest, its patient, what both list; without a focus, what the Task itself lists."""
+    assert targets(task(), FOCUS) == {name for name, _ in SHOWN}
+    assert targets(task(), None) == {"ServiceRequest/s", "Patient/p", "Observation/o"}
+    assert targets({"focus": {"reference": "CarePlan/x"}}, FOCUS) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("status", "owner", "candidate", "owner_ends"),
+    [
+        ("draft", set(), set(), None),
+        ("requested", EVERYTHING, EVERYTHING, OPEN),
+        ("accepted", EVERYTHING, set(), OPEN),
+        ("in-progress", EVERYTHING, set(), OPEN),
+        ("on-hold", EVERYTHING, set(), OPEN),
+        ("completed", EVERYTHING, set(), NOW + GRACE),
+        ("failed", EVERYTHING, set(), NOW + GRACE),
+        ("cancelled", EVERYTHING, set(), NOW + GRACE),
+        ("rejected", {("Task/t", 0)}, set(), NOW + GRACE),
+        ("entered-in-error", set(), set(), None),
+    ],
+)
+def test_what_each_state_shows(status, owner, candidate, owner_ends):
+    """R5, line 15: drafts show nothing, a claim ends the others, an ended referral stays for the grace."""
+    found = shares(write(task(status, "pantry", ("pantry", "meals"))))
+    assert shown(found, "pantry") == owner
+    assert shown(found, "meals") == candidate
+    assert {one.ends for one in found if one.org == org("pantry")} == ({owner_ends} if owner_ends else set())
+    assert shown(found, "clinic", 1 << 50) == (set() if status == "entered-in-error" else {("Task/t", 0)})
+    assert {one.source for one in found} <= {TASK}
+
+
+def test_masks_follow_the_law_class():
+    """R7: ordinary information for a community organization or one of unknown class; the defaults for a covered one."""
+    found = shares(write(task(owner="pantry", candidates=("unheard-of",))))
+    assert {one.mask for one in found if one.org == org("pantry")} == {0}
+    assert {one.mask for one in found if one.org == org("unheard-of")} == {0}
+    assert {one.mask for one in found if one.org == org("clinic")} == {DEFAULT}
+
+
+def test_a_requester_shares_only_what_it_may():
+    """R5, L23: what is not shareable is left out; the Task itself always travels."""
+    found = shares(write(task(owner="pantry")), shareable={rh("ServiceRequest/s")})
+    assert shown(found, "pantry") == {("Task/t", 0), ("ServiceRequest/s", 0)}
+
+
+def test_a_patient_is_never_shared_whole():
+    sneaky = task(owner="pantry", input=[{"valueReference": {"reference": "Patient/p"}}])
+    assert ("Patient/p", 0) not in shown(shares(write(sneaky)), "pantry")
+
+
+def test_the_other_side_adds_neither_organizations_nor_resources():
+    """L23: the performer changes owner, candidates, patient, inputs or requester; it all adds nothing."""
+    before = task("requested", candidates=("pantry",), input=[])
+    previous = shares(write(before))
+    after = task("accepted", "meals", ("meals", "pantry"), requester={"reference": "Organization/meals"})
+    after["for"] = {"reference": "Patient/other"}
+    found = shares(write(after, before, "pantry"), previous)
+    assert {one.org for one in found} == {org("clinic")}
+    after["owner"] = {"reference": "Organization/pantry"}
+    found = shares(write(after, before, "pantry"), previous)
+    assert shown(found, "pantry") == {("Task/t", 0), ("ServiceRequest/s", 0), ("Condition/c", 0), ("Consent/k", 0)}
+    assert shown(found, "meals") == set()
+
+
+def test_the_requester_there_was_before_may_widen():
+    before = task("requested", "pantry", requester={"reference": "Organization/meals"})
+    assert on_requesters_side(write(task(), before, "meals"))
+    assert on_requesters_side(write(task(), before, "clinic"))
+    assert not on_requesters_side(write(task(requester={"reference": "Organization/pantry"}), before, "pantry"))
+    assert not on_requesters_side(replace(write(task()), writer=org("pantry")))
+
+
+def test_spans_keep_their_begin_and_never_grow_again():
+    first = shares(write(task(owner="pantry")))
+    done = shares(write(task("completed", "pantry"), task(owner="pantry"), "pantry", NOW + 10), first)
+    assert {(one.begins, one.ends) for one in done if one.org == org("pantry")} == {(NOW, NOW + 10 + GRACE)}
+    again = shares(write(task("completed", "pantry"), task("completed", "pantry"), "clinic", NOW + 20), done)
+    assert {(one.begins, one.ends) for one in again if one.org == org("pantry")} == {(NOW, NOW + 10 + GRACE)}
+
+
+def test_what_has_ended_does_not_begin_again_by_itself():
+    first = shares(write(task("completed", "pantry")))
+    later = write(task("completed", "pantry"), task("completed", "pantry"), "pantry", NOW + GRACE)
+    assert shown(shares(later, first), "pantry", NOW + GRACE) == set()
+
+
+def test_roles_are_resolved_to_organizations():
+    """SD-30: requester and owner may be a PractitionerRole."""
+    roles = {"PractitionerRole/r": "Organization/pantry"}
+    what = write(task(owner=None) | {"owner": {"reference": "PractitionerRole/r"}})
+    found = shares_of_task(what, CAN, lambda _: 0, (), roles.get)
+    assert org("pantry") in {one.org for one in found}
+    unresolved = shares_of_task(what, CAN, lambda _: 0)
+    assert unresolved == [Share(org("clinic"), TASK, 0, 0, NOW, OPEN, TASK)]
