@@ -56,6 +56,7 @@ class ElementTable:
         self._codes = codes
         self._members: dict[str, Mapping[str, tuple[Element, str]]] = {}
         self._elements: dict[str, tuple[Element, ...]] = {}
+        self._required: dict[str, tuple[Element, ...]] = {}
 
     def __contains__(self, structure: str) -> bool:
         return structure in self._structures
@@ -72,6 +73,12 @@ class ElementTable:
             own = tuple(_element(structure, row) for row in entry["elements"])
             self._elements[structure] = inherited + own
         return self._elements[structure]
+
+    def required(self, structure: str) -> tuple[Element, ...]:
+        """The elements a structure must have."""
+        if structure not in self._required:
+            self._required[structure] = tuple(element for element in self.of(structure) if element.min)
+        return self._required[structure]
 
     def members(self, structure: str) -> Mapping[str, tuple[Element, str]]:
         """JSON member name -> (element, type code or backbone path)."""

@@ -56,6 +56,9 @@ ONLY_R4B = frozenset(
     }
 )
 
+# Besides its own error the library lets these out of strange shapes, such as a number as resourceType.
+_FAILURES = (ValidationError, TypeError, LookupError, AttributeError)
+
 _CODES = {"extra_forbidden": "structure", "missing": "required", "model_validation_format": "structure"}
 
 
@@ -64,7 +67,7 @@ def build(kind: str, data: Mapping[str, Any]) -> FHIRAbstractModel:
     model = _model(kind)
     try:
         built: FHIRAbstractModel = model.model_validate(dict(data))
-    except ValidationError as error:
+    except _FAILURES as error:
         raise Structure(issues=_issues(kind, error)) from None
     return built
 
@@ -83,7 +86,7 @@ def problems(kind: str, data: Mapping[str, Any]) -> list[Issue]:
     ]
     try:
         _model(kind).model_validate(dict(data))
-    except ValidationError as error:
+    except _FAILURES as error:
         issues += [issue for issue in _issues(kind, error) if not _only_r4(issue)]
     return issues[:MAX_ISSUES]
 
@@ -108,7 +111,9 @@ def _members(node: Any, path: str) -> list[tuple[str, str]]:
     return []
 
 
-def _issues(kind: str, error: ValidationError) -> list[Issue]:
+def _issues(kind: str, error: Exception) -> list[Issue]:
+    if not isinstance(error, ValidationError):
+        return [Issue("structure", "the resource has a shape that the models cannot read", kind)]
     found = error.errors(include_url=False, include_input=False, include_context=False)
     return [
         Issue(_CODES.get(e["type"], "value"), e["msg"].removeprefix("Value error, ")[:300], _expression(kind, e["loc"]))

@@ -1,7 +1,7 @@
 """A JSON Schema per resource type, made from the R4 element table: the fast gate.
 
-It accepts only what is right; the few right things it cannot judge (null-padded arrays, contained resources, `_value`
-beside a choice) it turns down, and the element walk decides.  https://hl7.org/fhir/R4/json.html
+It accepts only what is right; the few right things it cannot judge (null-padded arrays, `_value` beside a choice) it
+turns down, and the element walk decides.  https://hl7.org/fhir/R4/json.html
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,13 +31,16 @@ class _PeriodInOrder:
             raise ValueError
 
 
-def compile_schema(table: ElementTable, types: Sequence[str], kind: str) -> jsonschema_rs.Draft4Validator:
-    """A validator whose `is_valid` says that a resource of this type is certainly right, narrative apart.
+def compile_schema(
+    table: ElementTable, types: Sequence[str], kind: str, *, local: bool = False
+) -> jsonschema_rs.Draft4Validator:
+    """A validator whose `is_valid` says that a resource of this type is certainly right, its narrative apart.
 
+    With `local` it lets contained resources and #references pass, which the caller then checks for itself.
     Draft 4 is the last in which 1.0 is no integer, as in FHIR; the plain regular expressions run in linear time.
     """
     return jsonschema_rs.Draft4Validator(
-        _Builder(table, types).root(kind),
+        _Builder(table, types, local=local).root(kind),
         keywords={"periodInOrder": _PeriodInOrder},
         pattern_options=jsonschema_rs.RegexOptions(),
     )
@@ -46,8 +49,9 @@ def compile_schema(table: ElementTable, types: Sequence[str], kind: str) -> json
 class _Builder:
     """Collects the definitions that one resource type reaches."""
 
-    def __init__(self, table: ElementTable, types: Sequence[str]) -> None:
+    def __init__(self, table: ElementTable, types: Sequence[str], *, local: bool) -> None:
         self._table = table
+        self._local = local
         self._types = types
         self._definitions: dict[str, Schema] = {"Narrative": {"not": {}}}  # only the walk reads inner narratives
 
@@ -55,7 +59,8 @@ class _Builder:
         self._refer(kind)
         schema = self._definitions[kind]
         schema["properties"]["resourceType"] = {"enum": [kind]}
-        schema["properties"].pop("contained", None)
+        if not self._local:
+            schema["properties"].pop("contained", None)
         schema["required"] = ["resourceType", *schema.get("required", ())]
         if "text" in schema["properties"]:
             schema["properties"]["text"] = self._structure("Narrative")
@@ -106,7 +111,8 @@ class _Builder:
         if name not in self._definitions:
             self._definitions[name] = {}
             schema = self._structure("Reference")
-            pattern = primitives.anchored(primitives.reference_pattern(targets or self._types))
+            pattern = primitives.reference_pattern(targets or self._types)
+            pattern = primitives.anchored(f"{pattern}|#.*" if self._local else pattern)
             schema["properties"]["reference"] = {"type": "string", "pattern": pattern}
             self._definitions[name] |= schema
         return {"$ref": f"#/definitions/{name}"}

@@ -21,6 +21,7 @@ from fhir_server.fhir.errors import (
     RequiredMissing,
     Structure,
 )
+from fhir_server.validation.base_rules import contained_issues
 from fhir_server.validation.narrative import narrative_issue
 from fhir_server.validation.schema import compile_schema
 from fhir_server.validation.walk import Walk
@@ -72,18 +73,27 @@ def _without_resource(entry: Any) -> Any:
     return {**entry, "resource": {"resourceType": "Basic", "code": {"text": "checked on its own"}}}
 
 
-def _certainly_right(kind: str, resource: dict[str, Any]) -> bool:
-    if not validator(kind).is_valid(resource):
+def _certainly_right(kind: str, resource: dict[str, Any], *, local: bool = False) -> bool:
+    """What the compiled schemas say of a resource; `local` if it is contained or contains others."""
+    contained = resource.get("contained", ())
+    local = local or bool(contained)
+    if not validator(kind, local=local).is_valid(resource):
         return False
     narrative = resource.get("text")
     if narrative.__class__ is dict and narrative_issue(narrative["div"], "") is not None:
         return False
+    if contained and not _contained_right(resource, contained):
+        return False
     return kind not in ("Bundle", "Parameters") or all(map(_inner_right, _inner_resources(resource)))
 
 
-def _inner_right(resource: dict[str, Any]) -> bool:
+def _contained_right(resource: dict[str, Any], contained: list[dict[str, Any]]) -> bool:
+    return all(_inner_right(inner, local=True) for inner in contained) and not any(contained_issues(resource, ""))
+
+
+def _inner_right(resource: dict[str, Any], *, local: bool = False) -> bool:
     kind = resource["resourceType"]
-    return isinstance(kind, str) and kind in type_numbers() and _certainly_right(kind, resource)
+    return isinstance(kind, str) and kind in type_numbers() and _certainly_right(kind, resource, local=local)
 
 
 def _inner_resources(resource: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -97,9 +107,9 @@ def _inner_resources(resource: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @cache
-def validator(kind: str) -> jsonschema_rs.Draft4Validator:
+def validator(kind: str, *, local: bool = False) -> jsonschema_rs.Draft4Validator:
     """The compiled schema of a type, made when the type is first seen."""
-    return compile_schema(core_elements(), sorted(type_numbers()), kind)
+    return compile_schema(core_elements(), sorted(type_numbers()), kind, local=local)
 
 
 @cache

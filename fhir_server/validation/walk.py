@@ -36,19 +36,40 @@ class Walk:
 
     def _structure(self, structure: str, node: Json, path: str) -> Iterator[Issue]:
         members = self._table.members(structure)
+        present: dict[str, list[str]] = {}
         for name in node:
             base = name.removeprefix("_")
-            if base not in members:
-                if name != "resourceType" or structure not in self._types:
-                    yield self._unknown(structure, name, path)
-            elif name != base and (members[base][1] not in PRIMITIVES or not members[base][0].extensible):
-                yield Issue("structure", f"{base} has no '_' companion", f"{path}.{base}")
-        for element in self._table.of(structure):
-            yield from self._element(element, node, path)
+            if base in members:
+                names = present.setdefault(members[base][0].name, [])
+                if base not in names:
+                    names.append(base)
+            elif name != "resourceType" or structure not in self._types:
+                yield self._unknown(structure, name, path)
+        for names in present.values():
+            yield from self._present(names, node, path, members)
+        for element in self._table.required(structure):
+            if element.name not in present:
+                yield _missing(element, path)
         if structure == "Extension":
             yield from _extension(node, path)
         elif structure == "Period" and period_is_broken(node):
             yield Issue("invariant", "per-1: the period ends before it starts", path)
+
+    def _present(
+        self, names: list[str], node: Json, path: str, members: Mapping[str, tuple[Element, str]]
+    ) -> Iterator[Issue]:
+        if len(names) > 1:
+            shown, stem = " and ".join(names[:4]), members[names[0]][0].name.removesuffix("[x]")
+            yield Issue("structure", f"only one of {shown} may be there", f"{path}.{stem}")
+        for name in names:
+            element, kind = members[name]
+            value, extra = node.get(name, _MISSING), node.get(f"_{name}", _MISSING)
+            where = f"{path}.{name}"
+            if extra is not _MISSING and (kind not in PRIMITIVES or not element.extensible):
+                yield Issue("structure", f"{name} has no '_' companion", where)
+                extra = _MISSING
+            if value is not _MISSING or extra is not _MISSING:
+                yield from self._values(element, kind, value, extra, where)
 
     def _unknown(self, structure: str, name: str, path: str) -> Issue:
         known = self._table.members(structure)
@@ -56,20 +77,6 @@ class Walk:
         near = choices[:4] or get_close_matches(name[:64], known, n=1)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         return Issue("structure", f"{structure} has no element {name[:64]!r}{hint}", f"{path}.{name[:64]}")
-
-    def _element(self, element: Element, node: Json, path: str) -> Iterator[Issue]:
-        present = [name for name in element.json_names if name in node or f"_{name}" in node]
-        if not present:
-            if element.min:
-                yield _missing(element, path)
-            return
-        if len(present) > 1:
-            names = " and ".join(present[:4])
-            yield Issue("structure", f"only one of {names} may be there", f"{path}.{element.name.removesuffix('[x]')}")
-        for name in present:
-            kind = element.structure or element.json_names[name]
-            value, extra = node.get(name, _MISSING), node.get(f"_{name}", _MISSING)
-            yield from self._values(element, kind, value, extra, f"{path}.{name}")
 
     def _values(self, element: Element, kind: str, value: Any, extra: Any, path: str) -> Iterator[Issue]:
         primitive = kind in PRIMITIVES
@@ -122,9 +129,7 @@ class Walk:
             allowed = ", ".join(codes[:12]) + (", ..." if len(codes) > len(codes[:12]) else "")
             yield Issue("code-invalid", f"{value[:64]!r} is not one of {allowed}", path)
 
-    def _complex(self, element: Element, kind: str, value: Any, extra: Any, path: str) -> Iterator[Issue]:
-        if extra is not _MISSING and value is _MISSING:
-            return  # the name with '_' has been told of already
+    def _complex(self, element: Element, kind: str, value: Any, _: Any, path: str) -> Iterator[Issue]:
         if not isinstance(value, dict):
             yield Issue("structure", f"must be an object{_found(value)}", path)
         elif not value:
