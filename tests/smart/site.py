@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -9,7 +10,7 @@ from typing import Any
 
 import requests
 from flask import Flask
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer
 
 from fhir_server.smart import clients, keys
 from fhir_server.smart.server import Services, SmartSettings
@@ -80,6 +81,24 @@ class Site:
         return str(answer.json()["access_token"])
 
 
+class PooledServer(BaseWSGIServer):
+    """A server with a fixed number of threads, as in production: the database keeps connections for each of them."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__("127.0.0.1", 0, app)
+        self.pool = ThreadPoolExecutor(16)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in one of the pool's threads."""
+        self.pool.submit(self._answer, request, client_address)
+
+    def _answer(self, request: Any, client_address: Any) -> None:
+        try:
+            self.finish_request(request, client_address)
+        finally:
+            self.shutdown_request(request)
+
+
 @contextmanager
 def running(database: Database, settings: SmartSettings, **parts: Any) -> Iterator[Site]:
     """The server, listening until the block ends."""
@@ -87,7 +106,7 @@ def running(database: Database, settings: SmartSettings, **parts: Any) -> Iterat
     services = Services(database, BASE, site.clock, settings, site.events.append, **parts)
     app = Flask("smart")
     app.register_blueprint(smart_blueprint(services))
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server = PooledServer(app)
     site.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -96,4 +115,5 @@ def running(database: Database, settings: SmartSettings, **parts: Any) -> Iterat
     finally:
         server.shutdown()
         thread.join()
+        server.pool.shutdown()
         server.server_close()

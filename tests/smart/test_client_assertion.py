@@ -134,32 +134,32 @@ def relabelled_claims(site, key, jti):
 
 
 @pytest.mark.parametrize("name", FORGED)
-def test_forged_assertion_is_refused(site, ec_key, name):
+def test_forged_assertion_is_refused(shared_site, ec_key, name):
     """T1-T5, SM-18, catalogue rows 110 and 118: 401 invalid_client, the same way on both databases, and no token."""
-    answer = site.ask(FORGED[name](site, ec_key))
+    answer = shared_site.ask(FORGED[name](shared_site, ec_key))
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client"), answer.text
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["Pragma"] == "no-cache"
     assert answer.headers["WWW-Authenticate"] == "private_key_jwt"
-    assert site.events[-1]["status"] == 401
-    assert site.events[-1]["authenticated"] is False
-    assert site.ask(site.assertion(ec_key)).status_code == 200
+    assert shared_site.events[-1]["status"] == 401
+    assert shared_site.events[-1]["authenticated"] is False
+    assert shared_site.ask(shared_site.assertion(ec_key)).status_code == 200
 
 
-def test_every_changed_character_breaks_an_assertion(site, ec_key):
+def test_every_changed_character_breaks_an_assertion(shared_site, ec_key):
     """T1: 128 single-character changes over header, claims and signature, none of them taken."""
-    good = site.assertion(ec_key)
+    good = shared_site.assertion(ec_key)
     for place in range(0, len(good), len(good) // 128):
         other = "A" if good[place] != "A" else "B"
         changed = good[:place] + other + good[place + 1 :]
-        assert site.ask(changed).status_code == 401, place
-    assert site.ask(good).status_code == 200
+        assert shared_site.ask(changed).status_code == 401, place
+    assert shared_site.ask(good).status_code == 200
 
 
-def test_unknown_client_and_wrong_key_are_one_answer(site, ec_key):
+def test_unknown_client_and_wrong_key_are_one_answer(shared_site, ec_key):
     """Nobody learns who is registered."""
-    wrong = site.ask(site.assertion(OTHER))
-    unknown = site.ask(site.assertion(ec_key, "nobody"))
+    wrong = shared_site.ask(shared_site.assertion(OTHER))
+    unknown = shared_site.ask(shared_site.assertion(ec_key, "nobody"))
     assert (wrong.status_code, wrong.content) == (unknown.status_code, unknown.content)
 
 
@@ -175,15 +175,15 @@ def test_both_algorithms_and_both_audiences_are_taken(site, ec_key, rsa_key, alg
     assert answer.status_code == 200, answer.text
 
 
-def test_replay_is_refused(site, ec_key):
+def test_replay_is_refused(shared_site, ec_key):
     """T4, row 118: an assertion works once, even where the first use was granted nothing."""
-    assertion = site.assertion(ec_key)
-    assert site.ask(assertion).status_code == 200
-    again = site.ask(assertion)
+    assertion = shared_site.assertion(ec_key)
+    assert shared_site.ask(assertion).status_code == 200
+    again = shared_site.ask(assertion)
     assert (again.status_code, again.json()["error"]) == (401, "invalid_client")
-    beyond = site.assertion(ec_key)
-    assert site.ask(beyond, "system/Patient.cruds system/Task.d").json()["error"] == "invalid_scope"
-    assert site.ask(beyond).status_code == 401
+    beyond = shared_site.assertion(ec_key)
+    assert shared_site.ask(beyond, "system/Patient.cruds system/Task.d").json()["error"] == "invalid_scope"
+    assert shared_site.ask(beyond).status_code == 401
 
 
 def test_same_jti_of_another_client_is_no_replay(site, ec_key, rsa_key):
@@ -193,12 +193,12 @@ def test_same_jti_of_another_client_is_no_replay(site, ec_key, rsa_key):
     assert site.ask(site.assertion(rsa_key, "plan", jti="same")).status_code == 200
 
 
-def test_of_32_simultaneous_uses_one_succeeds(site, ec_key):
+def test_of_32_simultaneous_uses_one_succeeds(shared_site, ec_key):
     """T4: the same assertion from 32 threads gives exactly one token."""
     for _ in range(3):
-        assertion = site.assertion(ec_key)
+        assertion = shared_site.assertion(ec_key)
         with ThreadPoolExecutor(32) as pool:
-            statuses = list(pool.map(lambda _, text=assertion: site.ask(text).status_code, range(32)))
+            statuses = list(pool.map(lambda _, text=assertion: shared_site.ask(text).status_code, range(32)))
         assert sorted(statuses) == [200] + [401] * 31
 
 
@@ -217,7 +217,7 @@ def test_kid_may_be_shared_by_two_key_types(site, ec_key):
     assert site.ask(site.assertion(rsa, "both")).status_code == 200
 
 
-def test_form_client_id_must_agree(site, ec_key):
+def test_form_client_id_must_agree(shared_site, ec_key):
     """One client per request."""
-    assert site.ask(site.assertion(ec_key), client_id="clinic").status_code == 200
-    assert site.ask(site.assertion(ec_key), client_id="other").status_code == 401
+    assert shared_site.ask(shared_site.assertion(ec_key), client_id="clinic").status_code == 200
+    assert shared_site.ask(shared_site.assertion(ec_key), client_id="other").status_code == 401

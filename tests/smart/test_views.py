@@ -15,9 +15,9 @@ from tests.smart.site import BASE, Clock, Site, running
 FORM = "application/x-www-form-urlencoded"
 
 
-def test_token_answer(site, ec_key):
+def test_token_answer(shared_site, ec_key):
     """SM-14, SM-19: Bearer, 300 s, the scope granted, no refresh token, never stored by anyone on the way."""
-    answer = site.ask(site.assertion(ec_key), "system/Patient.read system/CarePlan.cu openid")
+    answer = shared_site.ask(shared_site.assertion(ec_key), "system/Patient.read system/CarePlan.cu openid")
     body = answer.json()
     assert answer.status_code == 200
     assert body.keys() == {"access_token", "token_type", "expires_in", "scope"}
@@ -53,9 +53,9 @@ def test_only_the_hash_of_a_token_is_stored(site, ec_key):
         ({"scope": "\0 é system/"}, 400, "invalid_scope"),
     ],
 )
-def test_bad_token_request(site, ec_key, changes, status, error):
+def test_bad_token_request(shared_site, ec_key, changes, status, error):
     """Rows 117, 118, 122: each answered with its RFC 6749 word, and nothing of the request in the answer."""
-    answer = site.ask(site.assertion(ec_key), **changes)
+    answer = shared_site.ask(shared_site.assertion(ec_key), **changes)
     assert (answer.status_code, answer.json()["error"]) == (status, error)
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.json()["error_description"]
@@ -73,18 +73,18 @@ def test_bad_token_request(site, ec_key, changes, status, error):
         (b"%ff%00=%zz&&&=", FORM, "", 400),
     ],
 )
-def test_what_is_no_form(site, body, kind, query, status):
+def test_what_is_no_form(shared_site, body, kind, query, status):
     """RFC 6749 3.2: a form in the body, each parameter once."""
-    url = f"{site.url}/auth/token{query}"
+    url = f"{shared_site.url}/auth/token{query}"
     answer = requests.post(url, data=body, headers={"Content-Type": kind}, timeout=10)
     assert (answer.status_code, answer.json()["error"]) == (status, "invalid_request")
 
 
-def test_shared_secrets_are_no_credentials(site):
+def test_shared_secrets_are_no_credentials(shared_site):
     """Only private_key_jwt: Basic and client_secret_post are refused."""
     form = {"grant_type": "client_credentials", "scope": "system/Patient.rs"}
     for options in ({"auth": ("clinic", "secret")}, {}):
-        answer = site.post("/auth/token", {**form, "client_id": "clinic", "client_secret": "secret"}, **options)
+        answer = shared_site.post("/auth/token", {**form, "client_id": "clinic", "client_secret": "secret"}, **options)
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
 
 
@@ -98,9 +98,9 @@ def test_an_ended_client_gets_no_token_and_its_tokens_end(site, ec_key):
 
 @pytest.mark.parametrize("path", ["/fhir/.well-known/smart-configuration", "/.well-known/smart-configuration"])
 @pytest.mark.parametrize("accept", ["application/json", "application/fhir+xml", "text/html", "*/*"])
-def test_smart_configuration(site, path, accept):
+def test_smart_configuration(shared_site, path, accept):
     """SM-01 to SM-05: JSON whatever is accepted, no token, any origin, absolute URLs only."""
-    answer = requests.get(site.url + path, headers={"Accept": accept, "Origin": "https://a.example"}, timeout=10)
+    answer = requests.get(shared_site.url + path, headers={"Accept": accept, "Origin": "https://a.example"}, timeout=10)
     body = answer.json()
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
@@ -114,11 +114,11 @@ def test_smart_configuration(site, path, accept):
     assert all(value.startswith("https://") for name, value in body.items() if name.endswith("_endpoint"))
 
 
-def test_smart_configuration_preflight(site):
+def test_smart_configuration_preflight(shared_site):
     """SM-46: browsers of any origin may read the public document."""
-    answer = requests.options(site.url + "/fhir/.well-known/smart-configuration", timeout=10)
+    answer = requests.options(shared_site.url + "/fhir/.well-known/smart-configuration", timeout=10)
     assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (204, "*")
-    assert "Access-Control-Allow-Origin" not in site.post("/auth/token", {}).headers
+    assert "Access-Control-Allow-Origin" not in shared_site.post("/auth/token", {}).headers
 
 
 def test_every_scope_and_endpoint_offered_works(site, ec_key):
@@ -170,15 +170,15 @@ def test_introspection_of_others_tokens_needs_a_right(site, ec_key, rsa_key):
 
 
 @pytest.mark.parametrize("path", ["/auth/introspect", "/auth/revoke"])
-def test_token_endpoints_ask_who_calls(site, ec_key, path):
+def test_token_endpoints_ask_who_calls(shared_site, ec_key, path):
     """SM-42: access control; the token itself is no credential in the form."""
-    text = site.token(ec_key)
+    text = shared_site.token(ec_key)
     wrong = {"Authorization": "Bearer wrong"}
     basic = {"Authorization": "Basic Y2xpbmljOng="}
-    assert site.post(path, {"token": text}).status_code == 401
-    assert site.post(path, {"token": text}, headers=wrong).status_code == 401
-    assert site.post(path, {"token": text}, headers=basic).status_code == 401
-    assert site.post(path, asserted(site, ec_key)).json()["error"] == "invalid_request"
+    assert shared_site.post(path, {"token": text}).status_code == 401
+    assert shared_site.post(path, {"token": text}, headers=wrong).status_code == 401
+    assert shared_site.post(path, {"token": text}, headers=basic).status_code == 401
+    assert shared_site.post(path, asserted(shared_site, ec_key)).json()["error"] == "invalid_request"
 
 
 def test_revocation(site, ec_key, rsa_key):
