@@ -15,6 +15,7 @@ from sqlalchemy import (
     Subquery,
     and_,
     bindparam,
+    case,
     func,
     not_,
     or_,
@@ -100,7 +101,7 @@ def _present(frame: Frame, match: Match, r: Subquery) -> ColumnElement[bool]:
 
 def _refers(frame: Frame, chain: Chain, kind: str, inner: Criterion, r: Subquery, names: Names) -> ColumnElement[bool]:
     link = ref.alias()
-    target, current = frame.resource(kind)
+    target, current = frame.resource(kind, by_hash=True)
     query = (
         select(ONE)
         .select_from(_joined(frame, link, target, target.c.rh == link.c.tgt))
@@ -130,11 +131,17 @@ def _joined(frame: Frame, first: FromClause, then: FromClause, on: ColumnElement
 
 
 def can_drive(criterion: Criterion) -> bool:
-    """Whether the resources that meet a criterion can be listed without looking at all of them."""
+    """Whether posting lists can list the resources that meet a criterion, without a look at all of them."""
+    if isinstance(criterion, Match):
+        return criterion.modifier == "" and criterion.kind not in OWN_KINDS
+    return _can_start(criterion)
+
+
+def _can_start(criterion: Criterion) -> bool:
     if isinstance(criterion, Chain):
-        return all(can_drive(inner) for _, inner in criterion.branches)
+        return all(_can_start(inner) for _, inner in criterion.branches)
     if isinstance(criterion, Has):
-        return can_drive(criterion.inner)
+        return _can_start(criterion.inner)
     return criterion.modifier == ""
 
 
@@ -178,7 +185,7 @@ def _linked(frame: Frame, chain: Chain, kind: str, inner: Criterion, names: Name
 
 def _found(frame: Frame, criterion: Criterion, kind: str, names: Names, columns: Sequence[str]) -> Select[Any]:
     """Visible resources of a type that meet a criterion, starting from the criterion."""
-    r, current = frame.resource(kind)
+    r, current = frame.resource(kind, by_hash=isinstance(criterion, Has))
     if isinstance(criterion, Match) and criterion.kind in OWN_KINDS:
         return select(*[r.c[name] for name in columns]).where(*current, _own(criterion, r, names))
     driver = _gathered(_keys(frame, criterion, names))
@@ -203,22 +210,41 @@ def prefix(position: int) -> str:
 
 
 def probe(frame: Frame, query: SearchQuery, positions: Sequence[int]) -> Select[Any]:
-    """One row: how many resources each of the criteria lists, counted up to BOUND."""
-    counts = []
+    """One row: how many resources each of the criteria lists, counted up to BOUND.
+
+    A chain is counted to its end only if its last step lists few; so the probe itself stays cheap.
+    """
+    counts: list[ColumnElement[int]] = []
     for position in positions:
         criterion = query.criteria[position]
-        keys = _keys(frame, criterion, names_for(prefix(position), criterion))
-        few: Select[Any] | CompoundSelect[Any] = union_all(*keys) if len(keys) > 1 else keys[0]
-        listed = few.limit(number(BOUND)).subquery()
-        counts.append(select(func.count()).select_from(listed).scalar_subquery())
-    return select(*counts)
+        listed: ColumnElement[int] = _few(_keys(frame, criterion, names_for(prefix(position), criterion)))
+        if not isinstance(criterion, Match):
+            start = _few(_leaves(frame, criterion, names_for(prefix(position), criterion)))
+            listed = case((start >= number(BOUND), number(BOUND)), else_=listed)
+        counts.append(listed)
+    columns: list[Any] = counts
+    return select(*columns)
+
+
+def _few(keys: list[Select[Any]]) -> ColumnElement[int]:
+    listed: Select[Any] | CompoundSelect[Any] = union_all(*keys) if len(keys) > 1 else keys[0]
+    return select(func.count()).select_from(listed.limit(number(BOUND)).subquery()).scalar_subquery()
+
+
+def _leaves(frame: Frame, criterion: Criterion, names: Names) -> list[Select[Any]]:
+    if isinstance(criterion, Match):
+        return _keys(frame, criterion, names)
+    if isinstance(criterion, Has):
+        return _leaves(frame, criterion.inner, names)
+    return [keys for _, inner in criterion.branches for keys in _leaves(frame, inner, names)]
 
 
 def matches(
     frame: Frame, query: SearchQuery, plan: Plan, columns: Sequence[str], *, after: bool = False
 ) -> tuple[Select[Any], FromClause, ColumnElement[int]]:
     """The matching resources: a select of `columns`, what they belong to, and the row number in the driving list."""
-    r, conditions = frame.resource(query.type)
+    driving = query.criteria[plan.driver] if plan.driver >= 0 else None
+    r, conditions = frame.resource(query.type, by_hash=isinstance(driving, Has))
     conditions += [
         holds(frame, criterion, r, names_for(prefix(position), criterion))
         for position, criterion in enumerate(query.criteria)
@@ -253,17 +279,17 @@ def _list(frame: Frame, match: Match, names: Names) -> tuple[FromClause, list[Co
     return row, [*where, row.c.tenant == number(TENANT)]
 
 
-def page(frame: Frame, query: SearchQuery, plan: Plan, *, after: bool) -> Select[Any]:
+def page(frame: Frame, query: SearchQuery, plan: Plan, limit: int, *, after: bool) -> Select[Any]:
     """One page in the default order, newest first."""
     found, _, place = matches(frame, query, plan, HIT, after=after)
     if plan.way == "scan small":
         place = place + ZERO  # few rows: keep the planner from walking the whole type for the sake of order
-    return found.order_by(place.desc()).limit(bindparam("limit", type_=BigInteger()))
+    return found.order_by(place.desc()).limit(number(limit))
 
 
-def total(frame: Frame, query: SearchQuery, plan: Plan, *, bounded: bool) -> Select[Any]:
-    """One row: the number of matches, up to the bind `limit` if bounded."""
+def total(frame: Frame, query: SearchQuery, plan: Plan, bound: int | None) -> Select[Any]:
+    """One row: the number of matches, counted no further than `bound`."""
     found, _, _ = matches(frame, query, plan, ("rid",))
-    if bounded:
-        found = found.limit(bindparam("limit", type_=BigInteger()))
+    if bound is not None:
+        found = found.limit(number(bound))
     return select(func.count()).select_from(found.subquery())

@@ -94,12 +94,16 @@ class Frame:
     params: Mapping[tuple[str, str], int]
     numbers: Iterator[int] = field(default_factory=count)
 
-    def resource(self, kind: str = "") -> tuple[Subquery, list[ColumnElement[bool]]]:
-        """A new alias of the resource table, as far as the caller may see it, and what makes its rows current ones."""
-        r = self.visible(f"r{next(self.numbers)}", of=kind or None)
+    def resource(self, kind: str = "", *, by_hash: bool = False) -> tuple[Subquery, list[ColumnElement[bool]]]:
+        """A new alias of the resource table, as far as the caller may see it, and what makes its rows current ones.
+
+        `by_hash` says that rows will be looked up by their hash. The type must then not tempt the planner: without
+        statistics SQLite takes any index on an equal column for as good as another.
+        """
+        r = self.visible(f"r{next(self.numbers)}", of=None if by_hash else kind or None)
         current: list[ColumnElement[bool]] = [r.c.deleted.is_(False)]
         if kind:
-            current.append(r.c.type == number(type_number(kind)))
+            current.append((r.c.type + ZERO if by_hash else r.c.type) == number(type_number(kind)))
         return r, current
 
     def param(self, row: FromClause, kind: str, code: str) -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, bindparam, func, literal, or_, select
 
 from fhir_server.search.compile import HIT, Plan, matches
-from fhir_server.search.frame import Frame, same
+from fhir_server.search.frame import Frame, number, same
 from fhir_server.search.model import OWN_KINDS, SearchQuery, SortKey
 from fhir_server.search.types import search_types
 from fhir_server.search.types.date import OPEN_END, OPEN_START
@@ -18,15 +18,15 @@ from fhir_server.search.types.date import OPEN_END, OPEN_START
 _LAST = {"date": (OPEN_END, OPEN_START), "string": ("\U0010ffff", ""), "token": ("\U0010ffff", "")}
 
 
-def sorted_page(frame: Frame, query: SearchQuery, plan: Plan, *, after: bool) -> Select[Any]:
+def sorted_page(frame: Frame, query: SearchQuery, plan: Plan, limit: int, *, after: bool) -> Select[Any]:
     """One page: the columns of a hit, then the value of each sort key."""
     found, at, _ = matches(frame, query, plan, HIT)
-    keys = [_value(frame, query, key, at).label(f"k{number}") for number, key in enumerate(query.sort)]
+    keys = [_value(frame, query, key, at).label(f"k{place}") for place, key in enumerate(query.sort)]
     if _is_own(query):
-        return _ordered(found.add_columns(*keys), query.sort, [*keys, at.c.rid], after=after)
+        return _ordered(found.add_columns(*keys), query.sort, [*keys, at.c.rid], after=after).limit(number(limit))
     rows = found.add_columns(*keys).subquery("s")
-    columns = [rows.c[f"k{number}"] for number in range(len(keys))]
-    return _ordered(select(*rows.c), query.sort, [*columns, rows.c.rid], after=after)
+    columns = [rows.c[f"k{place}"] for place in range(len(keys))]
+    return _ordered(select(*rows.c), query.sort, [*columns, rows.c.rid], after=after).limit(number(limit))
 
 
 def _is_own(query: SearchQuery) -> bool:
@@ -57,15 +57,15 @@ def _ordered(
     order = [column.desc() if down else column.asc() for column, down in zip(columns, directions, strict=True)]
     if after:
         found = found.where(_beyond(columns, directions))
-    return found.order_by(*order).limit(bindparam("limit", type_=BigInteger()))
+    return found.order_by(*order)
 
 
 def _beyond(columns: Sequence[ColumnElement[Any]], directions: Sequence[bool]) -> ColumnElement[bool]:
     """That a row comes after the last one of the page before, whose values are bound as l0, l1, ..."""
-    lasts = [bindparam(f"l{number}", type_=column.type) for number, column in enumerate(columns)]
+    lasts = [bindparam(f"l{place}", type_=column.type) for place, column in enumerate(columns)]
     cases = []
-    for number, (column, down) in enumerate(zip(columns, directions, strict=True)):
-        equal = [columns[before] == lasts[before] for before in range(number)]
-        cases.append(and_(*equal, column < lasts[number] if down else column > lasts[number]))
+    for place, (column, down) in enumerate(zip(columns, directions, strict=True)):
+        equal = [columns[before] == lasts[before] for before in range(place)]
+        cases.append(and_(*equal, column < lasts[place] if down else column > lasts[place]))
     first = columns[0] <= lasts[0] if directions[0] else columns[0] >= lasts[0]
     return and_(first, or_(*cases))

@@ -14,7 +14,7 @@ from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
 from fhir_server.fhir.values import PACIFIC
 from fhir_server.search.criteria import find_param, parse_criterion
 from fhir_server.search.expression import reference_targets
-from fhir_server.search.model import Criterion, Include, SearchQuery, Site, SortKey, values
+from fhir_server.search.model import Criterion, Include, Match, SearchQuery, Site, SortKey, values
 from fhir_server.search.text import shown
 from fhir_server.search.types import search_types
 
@@ -77,7 +77,7 @@ def _finish(draft: _Draft, ignored: tuple[str, ...]) -> SearchQuery:
     return SearchQuery(
         type=draft.type,
         criteria=tuple(draft.criteria),
-        sort=draft.sort,
+        sort=draft.sort or _natural_order(draft.criteria),
         includes=tuple(dict.fromkeys(draft.includes)),
         count=draft.results.get("_count", PAGE),
         total=draft.results.get("_total", "none"),
@@ -86,6 +86,13 @@ def _finish(draft: _Draft, ignored: tuple[str, ...]) -> SearchQuery:
         ignored=ignored,
         pairs=tuple(draft.used),
     )
+
+
+def _natural_order(criteria: Sequence[Criterion]) -> tuple[SortKey, ...]:
+    """Newest created first (no key at all), but last updated first where _lastUpdated is asked about: its index serves."""
+    if any(isinstance(one, Match) and one.kind == "instant" and not one.modifier for one in criteria):
+        return (SortKey("_lastUpdated", "instant", descending=True),)
+    return ()
 
 
 def _read(draft: _Draft, name: str, value: str) -> None:

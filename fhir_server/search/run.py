@@ -20,11 +20,12 @@ from fhir_server.search.include import Hit, included
 from fhir_server.search.model import Match, SearchQuery, shape, values
 from fhir_server.search.order import sorted_page
 from fhir_server.search.paging import Place, Sealer
-from fhir_server.search.query import parse
+from fhir_server.search.query import LARGEST_PAGE, parse
 from fhir_server.store.resources import Visible
 from fhir_server.store.statements import Statement
 
 _KEPT = 2000  # compiled statements
+_SIZES = (2, 11, 21, 51, 101, LARGEST_PAGE + 1)  # written into the SQL: a planner must know how little is wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,9 @@ class Searcher:
         return Page(query, hits, included(run.rows, hits, query.includes), number, token)
 
     def match(self, connection: Connection, query: SearchQuery, visible: Visible, limit: int = 2) -> list[Hit]:
-        """Up to `limit` visible matches, newest first, for conditional interactions."""
-        run = _Run(self, connection, replace(query, sort=(), after=None), visible)
-        return [Hit(*row) for row in run.page(limit)]
+        """Up to `limit` visible matches, for conditional interactions."""
+        run = _Run(self, connection, replace(query, after=None), visible)
+        return [Hit(*row[: len(Hit._fields)]) for row in run.page(limit)]
 
     def count(self, connection: Connection, query: SearchQuery, visible: Visible, bound: int | None = None) -> int:
         """The number of visible matches, counted no further than `bound`."""
@@ -131,8 +132,10 @@ class _Run:
         """The rows of the page and one more, if there is one: hit columns, then sort values."""
         query, plan, after = self._query, self._way(), self._query.after is not None
         build = sorted_page if query.sort else page
-        key = ("page", self._shape, query.sort, plan, after)
-        return self.rows(key, lambda frame: build(frame, query, plan, after=after), self._last() | {"limit": limit})
+        fetched = next(size for size in _SIZES if size >= limit)
+        key = ("page", self._shape, query.sort, plan, after, fetched)
+        rows = self.rows(key, lambda frame: build(frame, query, plan, fetched, after=after), self._last())
+        return rows[:limit]
 
     def _last(self) -> dict[str, Any]:
         after = self._query.after
@@ -154,9 +157,8 @@ class _Run:
     def count(self, bound: int | None = None) -> int:
         """The number of matches, counted no further than `bound`."""
         query, plan = self._query, self._way()
-        key = ("total", self._shape, plan, bound is None)
-        limit = {} if bound is None else {"limit": bound}
-        found = self.rows(key, lambda frame: total(frame, query, plan, bounded=bound is not None), limit)
+        key = ("total", self._shape, plan, bound)
+        found = self.rows(key, lambda frame: total(frame, query, plan, bound), {})
         return int(found[0][0])
 
     def _way(self) -> Plan:
@@ -166,13 +168,14 @@ class _Run:
 
     def _choose(self) -> Plan:
         """A plan: by id, along the only list there is, or by what the probe found."""
-        criteria = self._query.criteria
-        if any(isinstance(one, Match) and one.kind == "id" and not one.modifier for one in criteria):
+        criteria, order = self._query.criteria, self._query.sort
+        own = {one.kind for one in criteria if isinstance(one, Match) and not one.modifier}
+        if "id" in own:
             return Plan("scan small")
         drivers = [position for position, criterion in enumerate(criteria) if can_drive(criterion)]
         if not drivers:
             return Plan("scan")
-        if len(drivers) == 1 and (can_walk(criteria[drivers[0]]) or self._sorts_by_value()):
+        if len(drivers) == 1 and (self._sorts_by_value() if order else can_walk(criteria[drivers[0]])):
             return self._drive(drivers[0])
         return self._probed(drivers)
 
@@ -189,10 +192,7 @@ class _Run:
         return self._drive(walkable[0]) if walkable and not query.sort else Plan("scan")
 
     def _drive(self, position: int) -> Plan:
-        criterion = self._query.criteria[position]
-        if isinstance(criterion, Match) and criterion.kind == "instant":
-            return Plan("scan small")
-        return Plan("walk" if can_walk(criterion) else "gather", position)
+        return Plan("walk" if can_walk(self._query.criteria[position]) else "gather", position)
 
     def _sorts_by_value(self) -> bool:
         return any(key.kind != "instant" for key in self._query.sort)
