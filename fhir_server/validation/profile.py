@@ -3,16 +3,18 @@
 https://hl7.org/fhir/R4/profiling.html#resources
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.errors import Issue
 from fhir_server.terminology.codes import Terminology
-from fhir_server.validation.profile_compile import Check, Compiler
+from fhir_server.validation.profile_cardinality import Check
+from fhir_server.validation.profile_compile import Compiler
 from fhir_server.validation.profile_tree import BASE
 
 MOST_ISSUES: Final = 50
+_EXTENDING: Final = frozenset({"extension", "modifierExtension"})
 
 Trail = tuple["Trail", str, int] | None
 """The way down to an element, kept as links and written out only if something is wrong with it."""
@@ -42,7 +44,9 @@ class ProfileValidator:
         for canonical in required:
             if canonical not in claimed:
                 self._conform(type, resource, canonical, type, issues)
-        for trail, name, extension in _extensions(resource, None):
+        extensions: list[tuple[Trail, str, Mapping[str, Any]]] = []
+        _collect(resource, None, extensions)
+        for trail, name, extension in extensions:
             self._extension(type, trail, name, extension, issues)
         return issues[:MOST_ISSUES]
 
@@ -68,26 +72,24 @@ class ProfileValidator:
     def _extension(self, type: str, trail: Trail, name: str, extension: Mapping[str, Any], issues: list[Issue]) -> None:
         url = extension.get("url", "")
         if url in self._extensions and (found := self._compiled(url)):
-            found[1](extension, _written(type, trail), issues)
+            broken: list[Issue] = []
+            found[1](extension, "", broken)
+            if broken:  # only now is it worth to write out where
+                found[1](extension, _written(type, trail), issues)
         elif name == "modifierExtension":
             where = _written(type, trail)
             text = f"{where}: this server does not understand {str(url)[:64]}, which changes the meaning. Remove it."
             issues.append(Issue("extension", text, where))
 
 
-def _extensions(value: Mapping[str, Any], trail: Trail) -> Iterator[tuple[Trail, str, Mapping[str, Any]]]:
-    """Every extension anywhere in a value, with its trail and the name of the member it stands in."""
-    found: list[tuple[Trail, str, Mapping[str, Any]]] = []
-    _collect(value, trail, found)
-    yield from found
-
-
 def _collect(value: Mapping[str, Any], trail: Trail, found: list[tuple[Trail, str, Mapping[str, Any]]]) -> None:
+    """Adds every extension anywhere in a value, with its trail and the name of the member it stands in."""
     for key, item in value.items():
-        if type(item) is dict:
+        kind = type(item)
+        if kind is dict:
             _collect(item, (trail, key, -1), found)
-        elif type(item) is list:
-            marked = key in ("extension", "modifierExtension")
+        elif kind is list:
+            marked = key in _EXTENDING
             for index, one in enumerate(item):
                 if type(one) is dict:
                     below = (trail, key, index)

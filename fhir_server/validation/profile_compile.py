@@ -3,7 +3,7 @@
 https://hl7.org/fhir/R4/profiling.html
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fhir_server.fhir.definitions import Definitions
@@ -11,15 +11,24 @@ from fhir_server.fhir.elements import Element
 from fhir_server.fhir.errors import Issue
 from fhir_server.terminology.codes import Terminology
 from fhir_server.validation import binding, invariant
+from fhir_server.validation.profile_cardinality import (
+    Check,
+    Issues,
+    Slice,
+    choice,
+    members,
+    present,
+    repeating,
+    single,
+    slices,
+    together,
+)
 from fhir_server.validation.profile_tree import BASE, Node, tree
-from fhir_server.validation.profile_words import broken, too_few, too_many
-from fhir_server.validation.slicing import Predicate, listed, matches, predicate
-
-Issues = list[Issue]
-Check = Callable[[Any, str, Issues], None]
-"""Takes a value and its FHIRPath, and adds what is wrong with it to the issues."""
+from fhir_server.validation.profile_words import broken
+from fhir_server.validation.slicing import Predicate, matcher, predicate
 
 _LONGEST_ECHO: Final = 64
+_SAYS_NOTHING_MORE: Final = frozenset({"id", "path", "short", "definition", "comment", "min", "mustSupport"})
 _REFERENCE_PARTS: Final = 2
 
 
@@ -32,15 +41,14 @@ class Compiler:
 
     def compile(self, definition: Mapping[str, Any]) -> Check:
         """One function that checks a whole resource, or an extension, against its definition."""
-        return _together(self._rules(tree(definition, self._definitions)))
+        return together(self._rules(tree(definition, self._definitions)))
 
     # ---- an element's value
     def _rules(self, node: Node) -> list[Check]:
         """What is asked of one value of an element: fixed value or pattern, targets, codes, invariants, children."""
         rules = [*_fixed(node), *self._targets(node), *self._bound(node), *_invariants(node)]
-        for child in node.children.values():
-            rules += self._field(child)
-        return rules
+        fields = [check for child in node.children.values() for check in self._field(child)]
+        return [*rules, members(fields)] if fields else rules
 
     def _targets(self, node: Node) -> list[Check]:
         wanted = {
@@ -75,10 +83,10 @@ class Compiler:
         rules = self._rules(node)
         sliced = self._sliced(node) if node.slices else None
         if least == 1 and most is None and not rules and sliced is None:
-            return _present(node.name)
+            return present(node.name)
         if not repeats:
-            return _single(node.name, least, most, rules)
-        return _repeating(node.name, least, most, rules, sliced)
+            return single(node.name, least, most, rules)
+        return repeating(node.name, least, most, rules, sliced)
 
     def _choice(self, node: Node, element: Element) -> list[Check]:
         """value[x]: how often, as which types, and the rules of each type; rules without a type are those of all."""
@@ -86,132 +94,48 @@ class Compiler:
         allowed = {name for name, code in element.json_names.items() if not kinds or code in kinds}
         least, most = int(node.rules.get("min", 0)), _most(node)
         stem = node.name.removesuffix("[x]")
-        checks = [_choice(stem, tuple(element.json_names), frozenset(allowed), least, most)]
+        checks = [choice(stem, tuple(element.json_names), frozenset(allowed), least, most)]
         if shared := self._rules(node):
-            checks += [_single(name, 0, None, shared, stem) for name in allowed]
+            checks += [single(name, 0, None, shared, stem) for name in allowed]
         for one in node.slices.values():
             for name, code in element.json_names.items():
                 if code in [kind["code"] for kind in one.rules.get("type", ())]:
-                    checks.append(_single(name, int(one.rules.get("min", 0)), _most(one), self._rules(one), stem))
+                    checks.append(single(name, int(one.rules.get("min", 0)), _most(one), self._rules(one), stem))
         return checks
+
+    def _of_slice(self, node: Node, slicing: Mapping[str, Any]) -> Check | None:
+        rules = self._rules(_beyond(node, slicing))
+        return together(rules) if rules else None
 
     def _sliced(self, node: Node) -> Check | None:
         slicing = node.rules.get("slicing", {})
-        slices = [
-            _Slice(name, test, int(one.rules.get("min", 0)), _most(one), _together(self._rules(one)))
+        found = [
+            Slice(name, test, int(one.rules.get("min", 0)), _most(one), self._of_slice(one, slicing))
             for name, one in node.slices.items()
             if "/" not in name and (test := predicate(one, slicing, self._terminology)) is not None
         ]
-        whole = len(slices) == len(node.slices)
-        return _slices(slices, closed=whole and slicing.get("rules") == "closed") if slices else None
+        whole = len(found) == len(node.slices)
+        return slices(found, closed=whole and slicing.get("rules") == "closed") if found else None
 
 
-class _Slice:
-    """One slice, ready to be matched and counted."""
+def _beyond(node: Node, slicing: Mapping[str, Any]) -> Node:
+    """A slice without the children that its discriminators have already matched."""
+    told = {one["path"] for one in slicing.get("discriminator", ()) if one["type"] in ("value", "pattern")}
+    children = {name: child for name, child in node.children.items() if name not in told or not _only_matched(child)}
+    return Node(node.name, node.path, node.rules, children, node.slices)
 
-    __slots__ = ("check", "least", "most", "name", "test")
 
-    def __init__(self, name: str, test: Predicate, least: int, most: int | None, check: Check) -> None:
-        self.name, self.test, self.least, self.most, self.check = name, test, least, most, check
+def _only_matched(node: Node) -> bool:
+    says_more = any(
+        key not in _SAYS_NOTHING_MORE and not key.startswith("pattern") and not key.startswith("fixed")
+        for key, value in node.rules.items()
+    )
+    return not (says_more or node.children or node.slices or node.value() is None)
 
 
 def _most(node: Node) -> int | None:
     most = node.rules.get("max", "*")
     return None if most == "*" else int(most)
-
-
-def _together(rules: Sequence[Check]) -> Check:
-    if len(rules) == 1:
-        return rules[0]
-
-    def check(value: Any, where: str, issues: Issues) -> None:
-        for rule in rules:
-            rule(value, where, issues)
-
-    return check
-
-
-# ---- cardinality
-def _present(name: str) -> Check:
-    extended = f"_{name}"
-
-    def check(parent: Any, where: str, issues: Issues) -> None:
-        if name not in parent and extended not in parent:
-            issues.append(too_few(f"{where}.{name}", 0, 1))
-
-    return check
-
-
-def _single(name: str, least: int, most: int | None, rules: Sequence[Check], stem: str = "") -> Check:
-    """An element that occurs once; one form of a choice is called by the `stem`, as FHIRPath does."""
-    extended, check_value, called = f"_{name}", _together(rules), stem or name
-
-    def check(parent: Any, where: str, issues: Issues) -> None:
-        value = parent.get(name)
-        if value is None:
-            if least and extended not in parent:
-                issues.append(too_few(f"{where}.{called}", 0, least))
-        elif most == 0:
-            issues.append(too_many(f"{where}.{called}", 1, 0))
-        else:
-            check_value(value, f"{where}.{called}", issues)
-
-    return check
-
-
-def _repeating(name: str, least: int, most: int | None, rules: Sequence[Check], sliced: Check | None) -> Check:
-    extended, check_value = f"_{name}", _together(rules) if rules else None
-
-    def check(parent: Any, where: str, issues: Issues) -> None:
-        values = listed(parent.get(name))
-        count = max(len(values), len(parent[extended])) if extended in parent else len(values)
-        at = f"{where}.{name}"
-        if count < least:
-            issues.append(too_few(at, count, least))
-        elif most is not None and count > most:
-            issues.append(too_many(at, count, most))
-        if check_value is not None:
-            for index, value in enumerate(values):
-                if value is not None:
-                    check_value(value, f"{at}[{index}]", issues)
-        if sliced is not None:
-            sliced(values, at, issues)
-
-    return check
-
-
-def _choice(stem: str, names: Sequence[str], allowed: frozenset[str], least: int, most: int | None) -> Check:
-    def check(parent: Any, where: str, issues: Issues) -> None:
-        found = next((one for one in names if one in parent or f"_{one}" in parent), None)
-        if found is None:
-            if least:
-                issues.append(too_few(f"{where}.{stem}", 0, least))
-        elif most == 0:
-            issues.append(too_many(f"{where}.{stem}", 1, 0))
-        elif found not in allowed:
-            kinds = ", ".join(sorted(allowed))
-            issues.append(broken(f"{where}.{stem}", f"{found} is not one of the forms allowed here. Use: {kinds}."))
-
-    return check
-
-
-def _slices(slices: Sequence[_Slice], *, closed: bool) -> Check:
-    def check(values: Any, where: str, issues: Issues) -> None:
-        counts = [0] * len(slices)
-        for index, value in enumerate(values):
-            place = next((n for n, one in enumerate(slices) if value is not None and one.test(value)), None)
-            if place is not None:
-                counts[place] += 1
-                slices[place].check(value, f"{where}[{index}]", issues)
-            elif closed and value is not None:
-                issues.append(broken(f"{where}[{index}]", "This entry is none of those that the profile allows here."))
-        for one, count in zip(slices, counts, strict=True):
-            if count < one.least:
-                issues.append(too_few(where, count, one.least, one.name))
-            elif one.most is not None and count > one.most:
-                issues.append(too_many(where, count, one.most, one.name))
-
-    return check
 
 
 # ---- values
@@ -220,10 +144,11 @@ def _fixed(node: Node) -> list[Check]:
     if found is None:
         return []
     kind, wanted = found
+    test: Predicate = matcher(wanted) if kind == "pattern" else lambda value: bool(value == wanted)
+    need = _said(wanted)
 
     def check(value: Any, where: str, issues: Issues) -> None:
-        if not matches(wanted, value) or (kind == "fixed" and value != wanted):
-            need = _said(wanted)
+        if not test(value):
             issues.append(broken(where, f"The profile asks for {need} here. Send it, or leave out the profile."))
 
     return [check]

@@ -15,13 +15,40 @@ Predicate = Callable[[Any], bool]
 _BY_VALUE: Final = frozenset({"value", "pattern"})
 
 
-def matches(pattern: Any, value: Any) -> bool:
-    """Whether a value has all that a pattern has, more being allowed."""
-    if isinstance(pattern, Mapping):
-        return isinstance(value, Mapping) and all(k in value and matches(p, value[k]) for k, p in pattern.items())
+def matcher(pattern: Any) -> Predicate:
+    """Whether a value has all that a pattern has, more being allowed; compiled, as every row of a file asks it."""
+    if isinstance(pattern, dict):
+        coding = _only_coding(pattern)
+        return _with_coding(*coding) if coding else _with_members({k: matcher(p) for k, p in pattern.items()})
     if isinstance(pattern, list):
-        return isinstance(value, list) and all(any(matches(p, v) for v in value) for p in pattern)
-    return type(pattern) is type(value) and bool(pattern == value)
+        wanted = [matcher(one) for one in pattern]
+        return lambda value: type(value) is list and all(any(test(one) for one in value) for test in wanted)
+    kind = type(pattern)
+    return lambda value: type(value) is kind and bool(value == pattern)
+
+
+def _with_members(wanted: Mapping[str, Predicate]) -> Predicate:
+    tests = tuple(wanted.items())
+    return lambda value: type(value) is dict and all(k in value and test(value[k]) for k, test in tests)
+
+
+def _only_coding(pattern: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The system and code, if that is all a CodeableConcept pattern asks for."""
+    codes = pattern.get("coding")
+    if len(pattern) == 1 and isinstance(codes, list) and len(codes) == 1 and set(codes[0]) == {"system", "code"}:
+        return codes[0]["system"], codes[0]["code"]
+    return None
+
+
+def _with_coding(system: str, code: str) -> Predicate:
+    def test(value: Any) -> bool:
+        if type(value) is dict and type(codes := value.get("coding")) is list:
+            for one in codes:
+                if type(one) is dict and one.get("code") == code and one.get("system") == system:
+                    return True
+        return False
+
+    return test
 
 
 def predicate(node: Node, slicing: Mapping[str, Any], terminology: Terminology) -> Predicate | None:
@@ -70,7 +97,7 @@ def _by_all_children(node: Node) -> Predicate | None:
     if not fixed:
         return None
     tests = [_value_test((name,), value) for name, value in fixed]
-    return lambda item: all(test(item) for test in tests)
+    return tests[0] if len(tests) == 1 else lambda item: all(test(item) for test in tests)
 
 
 def _way(node: Node, names: Sequence[str]) -> list[Node]:
@@ -88,10 +115,20 @@ def _end(node: Node, names: Sequence[str]) -> Node | None:
 
 
 def _value_test(names: Sequence[str], wanted: Any) -> Predicate:
+    test = matcher(wanted)
+    if not names:
+        return test
     if len(names) == 1:
-        name = names[0]
-        return lambda item: isinstance(item, dict) and any(matches(wanted, one) for one in listed(item.get(name)))
-    return lambda item: any(matches(wanted, one) for one in reach(item, names))
+        return _member_test(names[0], test)
+    return lambda item: any(test(one) for one in reach(item, names))
+
+
+def _member_test(name: str, test: Predicate) -> Predicate:
+    def member_test(item: Any) -> bool:
+        value = item.get(name) if type(item) is dict else None
+        return any(test(one) for one in value) if type(value) is list else test(value)
+
+    return member_test
 
 
 def _binding_test(names: Sequence[str], value_set: str, terminology: Terminology) -> Predicate:

@@ -1,0 +1,148 @@
+"""How often an element and its slices occur, and the way from a parent to the values of an element.
+
+https://hl7.org/fhir/R4/profiling.html#slicing
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.fhir.errors import Issue
+from fhir_server.validation.profile_words import broken, too_few, too_many
+from fhir_server.validation.slicing import Predicate, listed
+
+Issues = list[Issue]
+Check = Callable[[Any, str, Issues], None]
+"""Takes a value and its FHIRPath, and adds what is wrong with it to the issues."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One slice: which items are its own, how many there may be, and what is asked of each."""
+
+    name: str
+    test: Predicate
+    least: int
+    most: int | None
+    check: Check | None
+
+
+def together(rules: Sequence[Check]) -> Check:
+    """Several checks of one value as one."""
+    if len(rules) == 1:
+        return rules[0]
+
+    def check(value: Any, where: str, issues: Issues) -> None:
+        for rule in rules:
+            rule(value, where, issues)
+
+    return check
+
+
+def members(checks: Sequence[Check]) -> Check:
+    """The checks of an object's members; extensions of a primitive stand elsewhere in JSON and are not counted."""
+
+    def check(value: Any, where: str, issues: Issues) -> None:
+        if type(value) is dict:
+            for one in checks:
+                one(value, where, issues)
+
+    return check
+
+
+def present(name: str) -> Check:
+    """An element that must be there, and of which nothing else is asked."""
+    extended = f"_{name}"
+
+    def check(parent: Any, where: str, issues: Issues) -> None:
+        if name not in parent and extended not in parent:
+            issues.append(too_few(f"{where}.{name}", 0, 1))
+
+    return check
+
+
+def single(name: str, least: int, most: int | None, rules: Sequence[Check], stem: str = "") -> Check:
+    """An element that occurs once; one form of a choice is called by the `stem`, as FHIRPath does."""
+    extended, check_value, called = f"_{name}", together(rules), stem or name
+
+    def check(parent: Any, where: str, issues: Issues) -> None:
+        value = parent.get(name)
+        if value is None:
+            if least and extended not in parent:
+                issues.append(too_few(f"{where}.{called}", 0, least))
+        elif most == 0:
+            issues.append(too_many(f"{where}.{called}", 1, 0))
+        else:
+            check_value(value, f"{where}.{called}", issues)
+
+    return check
+
+
+def repeating(name: str, least: int, most: int | None, rules: Sequence[Check], sliced: Check | None) -> Check:
+    """An element that may repeat: how often, the rules of each value, and its slices."""
+    extended, check_value = f"_{name}", together(rules) if rules else None
+
+    def check(parent: Any, where: str, issues: Issues) -> None:
+        values = listed(parent.get(name))
+        count = max(len(values), len(parent[extended])) if extended in parent else len(values)
+        at = f"{where}.{name}"
+        if count < least:
+            issues.append(too_few(at, count, least))
+        elif most is not None and count > most:
+            issues.append(too_many(at, count, most))
+        if check_value is not None:
+            for index, value in enumerate(values):
+                if value is not None:
+                    check_value(value, f"{at}[{index}]", issues)
+        if sliced is not None:
+            sliced(values, at, issues)
+
+    return check
+
+
+def choice(stem: str, names: Sequence[str], allowed: frozenset[str], least: int, most: int | None) -> Check:
+    """value[x]: how often, and as which of its forms."""
+    forms = {name: name for name in names} | {f"_{name}": name for name in names}
+
+    def check(parent: Any, where: str, issues: Issues) -> None:
+        found = next((forms[key] for key in parent if key in forms), None)
+        if found is None:
+            if least:
+                issues.append(too_few(f"{where}.{stem}", 0, least))
+        elif most == 0:
+            issues.append(too_many(f"{where}.{stem}", 1, 0))
+        elif found not in allowed:
+            kinds = ", ".join(sorted(allowed))
+            issues.append(broken(f"{where}.{stem}", f"{found} is not one of the forms allowed here. Use: {kinds}."))
+
+    return check
+
+
+def slices(all_slices: Sequence[Slice], *, closed: bool) -> Check:
+    """Sorts the items into slices, checks each by its slice, and counts; `closed` refuses what belongs to none."""
+
+    def check(values: Any, where: str, issues: Issues) -> None:
+        counts = [0] * len(all_slices)
+        for index, value in enumerate(values):
+            place = _place(all_slices, value)
+            if place >= 0:
+                counts[place] += 1
+                if (of_slice := all_slices[place].check) is not None:
+                    of_slice(value, f"{where}[{index}]", issues)
+            elif closed:
+                text = "This entry is none of those that the profile allows here."
+                issues.append(broken(f"{where}[{index}]", text))
+        for one, count in zip(all_slices, counts, strict=True):
+            if count < one.least:
+                issues.append(too_few(where, count, one.least, one.name))
+            elif one.most is not None and count > one.most:
+                issues.append(too_many(where, count, one.most, one.name))
+
+    return check
+
+
+def _place(all_slices: Sequence[Slice], value: Any) -> int:
+    for place, one in enumerate(all_slices):
+        if one.test(value):
+            return place
+    return -1
