@@ -1,6 +1,6 @@
 """R4's elements: what each structure may hold, how often, of which types.  https://hl7.org/fhir/R4/elementdefinition.html"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -57,6 +57,10 @@ class ElementTable:
         self._members: dict[str, Mapping[str, tuple[Element, str]]] = {}
         self._elements: dict[str, tuple[Element, ...]] = {}
         self._required: dict[str, tuple[Element, ...]] = {}
+
+    def structures(self) -> Iterable[str]:
+        """The name or backbone path of every structure."""
+        return self._structures
 
     def __contains__(self, structure: str) -> bool:
         return structure in self._structures
