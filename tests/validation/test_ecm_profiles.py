@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
+from fhir_server.ecm.requirements import required_profiles
 from fhir_server.fhir.definitions import Definitions, load
 from fhir_server.fhir.folders import data_folder
 from fhir_server.terminology.codes import Terminology
 from fhir_server.validation import structure
 from fhir_server.validation.profile import ProfileValidator
-from fhir_server.validation.profile_requirements import Requirements
 
 ECM = data_folder("profiles") / "ecm"
 PACKAGES = (ECM, data_folder("terminology") / "ecm")
@@ -194,10 +194,10 @@ def test_care_plans_are_valid_before_the_server_writes_the_narrative(validator):
 
 
 def test_requirements_name_installed_profiles_and_examples_meet_them(validator, definitions):
-    rows = Requirements.load(ECM / "requirements.json")
+    required_of = required_profiles()
     for example in EXAMPLES.values():
         kind = example["resourceType"]
-        required = rows.of(kind, example)
+        required = required_of(kind, example)
         assert all(definitions.resource(one) for one in required)
         assert set(required) <= set(example.get("meta", {}).get("profile", ()))
         plain = {key: value for key, value in example.items() if key != "meta"}
@@ -206,10 +206,10 @@ def test_requirements_name_installed_profiles_and_examples_meet_them(validator, 
 
 def test_us_core_examples_with_ecm_installed_stay_free_of_ecm(shared_data: Path):
     """A generic EHR writes plain US Core: no ECM profile is asked of it."""
-    rows = Requirements.load(ECM / "requirements.json")
+    required_of = required_profiles()
     with tarfile.open(shared_data / "us_core_700.tgz") as archive:
         names = [name for name in archive.getnames() if name.startswith("package/example/")]
         examples = [json.load(archive.extractfile(name)) for name in names if name.endswith(".json")]
-    asked = [one["id"] for one in examples if rows.of(one["resourceType"], one)]
+    asked = [one["id"] for one in examples if required_of(one["resourceType"], one)]
     assert len(examples) > 100
     assert asked == []
