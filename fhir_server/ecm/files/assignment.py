@@ -4,11 +4,11 @@ Member Information File, plan to ECM provider.  https://www.dhcs.ca.gov/CalAIM/E
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
 from hashlib import blake2b
 from operator import attrgetter
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from fhir_server.ecm import vocabulary as v
@@ -20,9 +20,11 @@ _OF_THE_FILE: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What a plan tells an ECM provider of one member. Dates are ISO, codes are ours, lists are sorted sets."""
+class Assignment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a plan tells an ECM provider of one member. Dates are ISO, codes are ours, lists are sorted sets.
+
+    A struct and not a dataclass: with seventy fields it is built ten times faster, and read and written as JSON.
+    """
 
     # identity and assignment: without these a row is rejected
     cin: str
@@ -101,9 +103,8 @@ class Assignment:
     programs: tuple[str, ...] = ()
 
 
-FACTS: Final = tuple(field.name for field in fields(Assignment))
+FACTS: Final = Assignment.__struct_fields__
 _COMPARED: Final = attrgetter(*(name for name in FACTS if name not in _OF_THE_FILE))
-_ALL: Final = attrgetter(*FACTS)
 
 
 def parse_row(bound: Bound, cells: Sequence[str], number: int) -> RowResult[Assignment]:
@@ -123,15 +124,12 @@ def row_hash(assignment: Assignment) -> int:
 
 def dump(assignment: Assignment) -> bytes:
     """The assignment as JSON without what it does not say: a roster keeps it beside its member."""
-    said = {name: value for name, value in zip(FACTS, _ALL(assignment), strict=True) if value not in (None, ())}
-    return orjson.dumps(said)
+    return msgspec.json.encode(assignment)
 
 
 def load(body: bytes) -> Assignment:
-    """The assignment that was dumped."""
-    said: dict[str, Any] = orjson.loads(body)
-    lists = {name: tuple(value) for name, value in said.items() if isinstance(value, list)}
-    return Assignment(**{**said, **lists})
+    """The assignment that was dumped; ValidationError of msgspec for anything else."""
+    return msgspec.json.decode(body, type=Assignment)
 
 
 def _contradictions(facts: dict[str, Any]) -> Iterator[Contradiction]:

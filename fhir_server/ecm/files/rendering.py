@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from fhir_server.ecm import vocabulary as v
 from fhir_server.ecm.files.assignment import Assignment
 from fhir_server.ecm.files.facts import MemberFacts, OutreachAttempt, ReferralFacts, RosterEntry
-from fhir_server.ecm.files.formats.format import Format
+from fhir_server.ecm.files.format import Format
 from fhir_server.ecm.files.layouts.binding import Bound
 from fhir_server.ecm.files.layouts.column import Column, Layout
 from fhir_server.ecm.files.layouts.types import writer
@@ -52,9 +52,13 @@ def _rows(layout: Layout, entries: Iterable[tuple[Any, ...]], kinds: Sequence[An
         yield [cell(entry) for cell in cells]
 
 
+def _facts_of(kind: Any) -> tuple[str, ...]:
+    return kind.__struct_fields__ if kind is Assignment else tuple(field.name for field in fields(kind))
+
+
 def _cell(layout: Layout, column: Column, kinds: Sequence[Any]) -> Callable[[tuple[Any, ...]], str]:
     """How one column's cell is made: from which of the facts, and how it is written."""
-    part = next((at for at, kind in enumerate(kinds) if column.maps_to in {f.name for f in fields(kind)}), None)
+    part = next((at for at, kind in enumerate(kinds) if column.maps_to in _facts_of(kind)), None)
     if part is None:
         return lambda _: ""
     if column.item:

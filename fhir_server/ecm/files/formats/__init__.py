@@ -3,26 +3,22 @@
 A file of this folder that exports FORMAT is a format; nothing else has to know it.
 """
 
-import importlib
-import pkgutil
+import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from fhir_server.ecm.files.formats.format import MAX_BYTES, Format
+from fhir_server.ecm.files.format import MAX_BYTES, Format
 from fhir_server.fhir.errors import TooLarge, UnsupportedMedia
+from fhir_server.fhir.registry import entries
 
 _CHARSETS: Final = {"", "utf-8", "utf8", "us-ascii"}
 _UNDECLARED: Final = {"", "application/octet-stream"}
 
 
-def _entries() -> Mapping[str, Format]:
-    modules = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
-    formats = [module.FORMAT for module in modules if hasattr(module, "FORMAT")]
-    return MappingProxyType({found.name: found for found in formats})
-
-
-FORMATS: Final = _entries()
+FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
+    {entry.name: entry for entry in entries(sys.modules[__name__], "FORMAT")}
+)
 
 
 def detect(media_type: str, file_name: str, head: bytes, size: int | None = None) -> Format:

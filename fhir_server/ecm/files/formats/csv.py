@@ -3,8 +3,8 @@
 from functools import partial
 from typing import Final
 
-from fhir_server.ecm.files.formats import delimited
-from fhir_server.ecm.files.formats.format import Format
+from fhir_server.ecm.files import delimited
+from fhir_server.ecm.files.format import Format
 
 FORMAT: Final = Format(
     name="csv",

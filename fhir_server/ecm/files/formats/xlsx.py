@@ -17,8 +17,8 @@ from typing import IO, BinaryIO, Final
 import xlsxwriter
 from lxml import etree
 
-from fhir_server.ecm.files.formats.format import MAX_COLUMNS, Budget, Format, NumberedRow, refused
-from fhir_server.ecm.files.formats.workbook import (
+from fhir_server.ecm.files.format import MAX_COLUMNS, Budget, Format, NumberedRow, refused
+from fhir_server.ecm.files.workbook import (
     Element,
     Workbook,
     elements,

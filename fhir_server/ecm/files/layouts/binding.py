@@ -6,12 +6,12 @@ Headers are compared without case, blanks and punctuation, synonyms included; ro
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from marshmallow import Schema, ValidationError
 
 from fhir_server.ecm import vocabulary as v
-from fhir_server.ecm.files.formats.format import Format, NumberedRow, refused
+from fhir_server.ecm.files.format import Format, NumberedRow, refused
 from fhir_server.ecm.files.layouts.column import Column, Layout
 from fhir_server.ecm.files.layouts.schema import missing, row_schema
 from fhir_server.ecm.files.layouts.types import Reader, fold, reader
@@ -32,14 +32,14 @@ class Finding:
     severity: str = "warning"
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A column at a position of the file."""
+class _Place(NamedTuple):
+    """A column at a position of the file; a tuple, because every cell of every row is read through one."""
 
     position: int
-    column: Column
+    fact: str
     read: Reader
     required: bool
+    column: Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +81,18 @@ class Bound:
     def _read_fast(self, cells: Sequence[str], row: int, values: dict[str, Any], findings: list[Finding]) -> None:
         blanks = self.layout.blanks
         lacking = []
-        for place in self.places:
-            text = cells[place.position].strip()
-            if text and text not in blanks:
-                value = place.read(text)
+        for position, fact, read, required, column in self.places:
+            text = cells[position]
+            if text and (text := text.strip()) and text not in blanks:
+                value = read(text)
                 if value is not None:
-                    values[place.column.maps_to] = value
-            elif place.required and place.column.maps_to not in values:
-                lacking.append(place.column)
-        for place in self.flags:
-            text = cells[place.position].strip()
-            if text and text not in blanks and place.read(text):
-                _add_item(values, place.column)
+                    values[fact] = value
+            elif required and fact not in values:
+                lacking.append(column)
+        for position, _, read, _, column in self.flags:
+            text = cells[position].strip()
+            if text and text not in blanks and read(text):
+                _add_item(values, column)
         findings += [_finding(row, column, missing()) for column in lacking]
 
     def _read_slowly(
@@ -194,7 +194,7 @@ def _bound(layout: Layout, number: int, cells: list[str], form: Format, defaults
 
 
 def _place(position: int, column: Column) -> _Place:
-    return _Place(position, column, reader(column), column.required == "R" and not column.item)
+    return _Place(position, column.maps_to, reader(column), column.required == "R" and not column.item, column)
 
 
 def _add_item(values: dict[str, Any], column: Column) -> None:

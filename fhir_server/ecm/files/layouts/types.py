@@ -59,7 +59,10 @@ def writer(column: Column, dates: str) -> Writer:
 
 def clean(text: str) -> str | None:
     """One line of readable text: blanks collapsed, control and invisible characters gone, composed (NFC)."""
-    if not (text.isascii() and text.isprintable()):
+    if text.isascii() and text.isprintable():
+        if "  " not in text and len(text) <= _LONGEST_TEXT:
+            return text
+    else:
         kept = (" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in text)
         text = unicodedata.normalize("NFC", "".join(c for c in kept if unicodedata.category(c) not in _INVISIBLE))
     text = " ".join(text.split())
