@@ -106,6 +106,12 @@ def type_number(kind: str) -> int:
     return type_numbers()[kind]
 
 
+@cache
+def type_names() -> Mapping[int, str]:
+    """The resource type behind each small number."""
+    return MappingProxyType({number: kind for kind, number in type_numbers().items()})
+
+
 def _core() -> Path:
     return data_folder("profiles") / "r4-core"
 

@@ -5,7 +5,7 @@ import time
 import orjson
 import pytest
 
-from fhir_server.fhir.definitions import load, part_for, type_number
+from fhir_server.fhir.definitions import load, part_for, type_names, type_number
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +17,7 @@ def test_r4_is_complete(definitions):
     assert len(definitions.types) == 146
     assert [type_number(kind) for kind in definitions.types] == list(range(1, 147))
     assert (type_number("Account"), type_number("Patient"), type_number("VisionPrescription")) == (1, 103, 146)
+    assert type_names()[103] == "Patient"
 
 
 def test_loading_is_quick():
