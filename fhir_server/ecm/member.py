@@ -12,6 +12,7 @@ from typing import Final
 from fhir_server.ecm import vocabulary as v
 
 _CIN: Final = re.compile(r"([0-9]{8}[A-Z])([0-9]([0-9]{4})?)?")
+_USUAL_PHONE: Final = re.compile(r"\(?([2-9][0-9]{2})\)?[ .\-]?([2-9][0-9]{2})[ .\-]?([0-9]{4})")
 _SEPARATORS: Final = re.compile(r"[\s\-.()/]+")
 _EXTENSION: Final = re.compile(r"(?:extension|ext\.?|x|#)\s*:?\s*([0-9]{1,6})", re.IGNORECASE)
 _COUNTRY: Final = re.compile(r"\+?1(?=[2-9][0-9]{9})")
@@ -47,7 +48,7 @@ def cin(text: str) -> str:
 
     The rule of the card's check digit and of the letter is not published, so form is all that is checked.
     """
-    found = _CIN.fullmatch(_SEPARATORS.sub("", text).upper())
+    found = _CIN.fullmatch(text) or _CIN.fullmatch(_SEPARATORS.sub("", text).upper())
     if found is None:
         raise Unreadable(v.BAD_CIN, "Give the 9 characters of the CIN: eight digits and a letter.")
     return found[1]
@@ -74,6 +75,8 @@ def tin(text: str) -> str:
 
 def phone(text: str) -> str:
     """Ten digits, and `x` with an extension where there is one; Unreadable (bad-phone) otherwise."""
+    if (usual := _USUAL_PHONE.fullmatch(text)) and len(set(digits := "".join(usual.groups()))) > 1:
+        return digits
     extension = _EXTENSION.search(text)
     number = text[: extension.start()] if extension else text
     digits = _COUNTRY.sub("", _whole(number), count=1)
