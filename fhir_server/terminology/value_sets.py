@@ -51,9 +51,6 @@ class Members:
         return {code: display for code, display in self.codes.items() if self.has(code)}
 
 
-Systems = Mapping[str, Members]
-
-
 @dataclass(frozen=True, slots=True)
 class Compiler:
     """Turns ValueSet resources into `Members` by system; value sets that import others find them by URL."""
