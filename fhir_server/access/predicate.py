@@ -139,13 +139,15 @@ def _resource(shape: Shape, row: FromClause, of: str | None) -> Condition:
 
 
 def _in_scope(shape: Shape, row: FromClause, of: str | None) -> Condition:
-    """R1."""
+    """R1. A type that was asked for may be found by index; the types in scope may not, or SQLite, which takes any
+    index on equal columns for as good as another, would walk them instead of a posting list or a hash.
+    """
     if of is not None:
         number = type_number(of)
         return row.c.type == literal_column(str(number)) if _covers(shape, number) else false()
     if shape.types is None:
         return true()
-    return row.c.type.in_(_literals(shape.types)) if shape.types else false()
+    return row.c.type.in_(_literals(shape.types)).is_(true()) if shape.types else false()
 
 
 def _covers(shape: Shape, number: int) -> bool:

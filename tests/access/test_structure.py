@@ -19,6 +19,7 @@ from tests.access.scene import DEFAULT, NOW, caller
 ROOT = Path(fhir_server.__file__).parent
 TABLES = {"res", "hist"}
 WITHIN = re.compile(r"\b(?:FROM|JOIN) (?:res|hist) AS \w+_(?:row|now|row_full|now_full)\b")
+IN_TEXT = re.compile(r"(?i)\b(from|join|into|update) (res|hist)\b")
 NAMED = re.compile(r"\b(?:FROM|JOIN|,) (?:res|hist)\b")
 
 
