@@ -76,6 +76,14 @@ def _member_files(out: Path, found: list[Member], as_of: date) -> Iterator[dict[
         yield {"file": name, "as": plan.key, "kind": "mif", "mode": "full", "entries": len(own), "note": note}
 
 
+def _samples() -> list[dict[str, Any]]:
+    return [
+        {"file": f"samples/{plan.key}.{files.SUFFIX[kind]}", "as": plan.key, "kind": "mif", "mode": "delta"}
+        for plan in world.those("plan")
+        for kind in files.FORMATS
+    ]
+
+
 def write_world(out: Path, seed: int, number: int, as_of: date, progress: Progress) -> dict[str, Any]:
     """Write everything but the samples; the manifest."""
     found = members(seed, as_of, number)
@@ -94,7 +102,7 @@ def write_world(out: Path, seed: int, number: int, as_of: date, progress: Progre
             _step(entries, step, out)
             progress.advance(bar)
     progress.update(bar, description="World written", total=1, completed=1)
-    manifest = {"seed": seed, "as_of": as_of.isoformat(), "members": number, "steps": entries}
+    manifest = {"seed": seed, "as_of": as_of.isoformat(), "members": number, "steps": entries, "samples": _samples()}
     _dump(out / "manifest.json", manifest)
     _dump(out / "clients.json", clients.clients())
     return manifest

@@ -64,6 +64,9 @@ def test_every_step_names_a_client_and_an_existing_file(world: World) -> None:
         assert (world.folder / step["file"]).is_file()
         assert step["kind"] == "moves" or step["as"] in clients
     assert {move["as"] for move in world.moves()} <= clients
+    for sample in world.manifest["samples"]:
+        assert (world.folder / sample["file"]).is_file()
+        assert sample["as"] in clients
     assert not re.search('"(keys|jwks|d|secret)"', (world.folder / "clients.json").read_text("utf-8"))
 
 
