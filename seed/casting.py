@@ -56,12 +56,7 @@ class Casting:
     def next(self, provider: str) -> Member | None:
         """The next free enrolled member of a provider, or None."""
         for member in self.members:
-            if (
-                member.provider == provider
-                and member.status == "enrolled"
-                and planned(member)
-                and member.cin not in self.used
-            ):
+            if member.provider == provider and member.cin not in self.used and _ready(member):
                 self.used.add(member.cin)
                 return member
         return None

@@ -19,7 +19,6 @@ NUCC = "http://nucc.org/provider-taxonomy"
 GRAVITY = "http://hl7.org/fhir/us/sdoh-clinicalcare/CodeSystem/SDOHCC-CodeSystemTemporaryCodes"
 HCPCS = "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
-SNOMED = "http://snomed.info/sct"
 HL7 = "http://terminology.hl7.org/CodeSystem"
 CORE = "http://hl7.org/fhir/us/core/CodeSystem"
 

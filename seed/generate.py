@@ -145,14 +145,14 @@ def _this_month() -> datetime:
 @app.command(help=HELP)
 def generate(
     out: Annotated[Path, typer.Argument(help="Folder to write into; made if absent, files of the same name replaced.")],
-    seed: Annotated[int, typer.Option(help="Another number, another world.")] = SEED,
-    number: Annotated[int, typer.Option("--members", min=1, help="How many members.")] = MEMBERS,
     as_of: Annotated[
         datetime,
         typer.Option(
             formats=["%Y-%m-%d"], default_factory=_this_month, help="Day of the files; all facts lie before it."
         ),
-    ] = ...,
+    ],
+    seed: Annotated[int, typer.Option(help="Another number, another world.")] = SEED,
+    number: Annotated[int, typer.Option("--members", min=1, help="How many members.")] = MEMBERS,
     files_only: Annotated[
         str, typer.Option(help="csv, pipe or xlsx: write nothing but one Member Information File of that many rows.")
     ] = "",

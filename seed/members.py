@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
 from random import Random
+from typing import Any
 
 from seed import numbers, world
 
@@ -89,7 +90,7 @@ def weighted(random: Random, weights: dict[str, int]) -> str:
 
 
 @cache
-def _communities(county: str) -> tuple[tuple[dict, ...], tuple[int, ...]]:
+def _communities(county: str) -> tuple[tuple[dict[str, Any], ...], tuple[int, ...]]:
     found = tuple(world.lists("communities"))
     return found, tuple(entry["weight"][county] for entry in found)
 

@@ -26,7 +26,6 @@ class Organization:
     npi: str
     tin: str
     taxonomy: tuple[str, str]
-    staff_kind: str
     staff: tuple[tuple[str, str, str], ...]
     services: tuple[tuple[str, str, str], ...] = ()
     plans: tuple[tuple[str, int], ...] = ()
@@ -90,7 +89,6 @@ def _organization(facts: dict[str, Any], part: str, number: int, parent: Any = N
         npi=numbers.npi(40_000_000 + number * 7_411),
         tin=numbers.tin(1_000_000 + number * 13_007),
         taxonomy=tuple(facts.get("taxonomy", ("302R00000X", "Health Maintenance Organization"))),
-        staff_kind=facts.get("staff_kind", "non-clinical"),
         staff=tuple(tuple(person) for person in facts["staff"]),
         services=tuple(tuple(service) for service in facts.get("services", ())),
         plans=tuple(facts.get("plans", {}).items()),
