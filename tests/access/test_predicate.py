@@ -8,8 +8,9 @@ from sqlalchemy import select
 from fhir_server.access import decide as oracle
 from fhir_server.access.caller import Caller
 from fhir_server.access.classes import BH, HIV, HOUSE, JI, MINOR, SENS, SUD2, SUDCN, UNKNOWN
-from fhir_server.access.predicate import Visible, facts, inputs, shareable, shares_of
+from fhir_server.access.predicate import Visible, facts, inputs, patients_of, shareable, shares_of
 from fhir_server.store.hashing import rh
+from fhir_server.store.tables import hist
 from tests.access.scene import DEFAULT, EARLY, LATE, NOW, PAST, Scene, caller, org
 
 CLASSES = {"clinic": "covered", "sudunit": "part2", "pantry": "non-hipaa"}
@@ -312,6 +313,7 @@ def test_equal_shapes_compile_to_equal_sql():
     assert str(select(first("r"))) == str(select(second("r")))
     assert str(select(first.history("r"))) == str(select(second.history("r")))
     assert dict(first.binds) == {"v_org": org("a"), "v_purpose": "TREAT", "v_now": NOW}
+    assert str(select(first("r", hist))) == str(select(first.history("r")))
     others = [caller("a", "non-hipaa"), caller("a", operator=True), caller("a", scopes="system/Task.rs")]
     assert len({Visible(who, NOW).shape for who in [caller("a"), *others]}) == 4
 
@@ -350,6 +352,8 @@ def test_inputs_name_who_gave_a_relation(scene):
     givers = {(rel.org, rel.kind, rel.grantor) for rel in found[rh("Patient/p")].rels}
     assert givers == {(org("clinic"), "assigned", org("owner")), (org("clinic"), "care-team", None)}
     assert found[rh("Patient/unknown")].owner is None
+    assert patients_of(scene.connection, org("clinic")) == [rh("Patient/p")]
+    assert patients_of(scene.connection, org("owner")) == []
 
 
 def test_facts_are_looked_up_when_asked(scene):
