@@ -15,7 +15,9 @@ def test_a_cin_is_read_from_9_10_or_14_characters(text):
     assert member.cin(text) == "91234567A"
 
 
-@pytest.mark.parametrize("text", ["", "9123456A", "912345678", "91234567A12", "91234567Á", "91234567AB", "９1234567A"])
+@pytest.mark.parametrize(
+    "text", ["", "9123456A", "912345678", "91234567A12", "91234567Á", "91234567AB", "\uff191234567A"]
+)
 def test_a_malformed_cin_is_refused(text):
     """Catalogue row 108: bad CIN."""
     with pytest.raises(member.Unreadable) as failure:
@@ -26,7 +28,7 @@ def test_a_malformed_cin_is_refused(text):
 def test_the_check_digit_of_an_npi_is_checked():
     """7.1: Luhn over 80840 and the number."""
     assert member.npi(" 1234567893 ") == member.npi("1234567893.0") == "1234567893"
-    for wrong in ("1234567890", "3234567893", "123456789", "12345678933", "12345678９3"):
+    for wrong in ("1234567890", "3234567893", "123456789", "12345678933", "12345678\uff193"):
         with pytest.raises(member.Unreadable):
             member.npi(wrong)
 
@@ -78,7 +80,7 @@ def test_a_date_has_one_form(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["7/1/26", "2026-02-30", "13/01/2026", "0000-01-01", "1/7", "99999999", "2026", "٢٠٢٦-٠٧-٠١"]
+    "text", ["7/1/26", "2026-02-30", "13/01/2026", "0000-01-01", "1/7", "99999999", "2026", "\u0662026-07-01"]
 )
 def test_an_ambiguous_or_impossible_date_is_refused(text):
     with pytest.raises(member.Unreadable):
