@@ -26,8 +26,11 @@ ELEMENTS, ATTRIBUTES = frozenset(_ELEMENT_NAMES.split()), frozenset(_ATTRIBUTE_N
 _XML_ATTRIBUTES = ("{http://www.w3.org/XML/1998/namespace}lang", "{http://www.w3.org/XML/1998/namespace}space")
 _LINKS = ("href", "cite", "longdesc")
 _SAFE_LINK = re.compile(r"(?:https?:|mailto:|tel:|urn:|ftp:|[^:]*(?:[/?#].*)?$)", re.IGNORECASE | re.DOTALL)
-_SAFE_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|bmp|webp);|[^:/][^:]*$|/[^:/][^:]*$", re.IGNORECASE)
-_UNSAFE_STYLE = re.compile(r"url\s*\(|expression\s*\(|@import|behavior\s*:|-moz-binding|javascript:|\\", re.IGNORECASE)
+_SAFE_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|bmp|webp);|/?[^:/\\][^:\\]*$", re.IGNORECASE)
+_UNSAFE_STYLE = re.compile(
+    r"(?:expression|image-set|image|src)\s*\(|@import|behavior\s*:|-moz-binding|javascript:|\\|/\*", re.IGNORECASE
+)
+_STYLE_URL = re.compile(r"url\s*\(\s*[\"']?([^\"')]*)", re.IGNORECASE)
 _STRIPPED = dict.fromkeys(range(33)) | {127: None}
 
 
@@ -80,6 +83,8 @@ def _wrong_attribute(name: str, value: str) -> str | None:
         return f"the address scheme in {name!r}"
     if name == "src" and not _SAFE_IMAGE.match(bare):
         return "an image from elsewhere"
-    if name == "style" and _UNSAFE_STYLE.search(value):
+    if name == "style" and (
+        _UNSAFE_STYLE.search(value) or not all(map(_SAFE_IMAGE.match, _STYLE_URL.findall(value.translate(_STRIPPED))))
+    ):
         return "a style that loads or runs something"
     return None

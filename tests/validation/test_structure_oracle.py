@@ -6,6 +6,7 @@ R4 4.0.1 decides; where the two differ, the reason stands in DIFFERENCES.  https
 import copy
 import random
 import re
+import tarfile
 
 import orjson
 import pytest
@@ -110,6 +111,20 @@ def test_every_official_example_passes_the_gate_and_the_check(shared_data):
         except FHIRError:
             refused.add(file.name)
     assert refused == set(HL7_SLIPS)
+
+
+@pytest.mark.parametrize("package", ["us_core_610.tgz", "us_core_700.tgz"])
+def test_every_us_core_example_passes(shared_data, package):
+    """B-18, as above, for the examples of the national guide."""
+    count = 0
+    with tarfile.open(shared_data / package) as archive:
+        for member in archive:
+            if "/example/" in member.name and member.name.endswith(".json"):
+                resource = wire.parse(archive.extractfile(member).read())
+                if "resourceType" in resource:
+                    check(resource["resourceType"], resource)
+                    count += 1
+    assert count > 100
 
 
 def test_check_and_models_agree_but_for_known_reasons(examples):
