@@ -10,12 +10,14 @@ from typing import Any, Final
 from fhir_server.access.classes import OPEN, TPO
 from fhir_server.access.law import Law
 from fhir_server.access.relations import REFERRAL, Resource, Share, items, local
+from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store.hashing import rh
 
 OrganizationOf = Callable[[str], "str | None"]  # "PractitionerRole/x" -> "Organization/y"
 
 _RUNNING: Final = frozenset({"received", "accepted", "ready", "in-progress", "on-hold"})
 _ENDED: Final = frozenset({"completed", "failed", "cancelled"})
+_REQUESTERS: Final = ("requester", "for", "focus", "input", "partOf")
 
 
 def only_organizations(reference: str) -> str | None:
@@ -62,6 +64,22 @@ def on_requesters_side(write: Write, organization_of: OrganizationOf = only_orga
     return write.before is not None and write.writer in _orgs([write.before.get("requester")], organization_of)
 
 
+def require_own_side(write: Write, organization_of: OrganizationOf = only_organizations) -> None:
+    """BusinessRule if the performing side changes what is shown or to whom: else the requester's next write, made in
+    good faith, would share it (L23). It may make itself the owner, and leave the list of candidates.
+    """
+    if write.before is None or not write.task or on_requesters_side(write, organization_of):
+        return
+    for name in _REQUESTERS:
+        if write.before.get(name) != write.task.get(name):
+            raise BusinessRule(f"Task.{name} is for the requester to change.", f"Task.{name}")
+    owner = _orgs([write.task.get("owner")], organization_of)
+    if not owner <= {write.writer} | _orgs([write.before.get("owner")], organization_of):
+        raise BusinessRule("Task.owner can become your own organization only.", "Task.owner")
+    if not _candidates(write.task, organization_of) <= _candidates(write.before, organization_of):
+        raise BusinessRule("Candidates of a Task are for the requester to add.", "Task.restriction.recipient")
+
+
 def shares_of_task(
     write: Write,
     shareable: Collection[int],
@@ -72,8 +90,10 @@ def shares_of_task(
     """Every share row this Task causes from now on; they replace all earlier rows with this source.
 
     `shareable` holds the hashes among `targets` that the requester may pass on. A writer of the other side can only
-    narrow: it adds no organization and no resource. What has begun keeps its begin, and an end that was set stays.
+    narrow: it adds no organization and no resource, and BusinessRule meets the attempt (`require_own_side`). What has
+    begun keeps its begin, and an end that was set stays.
     """
+    require_own_side(write, organization_of)
     lives = {(row.org, row.target, row.view): row for row in previous if row.ends > write.now}
     widens = on_requesters_side(write, organization_of)
     wanted: dict[tuple[int, int, int], int] = {}
@@ -100,8 +120,7 @@ def _wanted(
     status = write.task.get("status")
     if status in {None, "entered-in-error"}:
         return
-    asking = write.task if shareable is not None or write.before is None else write.before
-    for org in _orgs([asking.get("requester")], organization_of):
+    for org in _orgs([write.task.get("requester")], organization_of):
         yield org, write.source, 0, OPEN
     for org, ends, everything in _audience(write, str(status), organization_of):
         yield org, write.source, 0, ends
@@ -115,8 +134,7 @@ def _audience(write: Write, status: str, organization_of: OrganizationOf) -> Ite
     task, later = write.task, write.now + write.grace
     owners = _orgs([task.get("owner")], organization_of)
     if status == "requested":
-        restriction = task.get("restriction") or {}
-        for org in owners | _orgs(items(restriction, "recipient"), organization_of):
+        for org in owners | _candidates(task, organization_of):
             yield org, OPEN, True
     elif status in _RUNNING:
         yield from ((org, OPEN, True) for org in owners)
@@ -132,6 +150,10 @@ def _shown(write: Write, shareable: Collection[int] | None) -> Iterator[tuple[in
         target = rh(reference)
         if shareable is None or target in shareable:
             yield target, 1 if reference.startswith("Patient/") else 0
+
+
+def _candidates(task: Resource, organization_of: OrganizationOf) -> set[int]:
+    return _orgs(items(task.get("restriction") or {}, "recipient"), organization_of)
 
 
 def _orgs(references: Collection[Any], organization_of: OrganizationOf) -> set[int]:

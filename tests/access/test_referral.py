@@ -8,6 +8,7 @@ from fhir_server.access.classes import OPEN
 from fhir_server.access.law import standard
 from fhir_server.access.referral import Write, mask_by, on_requesters_side, shares_of_task, targets
 from fhir_server.access.relations import Share
+from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store.hashing import rh
 from tests.access.scene import DEFAULT, org
 
@@ -102,18 +103,45 @@ def test_a_patient_is_never_shared_whole():
     assert ("Patient/p", 0) not in shown(shares(write(sneaky)), "pantry")
 
 
-def test_the_other_side_adds_neither_organizations_nor_resources():
-    """L23: the performer changes owner, candidates, patient, inputs or requester; it all adds nothing."""
-    before = task("requested", candidates=("pantry",), input=[])
-    previous = shares(write(before))
-    after = task("accepted", "meals", ("meals", "pantry"), requester={"reference": "Organization/meals"})
-    after["for"] = {"reference": "Patient/other"}
-    found = shares(write(after, before, "pantry"), previous)
-    assert {one.org for one in found} == {org("clinic")}
-    after["owner"] = {"reference": "Organization/pantry"}
-    found = shares(write(after, before, "pantry"), previous)
-    assert shown(found, "pantry") == {("Task/t", 0), ("ServiceRequest/s", 0), ("Condition/c", 0), ("Consent/k", 0)}
+def test_the_other_side_adds_nothing():
+    """L23: what the ServiceRequest lists since then is not shown because the performer writes; it is still claimed."""
+    before = task("requested", candidates=("pantry", "meals"), input=[])
+    first = shares(replace(write(before), focus={}))
+    after = before | {"status": "accepted", "owner": {"reference": "Organization/pantry"}}
+    found = shares(write(after, before, "pantry"), first)
+    assert shown(found, "pantry") == {("Task/t", 0), ("ServiceRequest/s", 0), ("Patient/p", 1)}
     assert shown(found, "meals") == set()
+    assert shown(shares(write(after, before, "clinic"), first), "pantry") == EVERYTHING - {("Observation/o", 0)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"requester": {"reference": "Organization/pantry"}},
+        {"for": {"reference": "Patient/other"}},
+        {"focus": {"reference": "CarePlan/x"}},
+        {"input": [{"valueReference": {"reference": "Patient/other"}}]},
+        {"partOf": [{"reference": "Task/x"}]},
+        {"owner": {"reference": "Organization/meals"}},
+        {"restriction": {"recipient": [{"reference": "Organization/pantry"}, {"reference": "Organization/meals"}]}},
+    ],
+)
+def test_the_other_side_does_not_change_what_is_shown_to_whom(changes):
+    """L23: not even to be shared by the requester's next write, made in good faith."""
+    before = task("requested", candidates=("pantry",))
+    first = shares(write(before))
+    with pytest.raises(BusinessRule, match=r"Task|Candidates"):
+        shares(write(before | changes, before, "pantry"), first)
+    assert shares(write(before | changes, before, "clinic"), first)
+
+
+def test_the_other_side_may_leave():
+    """A candidate that declines leaves the list; a deleted Task shows nothing."""
+    before = task("requested", candidates=("pantry", "meals"))
+    found = shares(write(task("requested", candidates=("meals",)), before, "pantry"), shares(write(before)))
+    assert shown(found, "pantry") == set()
+    assert shown(found, "meals") == EVERYTHING
+    assert shares(write({}, before, "pantry")) == []
 
 
 def test_the_requester_there_was_before_may_widen():
@@ -134,7 +162,8 @@ def test_spans_keep_their_begin_and_never_grow_again():
 
 def test_what_has_ended_does_not_begin_again_by_itself():
     first = shares(write(task("completed", "pantry")))
-    later = write(task("completed", "pantry"), task("completed", "pantry"), "pantry", NOW + GRACE)
+    done = task("completed", "pantry")
+    later = write(done, done, "pantry", NOW + GRACE)
     assert shown(shares(later, first), "pantry", NOW + GRACE) == set()
 
 
