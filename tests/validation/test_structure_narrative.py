@@ -95,6 +95,9 @@ def test_entity_bombs_and_deep_nesting_cost_little():
     bomb = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10 if i else "x"}">' for i in range(12))
     texts = [f"<!DOCTYPE div [{bomb}]>{div('&a11;')}", div("<b>" * 50_000 + "a" + "</b>" * 50_000)]
     for text in texts:
-        start = time.process_time()
-        assert narrative_issue(text, "x") is not None
-        assert time.process_time() - start < 0.2
+        spent = []
+        for _ in range(3):
+            start = time.process_time()
+            assert narrative_issue(text, "x") is not None
+            spent.append(time.process_time() - start)
+        assert min(spent) < 0.2
