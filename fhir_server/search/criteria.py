@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/search.html#chaining
 """
 
+import re
 from collections.abc import Callable
 
 from fhir_server.fhir.definitions import SearchParam
@@ -21,6 +22,7 @@ MOST_BRANCHES = 10
 _NOT_OFFERED = frozenset({"_filter", "_query", "_content", "_text", "_list"})
 _OWN = {"_id": "id", "_lastUpdated": "instant"}
 _HAS_PARTS = 4
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 
 Parse = Callable[[str, Asked], tuple[Term, ...]]
 
@@ -146,6 +148,6 @@ def _missing(name: str, value: str) -> Term:
 
 
 def _id(asked: Asked, term: Term) -> Term:
-    if term.op != "code":
-        raise BadValue(f"{asked.name} is the id alone, without a system")
+    if term.op != "code" or not _ID.fullmatch(term.values[0]):
+        raise BadValue(f"{asked.name} is an id alone: letters, digits, - and ., at most 64 of them")
     return Term("eq", term.values)

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, ColumnElement, Select, and_, bindparam, or_, 
 from fhir_server.fhir.definitions import type_number
 from fhir_server.fhir.errors import TooCostly
 from fhir_server.search.compile import HIT
-from fhir_server.search.frame import Frame, follow, number
+from fhir_server.search.frame import ZERO, Frame, follow, number
 from fhir_server.search.model import Include
 from fhir_server.store.tables import ref
 
@@ -88,7 +88,9 @@ def statement(frame: Frame, includes: Sequence[Include], size: int) -> Select[An
     reverse = includes[0].reverse
     starts = [bindparam(f"i{position}", type_=BigInteger()) for position in range(size)]
     link = ref.alias()
-    which = or_(*[frame.param(link, one.source, one.code) for one in includes])
+    # Forwards the rows are few and found by rid; without "+ 0" SQLite may read the whole list of the parameter instead.
+    param = link.c.param if reverse else link.c.param + ZERO
+    which = param.in_([number(frame.params[one.source, one.code]) for one in includes])
     if reverse:
         driver = select(link.c.rid, link.c.part).where(which, link.c.tgt.in_(starts)).distinct().subquery()
         on = [("rid", "rid"), ("part", "part")]

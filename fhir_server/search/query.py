@@ -89,7 +89,7 @@ def _finish(draft: _Draft, ignored: tuple[str, ...]) -> SearchQuery:
 
 
 def _natural_order(criteria: Sequence[Criterion]) -> tuple[SortKey, ...]:
-    """Newest created first (no key at all), but last updated first where _lastUpdated is asked about: its index serves."""
+    """Newest created first (no key), but last updated first where _lastUpdated is asked about: an index serves."""
     if any(isinstance(one, Match) and one.kind == "instant" and not one.modifier for one in criteria):
         return (SortKey("_lastUpdated", "instant", descending=True),)
     return ()

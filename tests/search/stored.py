@@ -89,6 +89,16 @@ class World:
         query = self.searcher.parse(kind, pairs)
         return self.searcher.search(self.database.read(), query, Everything(hidden), **how)
 
+    def pages(self, kind: str, pairs: Sequence[tuple[str, str]], hidden: int = -1) -> list[Page]:
+        """Every page of a search, fetched one after the other by its token."""
+        pages = [self.page(kind, pairs, hidden, identity="reader", now_ms=1)]
+        while token := pages[-1].next_token:
+            query = self.searcher.resume(token, "reader", 2)
+            view = Everything(hidden)
+            found = self.searcher.search(self.database.read(), query, view, identity="reader", now_ms=2)
+            pages.append(found)
+        return pages
+
     def ids(self, kind: str, text: str = "", hidden: int = -1) -> list[str]:
         """The ids found by `name=value&name=value`, in order."""
         pairs = [tuple(pair.split("=", 1)) for pair in text.split("&") if pair]

@@ -1,0 +1,172 @@
+"""Search told again in plain Python, without indexes, SQL or the server's own parsing: what the tests compare with.
+
+A test says what it wants as a Case: how it is written in a URL, and whether a resource meets it.
+"""
+
+import unicodedata
+from calendar import monthrange
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+Resource = dict[str, Any]
+Stored = list[Resource]
+Holds = Callable[[Stored, Resource], bool]
+
+HERE = "https://here.example/fhir"
+PACIFIC = ZoneInfo("America/Los_Angeles")
+START, END = -(10**17), 10**17
+
+
+class Case(NamedTuple):
+    """`name=value`, and whether it holds for a resource among all that is stored."""
+
+    name: str
+    value: str
+    holds: Holds
+
+
+def walk(value: Any, path: str) -> list[Any]:
+    """The values at a dotted path, lists flattened."""
+    values = [value]
+    for name in path.split("."):
+        found = [item.get(name) for item in values if isinstance(item, dict)]
+        values = [leaf for item in found for leaf in (item if isinstance(item, list) else [item]) if leaf is not None]
+    return values
+
+
+# ---- tokens
+
+
+def tokens(resource: Resource, path: str) -> list[tuple[str, str]]:
+    """(system, code) of every value; a code element has system ""."""
+    return [pair for value in walk(resource, path) for pair in _pairs(value)]
+
+
+def _pairs(value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, bool):
+        return [("", "true" if value else "false")]
+    if isinstance(value, str):
+        return [("", value)]
+    if "coding" in value:
+        return [pair for coding in value["coding"] for pair in _pairs(coding)]
+    code = value.get("code", value.get("value"))
+    return [(value.get("system", ""), code or "")] if code or value.get("system") else []
+
+
+def token_fits(pair: tuple[str, str], system: str | None, code: str | None, implied: str = "") -> bool:
+    """system None: any; "" none. code None: any code of the system."""
+    if code is None:
+        return pair[0] == system
+    if pair[1] != code:
+        return False
+    return system is None or pair[0] == system or bool(implied and system == implied and pair[0] == "")
+
+
+# ---- strings
+
+
+def plain(text: str) -> str:
+    """Lower case without accents."""
+    decomposed = unicodedata.normalize("NFD", text.replace("’", "'"))
+    return "".join(sign for sign in decomposed if unicodedata.category(sign) != "Mn").lower()
+
+
+def strings(resource: Resource, path: str) -> list[str]:
+    """Every text of a string parameter; names and addresses by part and joined."""
+    return [text for value in walk(resource, path) for text in _texts(value)]
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    order = ("prefix", "given", "family", "suffix", "line", "city", "district", "state", "postalCode", "country")
+    parts = [part for name in order for part in walk(value, name)]
+    return [*parts, *walk(value, "text"), *([" ".join(parts)] if parts else [])]
+
+
+def string_fits(text: str, wanted: str, modifier: str) -> bool:
+    if modifier == "exact":
+        return text == wanted
+    if modifier == "contains":
+        return plain(wanted) in plain(text)
+    return plain(text).startswith(plain(wanted))
+
+
+# ---- dates
+
+
+def span(text: str) -> tuple[int, int]:
+    """[from, until) in milliseconds; no zone means Pacific time."""
+    if "T" in text:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=PACIFIC)
+        width = 1 if "." in text else 1000 if text.count(":") >= (3 if text[-6] in "+-" else 2) else 60_000
+        return _ms(moment), _ms(moment) + width
+    numbers = [int(part) for part in text.split("-")]
+    year, month, day = (*numbers, 1, 1)[:3]
+    days = {1: 366 if monthrange(year, 2)[1] == 29 else 365, 2: monthrange(year, month)[1], 3: 1}[len(numbers)]
+    first = datetime(year, month, day)
+    last = first + timedelta(days=days)
+    return _ms(first.replace(tzinfo=PACIFIC)), _ms(last.replace(tzinfo=PACIFIC))
+
+
+def _ms(moment: datetime) -> int:
+    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1))
+
+
+def spans(resource: Resource, path: str) -> list[tuple[int, int]]:
+    return [found for value in walk(resource, path) for found in _spans(value)]
+
+
+def _spans(value: Any) -> list[tuple[int, int]]:
+    if isinstance(value, str):
+        return [span(value)]
+    start, end = value.get("start"), value.get("end")
+    return [(span(start)[0] if start else START, span(end)[1] if end else END)] if start or end else []
+
+
+def date_fits(target: tuple[int, int], prefix: str, asked: tuple[int, int]) -> bool:
+    """B-37: the interval of the resource against the interval asked for."""
+    (low, high), (start, end) = target, asked
+    inside = start <= low and high <= end
+    if prefix == "ap":
+        width = end - start
+        return low < end + width and start - width < high
+    return {
+        "": inside,
+        "eq": inside,
+        "ne": not inside,
+        "gt": high > end,
+        "lt": low < start,
+        "ge": high > end or inside,
+        "le": low < start or inside,
+        "sa": low >= end,
+        "eb": high <= start,
+    }[prefix]
+
+
+# ---- references
+
+
+def references(resource: Resource, path: str) -> list[str]:
+    """Targets in one spelling: ours relative and without version, others as written."""
+    return [_one_spelling(text) for text in walk(resource, f"{path}.reference") if not text.startswith("#")]
+
+
+def _one_spelling(text: str) -> str:
+    own = text.removeprefix(f"{HERE}/")
+    return own if "://" in own or own.startswith("urn:") else own.partition("/_history/")[0]
+
+
+def target_of(stored: Stored, reference: str) -> Resource | None:
+    return next((one for one in stored if f"{one['resourceType']}/{one['id']}" == reference), None)
+
+
+def matching(stored: Stored, kind: str, cases: Iterable[Case]) -> list[str]:
+    """The ids of a type that meet all cases, in the order in which they were stored."""
+    cases = list(cases)
+    return [
+        one["id"] for one in stored if one["resourceType"] == kind and all(case.holds(stored, one) for case in cases)
+    ]
