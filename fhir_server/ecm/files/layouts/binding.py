@@ -83,10 +83,8 @@ class Bound:
         lacking = []
         for position, fact, read, required, column in self.places:
             text = cells[position]
-            if text and (text := text.strip()) and text not in blanks:
-                value = read(text)
-                if value is not None:
-                    values[fact] = value
+            if text and (text := text.strip()) and text not in blanks and (value := read(text)) is not None:
+                values[fact] = value
             elif required and fact not in values:
                 lacking.append(column)
         for position, _, read, _, column in self.flags:

@@ -30,14 +30,13 @@ class Cell(fields.Field):  # type: ignore[type-arg]
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:  # noqa: ARG002
         text = value.strip()
-        if not text or text in self._blanks:
-            if self._required:
-                raise ValidationError([missing()])
-            return None
         try:
-            return self._read(text)
+            found = self._read(text) if text and text not in self._blanks else None
         except Unreadable as error:
             raise ValidationError([{"code": error.code, "advice": error.advice, "kept": error.kept}]) from error
+        if found is None and self._required:
+            raise ValidationError([missing()])
+        return found
 
 
 def missing() -> dict[str, Any]:
