@@ -1,10 +1,13 @@
-"""The audit trail: writes in their transaction, reads in a log that the operating system holds before the answer leaves.
+"""The audit trail: writes in their transaction, reads in a log that the system holds before the answer leaves.
 
 Rows of one writing connection form a chain, h = HMAC(key, previous h | row), so that a changed or missing row shows.
-The log of reads is flushed to disk within 50 ms (`strict`: before the answer) and drained into the same table; a log
-left by a process that died is drained at the next start. No audit, no data.
+The log of reads is flushed to disk within 50 ms (`strict`: before the answer) and drained into the same table. A log
+belongs to the process that holds its lock; one left by a process that died is drained by whoever finds it, once.
+No audit, no data.
 """
 
+import errno
+import fcntl
 import hashlib
 import hmac
 import os
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
+import structlog
 from sqlalchemy import Connection, bindparam, delete, select
 
 from fhir_server.fhir.errors import NoStore
@@ -23,6 +27,8 @@ from fhir_server.store.resources import TENANT
 from fhir_server.store.rows import Batch
 from fhir_server.store.statements import Statement
 from fhir_server.store.tables import audit, setting
+
+log = structlog.get_logger()
 
 _FLUSH_SECONDS = 0.05
 _DRAIN_EVERY = 40  # flushes between two drains: about two seconds
@@ -49,14 +55,15 @@ def add(batch: Batch, connection: Connection, key: bytes, events: Sequence[Event
     chain = chain or secrets.randbits(62)
     for event in events:
         entities = orjson.dumps(event.entities)
-        seq, last = seq + 1, link(key, last, event, entities)
+        seq += 1
+        last = link(key, last, (TENANT, chain, seq), event, entities)
         batch.add(audit, TENANT, chain, seq, *event[:8], entities, event.query, last)
     connection.info["audit"] = (chain, seq, last)
 
 
-def link(key: bytes, last: bytes, event: Event, entities: bytes) -> bytes:
-    """The hash that ties an event to the one before it."""
-    row = orjson.dumps([*event[:8], event.query])
+def link(key: bytes, last: bytes, place: tuple[int, int, int], event: Event, entities: bytes) -> bytes:
+    """The hash that ties an event to its place (tenant, chain, number) and to the one before it."""
+    row = orjson.dumps([*place, *event[:8], event.query])
     return hmac.digest(key, last + row + entities, hashlib.sha256)
 
 
@@ -67,39 +74,49 @@ class ReadLog:
         self._folder, self._database, self._key, self._strict = folder, database, key, strict
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._dirty = False
+        self._dirty = self._failed = False
         self._path, self._handle = self._open()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
 
     def start(self) -> None:
         """Drain what dead processes left, then begin to flush and drain."""
-        for path in sorted(self._folder.glob("reads-*.log")):
-            if path != self._path and not _is_alive(path):
-                self._drain(path)
+        self._drain_leftovers()
         self._thread.start()
 
     def append(self, event: Event) -> None:
         """Hand one event to the operating system; NoStore (503) if it does not take it."""
-        line = orjson.dumps(list(event)) + b"\n"
+        line = orjson.dumps(list(event)).replace(b"\\u0000", b"\\ufffd") + b"\n"  # PostgreSQL's text holds no NUL
         try:
             with self._lock:
-                os.write(self._handle, line)
-                self._dirty = True
+                self._write(line)
                 if self._strict:
                     os.fdatasync(self._handle)
         except OSError as error:
             message = "The audit trail cannot be written, so nothing is disclosed. Try again later."
-            raise NoStore(message) from error
+            raise NoStore(message, headers={"Retry-After": "1"}) from error
+
+    def _write(self, line: bytes) -> None:
+        """Write a whole line or nothing: half of one would spoil the next."""
+        if self._failed:
+            raise OSError(errno.EIO, "the log could not be flushed")
+        written = os.write(self._handle, line)
+        if written != len(line):
+            os.ftruncate(self._handle, os.fstat(self._handle).st_size - written)
+            raise OSError(errno.ENOSPC, "the log could not be written whole")
+        self._dirty = True
 
     def drain(self) -> None:
         """Move everything logged so far into the audit table."""
         with self._lock:
             path, handle = self._path, self._handle
             self._path, self._handle = self._open()
-        os.fdatasync(handle)
-        os.close(handle)
-        self._drain(path)
+            self._dirty = self._failed = False
+        try:
+            os.fdatasync(handle)
+            self._store(path)
+        finally:
+            os.close(handle)  # and with it the lock: what could not be stored is a leftover now
 
     def close(self) -> None:
         """Drain and stop."""
@@ -107,27 +124,63 @@ class ReadLog:
         if self._thread.is_alive():
             self._thread.join()
         self.drain()
-        os.close(self._handle)
         self._path.unlink(missing_ok=True)
+        os.close(self._handle)
 
     def _open(self) -> tuple[Path, int]:
         path = self._folder / f"reads-{os.getpid()}-{secrets.token_hex(6)}.log"
-        return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        return path, handle
 
     def _run(self) -> None:
         rounds = 0
         while not self._stop.wait(_FLUSH_SECONDS):
-            if self._dirty:
-                self._dirty = False
-                os.fdatasync(self._handle)
             rounds += 1
-            if rounds % _DRAIN_EVERY == 0 and self._path.stat().st_size:
-                self.drain()
+            try:
+                self._flush()
+                if rounds % _DRAIN_EVERY == 0:
+                    self._drain_all()
+            except Exception:  # the next round tries again; until a flush succeeds `append` refuses
+                log.exception("audit")
 
-    def _drain(self, path: Path) -> None:
+    def _flush(self) -> None:
+        if self._dirty:
+            self._dirty = False
+            try:
+                os.fdatasync(self._handle)
+            except OSError:
+                self._failed = True
+                raise
+
+    def _drain_all(self) -> None:
+        if self._failed or self._path.stat().st_size:
+            self.drain()
+        self._drain_leftovers()
+
+    def _drain_leftovers(self) -> None:
+        """Store the logs that no living process holds."""
+        for path in sorted(self._folder.glob("reads-*.log")):
+            try:
+                self._adopt(path)
+            except (BlockingIOError, FileNotFoundError):
+                continue  # its process lives, or another one was quicker
+            except Exception:  # it stays where it is; the others must not wait for it
+                log.exception("audit", file=path.name)
+
+    def _adopt(self, path: Path) -> None:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(handle).st_nlink:
+                self._store(path)
+        finally:
+            os.close(handle)
+
+    def _store(self, path: Path) -> None:
         """Insert the file's events and its name together, so that a file is never counted twice."""
         name = f"audit-drained:{path.name}"
-        lines = path.read_bytes().split(b"\n")[:-1]
+        lines = path.read_bytes().split(b"\n")[:-1]  # a line without its end was never answered
 
         def work(connection: Connection) -> None:
             if _DRAINED.rows(connection, {"name": name}):
@@ -141,34 +194,27 @@ class ReadLog:
             self._database.write(work)
         path.unlink(missing_ok=True)
         if lines:
-            self._database.write(lambda connection: connection.execute(_FORGET, {"name_": name}))
+            self._database.write(lambda connection: connection.execute(_FORGET, {"name_": name}).rowcount)
 
 
 _DRAINED = Statement(select(setting.c.value).where(setting.c.name == bindparam("name")))
 _FORGET = delete(setting).where(setting.c.name == bindparam("name_"))
 
 
-def _is_alive(path: Path) -> bool:
-    """Whether the process that writes this log still runs (its number stands in the name)."""
-    try:
-        os.kill(int(path.name.split("-")[1]), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return int(path.name.split("-")[1]) != os.getpid()
-
-
 def verify(database: Database, key: bytes) -> tuple[int, int | None]:
-    """(rows checked, chain of the first broken link or None): walks every chain from its first row."""
+    """(rows checked, chain of the first broken link or None): walks every chain from its first row.
+
+    A changed, moved or missing row is found, but not rows missing from the very end of a chain, nor a chain that is
+    gone as a whole: for those the heads of the chains must be compared with a copy kept elsewhere.
+    """
     rows = database.read().execute(select(audit).order_by(audit.c.chain, audit.c.seq))
     count, current, expected, last = 0, None, 0, b""
     for row in rows:
         if row.chain != current:
             current, expected, last = row.chain, 0, b""
         expected += 1
-        event = Event(*row[3:11], (), row.query)
-        last = link(key, last, event, bytes(row.entities))
+        event = Event(*list(row[3:11]), (), row.query)
+        last = link(key, last, (row.tenant, row.chain, row.seq), event, bytes(row.entities))
         if row.seq != expected or last != bytes(row.hash):
             return count, row.chain
         count += 1

@@ -13,6 +13,7 @@ from fhir_server.engine import access_rows, audit
 from fhir_server.engine.audit import Event
 from fhir_server.engine.context import Context
 from fhir_server.engine.labelling import law_classes
+from fhir_server.store.db import lock_keys
 from fhir_server.store.resources import TENANT, Row
 from fhir_server.store.rows import Batch
 from fhir_server.store.tables import outbox
@@ -46,9 +47,13 @@ class Transaction:
     connection: Connection
     batch: Batch = field(default_factory=Batch)
     changes: list[Change] = field(default_factory=list)
-    written: set[int] = field(default_factory=set)
+    written: dict[int, int] = field(default_factory=dict)  # reference hash -> labels
+    promised: set[int] = field(default_factory=set)  # what later entries of the same Bundle will write
+    seen: set[int] = field(default_factory=set)  # targets of references, visible to the caller
     touched_patients: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
+    marks: set[str] = field(default_factory=set)  # what a guest does in this transaction, for its own gates
+    held_keys: dict[tuple[int, int, str], str | None] = field(default_factory=dict)  # identities looked up before
     _law_classes: dict[int, str] | None = None
 
     def law_class_of(self, organization: int) -> str | None:
@@ -64,7 +69,7 @@ class Transaction:
     def record(self, change: Change) -> None:
         """Take note of a change: its consequences for access, the outbox and the audit trail."""
         self.changes.append(change)
-        self.written.add(change.row.rh)
+        self.written[change.row.rh] = change.row.labels
         access_rows.apply(self, change)
         for hook in self.context.engine.hooks.in_transaction:
             hook(self, change)
@@ -79,6 +84,7 @@ class Transaction:
     def finish(self) -> None:
         """Write everything that must stand beside the changes."""
         if self.touched_patients:
+            lock_keys(self.connection, self.touched_patients)  # who comes second must see what the first one wrote
             self.flush()
             access_rows.recompute(self)
         audit.add(self.batch, self.connection, self.context.engine.secret, self.events)

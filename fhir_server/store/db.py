@@ -9,8 +9,9 @@ import random
 import sqlite3
 import threading
 import time
+import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import psycopg
@@ -18,13 +19,18 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from fhir_server.fhir.errors import Conflict, LockError, NoStore
+from fhir_server.fhir.errors import Conflict, NoStore
+from fhir_server.store import failures
 
 T = TypeVar("T")
 
 
 class RunAgain(Exception):
     """Raised inside a transaction's work to have it rolled back and run again: another write came first."""
+
+
+class Taken(RunAgain):
+    """A row with the same key is there: another write came first, or an identity is somebody else's."""
 
 
 Work = Callable[[Connection], T]
@@ -34,6 +40,8 @@ _BUSY_SECONDS = 5.0
 _CHECKPOINT_SECONDS = 1.0
 _RETRIES = 8
 _TOO_MANY = "Too many requests change the same data at once. Send the request again."
+_TAKEN = "An identity in this request belongs to another resource already. Choose another, or update that one."
+_TAKEN_TRIES = 3  # the first time another write may just have come first; later it is there to stay
 _RETRY_STATES = {"40001", "40P01"}  # serialization_failure, deadlock_detected
 
 
@@ -51,16 +59,18 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        event.listen(engine, "handle_error", failures.replace_lost)
         self._local = threading.local()
         self._held: list[Connection] = []
         self._held_lock = threading.Lock()
+        self._free: deque[Connection] = deque()
 
     def read(self) -> Connection:
         """This thread's autocommitting connection; each statement sees all that is committed."""
-        connection: Connection | None = getattr(self._local, "read", None)
-        if connection is None or connection.closed or connection.invalidated:
-            connection = self._local.read = self._hold()
-        return connection
+        lease: _Lease | None = getattr(self._local, "read", None)
+        if lease is None or not _is_usable(lease.connection):
+            lease = self._local.read = _Lease(self._free, self._hold)
+        return lease.connection
 
     def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction that is durable when this returns; it may be run more than once."""
@@ -76,12 +86,40 @@ class Database:
         self.engine.dispose()
 
     def _hold(self) -> Connection:
-        connection = self.engine.connect().execution_options(
-            isolation_level="AUTOCOMMIT"
-        )
+        connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         with self._held_lock:
             self._held.append(connection)
         return connection
+
+
+class _Lease:
+    """A thread's hold on a connection; when the thread ends, the connection is free for another."""
+
+    def __init__(self, free: deque[Connection], make: Callable[[], Connection]) -> None:
+        self.connection = _next_usable(free) or make()
+        weakref.finalize(self, free.append, self.connection)
+
+
+def _next_usable(free: deque[Connection]) -> Connection | None:
+    while free:
+        connection = free.popleft()
+        if _is_usable(connection):
+            return connection
+    return None
+
+
+def _is_usable(connection: Connection) -> bool:
+    """Whether it still leads to the database; the driver knows first when a server has gone."""
+    if connection.closed or connection.invalidated:
+        return False
+    driver: Any = connection.connection.driver_connection
+    return not getattr(driver, "closed", False)
+
+
+def _refuse_if_taken(attempt: int, error: Exception) -> None:
+    """Conflict (409) when a key is still held by somebody else after some attempts."""
+    if isinstance(error, Taken) and attempt + 1 >= _TAKEN_TRIES:
+        raise Conflict(_TAKEN) from error
 
 
 class _Ticket(Generic[T]):
@@ -122,24 +160,22 @@ class SQLiteDatabase(Database):
         self._lead = threading.Lock()
         self._writer: Connection | None = None
         self._stop = threading.Event()
-        self._checkpointer = threading.Thread(
-            target=self._checkpoint, name="checkpoint", daemon=True
-        )
+        self._checkpointer = threading.Thread(target=self._checkpoint, name="checkpoint", daemon=True)
         self._checkpointer.start()
 
     def write(self, work: Work[T]) -> T:
         """Run `work`, alone or with others; LockError if the file stays locked, NoStore if nothing can be stored."""
-        for _ in range(_RETRIES):
+        for attempt in range(_RETRIES):
             try:
                 return self._queued(_Ticket(work))
-            except RunAgain:
-                continue
+            except RunAgain as error:
+                _refuse_if_taken(attempt, error)
         raise Conflict(_TOO_MANY)
 
     def _queued(self, ticket: _Ticket[T]) -> T:
         self._queue.append(ticket)
         with self._lead:
-            if not ticket.done:
+            while not ticket.done:  # more may be waiting than one group holds
                 self._run(self._next_group())
         return ticket.result()
 
@@ -150,7 +186,7 @@ class SQLiteDatabase(Database):
         super().close()
 
     def _next_group(self) -> list[_Ticket[Any]]:
-        group = []
+        group: list[_Ticket[Any]] = []
         while self._queue and len(group) < _GROUP:
             group.append(self._queue.popleft())
         return group
@@ -170,22 +206,15 @@ class SQLiteDatabase(Database):
     def _begin(self) -> Connection:
         if self._writer is None:
             self._writer = self._hold()
-        try:
-            self._writer.exec_driver_sql("BEGIN IMMEDIATE")
-        except OperationalError as error:
-            message = (
-                "The database is busy with another writer. Send the request again."
-            )
-            raise LockError(message, headers={"Retry-After": "1"}) from error
+        self._writer.exec_driver_sql("BEGIN IMMEDIATE")
         return self._writer
 
     def _abandon(self, group: list[_Ticket[Any]], error: BaseException) -> None:
-        if isinstance(error, DBAPIError):
-            error = NoStore(
-                "The database could not store the change; nothing of it was kept."
-            )
+        failed = failures.known(error) or error
+        if isinstance(failed, DBAPIError) or not isinstance(failed, Exception):
+            failed = NoStore("The database could not store the change; nothing of it was kept.")
         for ticket in group:
-            ticket.error = error
+            ticket.error = failed
         if self._writer is not None:
             self._writer.invalidate()
             self._writer.close()
@@ -196,9 +225,7 @@ class SQLiteDatabase(Database):
         try:
             while not self._stop.wait(_CHECKPOINT_SECONDS):
                 try:
-                    connection.exec_driver_sql(
-                        "PRAGMA wal_checkpoint(PASSIVE)"
-                    ).fetchall()
+                    connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                 except OperationalError:
                     continue  # a busy moment; the next second is as good
         finally:
@@ -213,7 +240,7 @@ def _run_in_savepoint(connection: Connection, ticket: _Ticket[Any]) -> None:
     except Exception as error:  # noqa: BLE001 - the caller of this ticket receives it
         connection.exec_driver_sql("ROLLBACK TO one")
         _restore(connection, remembered)
-        ticket.error = error
+        ticket.error = failures.known(error) or error
     connection.exec_driver_sql("RELEASE one")
 
 
@@ -247,24 +274,20 @@ class PostgreSQLDatabase(Database):
             "options": "-c synchronous_commit=on -c jit=off",
         }
         super().__init__(create_engine(url, poolclass=NullPool, connect_args=options, hide_parameters=True))
+        self._free_writers: deque[Connection] = deque()
 
     def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction, again from zero on a serialization failure; Conflict after too many."""
         for attempt in range(_RETRIES):
             try:
                 return self._once(work)
-            except DBAPIError as error:
-                if not _is_retryable(error.orig):
-                    raise
-            except psycopg.Error as error:
-                if not _is_retryable(error):
-                    raise
-            except RunAgain:
-                pass
+            except RunAgain as error:
+                _refuse_if_taken(attempt, error)
+            except (DBAPIError, psycopg.Error) as error:
+                if not _is_retryable(error.orig if isinstance(error, DBAPIError) else error):
+                    failures.reraise(error)
             time.sleep(random.random() * 0.01 * 2**attempt)  # noqa: S311 - spreads retries, guards nothing
-        raise Conflict(
-            "Too many requests change the same data at once. Send the request again."
-        )
+        raise Conflict(_TOO_MANY)
 
     def _once(self, work: Work[T]) -> T:
         connection = self._writing()
@@ -278,11 +301,15 @@ class PostgreSQLDatabase(Database):
             raise
 
     def _writing(self) -> Connection:
-        connection: Connection | None = getattr(self._local, "write", None)
-        if connection is None or connection.closed or connection.invalidated:
-            connection = self._local.write = self.engine.connect()
-            with self._held_lock:
-                self._held.append(connection)
+        lease: _Lease | None = getattr(self._local, "write", None)
+        if lease is None or not _is_usable(lease.connection):
+            lease = self._local.write = _Lease(self._free_writers, self._hold_writer)
+        return lease.connection
+
+    def _hold_writer(self) -> Connection:
+        connection = self.engine.connect()
+        with self._held_lock:
+            self._held.append(connection)
         return connection
 
 
@@ -295,6 +322,11 @@ def lock_key(connection: Connection, number: int) -> None:
 
     SQLite has one writer, so its transactions do that already.
     """
+    lock_keys(connection, [number])
+
+
+def lock_keys(connection: Connection, numbers: Iterable[int]) -> None:
+    """Hold all these keys until the transaction ends; taken in one order, so that no two wait for each other."""
     if connection.dialect.name == "postgresql":
         driver: Any = connection.connection.driver_connection
-        driver.execute("SELECT pg_advisory_xact_lock(%s)", (number,))
+        driver.execute("SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) k", (sorted(set(numbers)),))

@@ -11,9 +11,7 @@ import threading
 from collections.abc import Callable
 
 _EPOCH_2020 = 1_577_836_800_000
-_OURS = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-7([0-9a-f]{3})-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-)
+_OURS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7([0-9a-f]{3})-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _PARTS = 4096
 
 
@@ -22,10 +20,7 @@ def part_of(fid: str) -> int:
     ours = _OURS.fullmatch(fid)
     if ours:
         return int(ours[1], 16)
-    return (
-        int.from_bytes(hashlib.blake2b(fid.encode(), digest_size=2).digest(), "big")
-        % _PARTS
-    )
+    return int.from_bytes(hashlib.blake2b(fid.encode(), digest_size=2).digest(), "big") % _PARTS
 
 
 class Ids:
@@ -54,12 +49,6 @@ class Ids:
     def fid(self, part: int | None = None) -> str:
         """A new logical id in `part`, or in a random one."""
         place = secrets.randbelow(_PARTS) if part is None else part
-        number = (
-            (self._clock() & (1 << 48) - 1) << 80
-            | 7 << 76
-            | place << 64
-            | 2 << 62
-            | secrets.randbits(62)
-        )
+        number = (self._clock() & (1 << 48) - 1) << 80 | 7 << 76 | place << 64 | 2 << 62 | secrets.randbits(62)
         text = f"{number:032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -98,22 +98,22 @@ def by_hash(connection: Connection, visible: Visible, hashes: Iterable[int]) -> 
 
 
 def versions(
-    connection: Connection, visible: Visible, type_: str, fid: str, *, below: int, limit: int, since: int = 0
+    connection: Connection, visible: Visible, type_: str, rid: int, *, below: int, limit: int, since: int = 0
 ) -> list[Row]:
     """Visible versions of one resource, newest first, with a version number below `below`."""
 
     def build() -> Select[Any]:
         current, past = visible("r", of=type_), visible.history("h", of=type_)
-        both = union_all(select(*_columns(current)), select(*_columns(past))).subquery("v")
+        each = [select(*_columns(view)).where(view.c.rid == bindparam("rid")) for view in (current, past)]
+        both = union_all(*each).subquery("v")
         return (
             select(*_columns(both))
-            .where(both.c.fid == bindparam("fid"))
             .where(both.c.ver < bindparam("below"), both.c.ts >= bindparam("since"))
             .order_by(both.c.ver.desc())
             .limit(bindparam("limit"))
         )
 
-    values = {**visible.binds, "fid": fid, "below": below, "limit": limit, "since": since}
+    values = {**visible.binds, "rid": rid, "below": below, "limit": limit, "since": since}
     return [_make(row) for row in _statement("versions", visible, type_, build).rows(connection, values)]
 
 
@@ -137,4 +137,3 @@ _REPLACE = (
     .where(res.c.rid == bindparam("rid_"), res.c.part == bindparam("part_"), res.c.ver == bindparam("old"))
     .values({name: bindparam(name) for name in _CHANGING})
 )
-

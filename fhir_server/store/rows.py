@@ -1,9 +1,11 @@
 """All rows that one write adds, sent together: one statement on PostgreSQL, one per table on SQLite."""
 
+import sqlite3
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+import psycopg
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -13,6 +15,9 @@ from sqlalchemy import (
     SmallInteger,
     Table,
 )
+
+from fhir_server.store import failures
+from fhir_server.store.db import Taken
 
 _COPY_FROM = 2000  # rows in one batch from which COPY is faster than unnest
 _ARRAYS = (
@@ -45,7 +50,15 @@ class Batch:
             self._gone.setdefault(table, []).extend(rows)
 
     def flush(self, connection: Connection) -> None:
-        """Delete and insert everything gathered so far, and forget it."""
+        """Delete and insert everything gathered so far, and forget it; Taken if a key of it is there already."""
+        try:
+            self._flush(connection)
+        except (sqlite3.IntegrityError, psycopg.IntegrityError) as error:
+            if failures.is_taken(error):
+                raise Taken from error
+            raise
+
+    def _flush(self, connection: Connection) -> None:
         gone, self._gone = self._gone, {}
         for table, values in gone.items():
             _delete(connection, table, values)
@@ -60,9 +73,7 @@ class Batch:
             _insert_together(connection, rows)
 
 
-def _insert_each(
-    connection: Connection, rows: dict[Table, list[Sequence[Any]]]
-) -> None:
+def _insert_each(connection: Connection, rows: dict[Table, list[Sequence[Any]]]) -> None:
     driver: Any = connection.connection.driver_connection
     for table, values in rows.items():
         driver.executemany(_insert_sql(table), values)
@@ -74,13 +85,9 @@ def _insert_sql(table: Table) -> str:
     return f'INSERT INTO "{table.name}" ({_columns(table)}) VALUES ({marks})'  # noqa: S608 - names of our own schema
 
 
-def _insert_together(
-    connection: Connection, rows: dict[Table, list[Sequence[Any]]]
-) -> None:
+def _insert_together(connection: Connection, rows: dict[Table, list[Sequence[Any]]]) -> None:
     tables = tuple(rows)
-    columns = [
-        list(column) for table in tables for column in zip(*rows[table], strict=True)
-    ]
+    columns = [list(column) for table in tables for column in zip(*rows[table], strict=True)]
     driver: Any = connection.connection.driver_connection
     driver.execute(_unnest_sql(tables), columns)
 
@@ -88,26 +95,20 @@ def _insert_together(
 @lru_cache(maxsize=512)
 def _unnest_sql(tables: tuple[Table, ...]) -> str:
     inserts = [_unnest_insert(table) for table in tables]
-    heads = ", ".join(
-        f"i{number} AS ({sql})" for number, sql in enumerate(inserts[:-1])
-    )
+    heads = ", ".join(f"i{number} AS ({sql})" for number, sql in enumerate(inserts[:-1]))
     return f"WITH {heads} {inserts[-1]}" if heads else inserts[-1]
 
 
 def _unnest_insert(table: Table) -> str:
     arrays = ", ".join(f"%s::{_scalar_type(column.type)}[]" for column in table.columns)
-    return (
-        f'INSERT INTO "{table.name}" ({_columns(table)}) SELECT * FROM unnest({arrays})'  # noqa: S608 - own schema
-    )
+    return f'INSERT INTO "{table.name}" ({_columns(table)}) SELECT * FROM unnest({arrays})'  # noqa: S608 - own schema
 
 
 def _copy_each(connection: Connection, rows: dict[Table, list[Sequence[Any]]]) -> None:
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor:
         for table, values in rows.items():
-            with cursor.copy(
-                f'COPY "{table.name}" ({_columns(table)}) FROM STDIN (FORMAT BINARY)'
-            ) as copy:
+            with cursor.copy(f'COPY "{table.name}" ({_columns(table)}) FROM STDIN (FORMAT BINARY)') as copy:
                 copy.set_types([_scalar_type(column.type) for column in table.columns])
                 for row in values:
                     copy.write_row(row)

@@ -1,0 +1,75 @@
+"""Which failures of a database are passing conditions that a client is told about, rather than mistakes of ours.
+
+https://www.sqlite.org/rescode.html and https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
+
+import sqlite3
+from typing import NoReturn
+
+import psycopg
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError
+
+from fhir_server.fhir.errors import FHIRError, LockError, NoStore, Unavailable
+
+_AGAIN = {"Retry-After": "1"}
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_NO_STORE = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOMEM,
+}
+_TAKEN = {sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE}
+_FULL = ("53", "58")  # insufficient resources, system errors
+_LOST = ("08", "57")  # connection exceptions, operator intervention (shutdown, crash)
+
+
+def known(error: BaseException | None) -> FHIRError | None:
+    """What to answer for a driver's error: lock-error, no-store or transient (all 503); None for a mistake of ours."""
+    if isinstance(error, DBAPIError):
+        return known(error.orig)
+    if isinstance(error, sqlite3.Error):
+        return _sqlite(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+    if isinstance(error, psycopg.OperationalError):
+        return _postgresql(error.sqlstate or "08")
+    return None
+
+
+def reraise(error: Exception) -> NoReturn:
+    """Raise what is to be answered for this error, or the error itself."""
+    failure = known(error)
+    if failure is None:
+        raise error
+    raise failure from error
+
+
+def _sqlite(code: int) -> FHIRError | None:
+    if code in _BUSY:
+        return LockError("The database is busy with another writer. Send the request again.", headers=_AGAIN)
+    if code in _NO_STORE:
+        return NoStore("The database cannot be read or written at present. Try again later.", headers=_AGAIN)
+    return None
+
+
+def _postgresql(state: str) -> FHIRError | None:
+    if state.startswith(_FULL):
+        return NoStore("The database cannot store anything at present. Try again later.", headers=_AGAIN)
+    if state.startswith(_LOST):
+        return Unavailable("The database is out of reach at present. Send the request again.", headers=_AGAIN)
+    return None
+
+
+def is_taken(error: BaseException | None) -> bool:
+    """Whether a row with the same key was there already."""
+    if isinstance(error, sqlite3.IntegrityError):
+        return error.sqlite_errorcode in _TAKEN
+    return isinstance(error, psycopg.errors.UniqueViolation)
+
+
+def replace_lost(context: ExceptionContext) -> None:
+    """SQLAlchemy's hook: a connection that is lost, or cannot be had, is a passing condition."""
+    failing_to_connect = context.connection is None
+    if context.is_disconnect or failing_to_connect:
+        context.chained_exception = known(context.original_exception) or context.chained_exception
