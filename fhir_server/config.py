@@ -33,6 +33,7 @@ class Settings:
     max_file_bytes: int = _row(2 * 1024**3 - 1, "Longest assignment file taken")
     layouts_folder: str = _row("", "Folder with file layouts of your own (JSON), beside the built-in ones")
     packages: str = _row("", "Folders of further FHIR packages whose profiles are enforced, separated by ':'")
+    embedded_worker: bool = _row(default=True, help_text="Run jobs in the server's own process, beside `ecm-fhir worker`")
     lease_seconds: int = _row(30, "Seconds after which a silent worker's job is taken over")
     allow_private_jwks: bool = _row(default=False, help_text="Let a client's jwks_uri point to a private address (tests only)")
 

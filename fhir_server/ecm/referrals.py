@@ -66,7 +66,7 @@ def check(transaction: Transaction, change: Change) -> Edits | None:
     task = change.resource
     if change.type != "Task" or change.interaction == "delete":
         return _check_delete(change) if change.type == "Task" else None
-    if not is_referral(task):
+    if not is_referral(change.old or task):  # a Task that was a referral stays one
         return None
     sides = parties(transaction, task, change.old or {})
     if change.old:

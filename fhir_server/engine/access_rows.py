@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Table, bindparam, delete, select
 
 from fhir_server.access import predicate, referral
+from fhir_server.access.classes import OPEN
 from fhir_server.access.consent import directives_of
 from fhir_server.access.consequences import consequences
 from fhir_server.access.law import standard
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from fhir_server.engine.transaction import Change, Transaction
 
 _DAY = 86_400_000
+_CHUNK = 500
 
 
 def apply(transaction: Transaction, change: Change) -> None:
@@ -122,20 +124,38 @@ def _seen(transaction: Transaction, references: Iterable[str]) -> list[Row]:
     return resources.by_hash(transaction.connection, visible, map(rh, references))
 
 
+def set_relations(transaction: Transaction, source: int, rows: Sequence[Rel]) -> None:
+    """Put these relations in place of all that `source` gave to the same patients."""
+    patients = {row.patient for row in rows}
+    transaction.connection.execute(_FORGET_FROM, {"source_": source, "patients": sorted(patients)})
+    transaction.batch.extend(rel, [(TENANT, 0, *row.values) for row in rows])
+    transaction.touched_patients |= patients
+
+
+def show(transaction: Transaction, row: Row, org: int) -> None:
+    """Show a resource to an organization from now on because of its own contract with it."""
+    mask = referral.mask_by(standard(), transaction.law_class_of)(org)
+    values = Share(org, row.rh, 0, mask, 0, OPEN, row.rh).values
+    transaction.batch.add(share, TENANT, row.part, *values)
+
+
 def recompute(transaction: Transaction) -> None:
     """Replace the access rows of every patient this transaction touched."""
-    patients = transaction.touched_patients
+    patients = sorted(transaction.touched_patients)
     found = predicate.inputs(transaction.connection, patients)
     parts = {change.row.patient: change.row.part for change in transaction.changes}
-    for patient in sorted(patients):
-        transaction.connection.execute(_FORGET, {"patient_": patient})
+    for start in range(0, len(patients), _CHUNK):
+        transaction.connection.execute(_FORGET, {"patients": patients[start : start + _CHUNK]})
+    for patient in patients:
         spans = consequences(found[patient], standard(), transaction.law_class_of)
         rows = [(TENANT, parts.get(patient, 0), *span.values) for span in spans]
         transaction.batch.extend(access, rows)
     transaction.touched_patients = set()
 
 
-_FORGET = delete(access).where(access.c.patient == bindparam("patient_"))
+_SOME = bindparam("patients", expanding=True)
+_FORGET = delete(access).where(access.c.patient.in_(_SOME))
+_FORGET_FROM = delete(rel).where(rel.c.source == bindparam("source_"), rel.c.patient.in_(_SOME))
 _RELATIONS = Statement(
     select(*[rel.c[name] for name in ("patient", "org", "kind", "from", "until", "source")]).where(
         rel.c.source == bindparam("source")

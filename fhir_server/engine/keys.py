@@ -1,6 +1,6 @@
 """Identities that are unique per owner: no organization has two Patients with one identifier (design: access)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import bindparam, delete, select
@@ -22,8 +22,7 @@ def claim(transaction: Transaction, what: Change) -> None:
         transaction.connection.execute(_RELEASE_ONE, {"rid_": what.row.rid, "key_": key})
     for key in sorted(new - old):
         _require_free(transaction, what.row, key)
-        row = what.row
-        transaction.batch.add(keys, TENANT, row.part, row.owner, row.type, key, row.rid, row.fid)
+        hold(transaction, what.row, key)
 
 
 def release(transaction: Transaction, row: Row) -> None:
@@ -31,8 +30,27 @@ def release(transaction: Transaction, row: Row) -> None:
     transaction.connection.execute(_RELEASE, {"rid_": row.rid})
 
 
+def preload(transaction: Transaction, owner: int, type_: int, wanted: Iterable[str]) -> dict[str, str]:
+    """Key -> logical id for those of these keys that are held; the others are known to be free afterwards."""
+    names = sorted(set(wanted))
+    query = select(keys.c.key, keys.c.fid).where(
+        keys.c.tenant == TENANT, keys.c.owner == owner, keys.c.type == type_, keys.c.key.in_(names)
+    )
+    found: dict[str, str] = {key: fid for key, fid in transaction.connection.execute(query)}
+    transaction.held_keys.update({(owner, type_, name): found.get(name) for name in names})
+    return found
+
+
+def hold(transaction: Transaction, row: Row, key: str) -> None:
+    """Give a key of its owner to a resource."""
+    transaction.held_keys[row.owner, row.type, key] = row.fid
+    transaction.batch.add(keys, TENANT, row.part, row.owner, row.type, key, row.rid, row.fid)
+
+
 def owner_of(transaction: Transaction, owner: int, type_: int, key: str) -> str | None:
     """The logical id that holds a key for an owner; None if it is free."""
+    if (owner, type_, key) in transaction.held_keys:
+        return transaction.held_keys[owner, type_, key]
     rows = _HOLDER.rows(transaction.connection, {"owner": owner, "type": type_, "key": key})
     return rows[0][0] if rows else None
 

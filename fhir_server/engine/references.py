@@ -1,13 +1,15 @@
 """The references inside a resource: where they are, where they point, and whether the caller may point there."""
 
 from collections.abc import Iterator, Mapping
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.labelling import INHERITING
+from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir.errors import Issue, Unprocessable
 from fhir_server.store import resources
 from fhir_server.store.hashing import rh
-from fhir_server.store.resources import Row
 
 Path = tuple[str | int, ...]
 
@@ -37,23 +39,29 @@ def expression(type_: str, path: Path) -> str:
     return type_ + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
 
 
-def require_targets(transaction: Transaction, type_: str, resource: Mapping[str, Any], own: str) -> list[Row]:
-    """The stored rows that relative references name; those written in this transaction are left out.
+def require_targets(transaction: Transaction, what: Change, resource: Mapping[str, Any]) -> int:
+    """The labels of what relative references name, for types that inherit them; 0 for the others.
 
-    Unprocessable (422 not-found) for what is absent or hidden: one answer for both (L12).
+    Unprocessable (422 not-found) for a new reference to what is absent or hidden: one answer for both (L12). References
+    that stood there before stay, even if this writer cannot see their target.
     """
-    wanted = {
-        target: path
-        for path, node in references(resource)
-        if (target := local(node["reference"])) and target != own and rh(target) not in transaction.written
-    }
-    visible = transaction.context.visible_targets()
-    rows = resources.by_hash(transaction.connection, visible, map(rh, wanted))
+    old = {local(node["reference"]) for _, node in references(what.old or {})}
+    named = {target: path for path, node in references(resource) if (target := local(node["reference"]))}
+    known = transaction.written.keys() | transaction.promised
+    if what.type not in INHERITING:
+        known |= transaction.seen
+    wanted = {target: path for target, path in named.items() if target not in old and rh(target) not in known}
+    wanted.pop(what.reference, None)
+    rows = resources.by_hash(transaction.connection, transaction.context.visible_targets(), map(rh, wanted))
     seen = {row.rh for row in rows}
     missing = [(target, path) for target, path in wanted.items() if rh(target) not in seen]
     if missing:
-        raise Unprocessable(issues=[_missing(type_, target, path) for target, path in missing[:50]])
-    return rows
+        raise Unprocessable(issues=[_missing(what.type, target, path) for target, path in missing[:50]])
+    transaction.seen |= seen
+    if what.type not in INHERITING:
+        return 0
+    labels = [row.labels for row in rows] + [transaction.written.get(rh(target), 0) for target in named]
+    return reduce(or_, labels, 0)
 
 
 def _missing(type_: str, target: str, path: Path) -> Issue:

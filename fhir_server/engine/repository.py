@@ -45,7 +45,8 @@ def read(context: Context, type_: str, fid: str) -> Row:
 def vread(context: Context, type_: str, fid: str, version: int) -> Row:
     """One version; NotFound, or Gone if that version is the deletion."""
     context.require("r", type_)
-    rows = _versions(context, type_, fid, version + 1, 1)
+    current = resources.read(context.connection, context.visible("r"), type_, fid)
+    rows = _versions(context, type_, current.rid, version + 1, 1) if current else []
     if not rows or rows[0].ver != version:
         raise _not_found(context, "vread", type_, fid)
     _log(context, "vread", 410 if rows[0].deleted else 200, rows, type_)
@@ -57,16 +58,17 @@ def vread(context: Context, type_: str, fid: str, version: int) -> Row:
 def history(context: Context, type_: str, fid: str, *, below: int, limit: int, since: int = 0) -> list[Row]:
     """Versions newer than `since` with a number below `below`, newest first; NotFound if the resource is not seen."""
     context.require("r", type_)
-    if resources.read(context.connection, context.visible("r"), type_, fid) is None:
+    current = resources.read(context.connection, context.visible("r"), type_, fid)
+    if current is None:
         raise _not_found(context, "history", type_, fid)
-    rows = _versions(context, type_, fid, below, limit, since)
+    rows = _versions(context, type_, current.rid, below, limit, since)
     _log(context, "history-instance", 200, rows, type_)
     return [row if row.deleted else render(context, type_, row) for row in rows]
 
 
-def _versions(context: Context, type_: str, fid: str, below: int, limit: int, since: int = 0) -> list[Row]:
+def _versions(context: Context, type_: str, rid: int, below: int, limit: int, since: int = 0) -> list[Row]:
     return resources.versions(
-        context.connection, context.visible("r"), type_, fid, below=below, limit=limit, since=since
+        context.connection, context.visible("r"), type_, rid, below=below, limit=limit, since=since
     )
 
 
@@ -98,6 +100,12 @@ def match(context: Context, query: SearchQuery, limit: int = 2) -> Sequence[Hit]
     """What criteria match under the caller's own view, for conditional interactions (L13)."""
     context.require("s", query.type)
     return context.engine.searcher.match(context.connection, query, context.visible("s"), limit=limit)
+
+
+def lookup(context: Context, type_: str, criteria: Sequence[tuple[str, str]], limit: int = 2) -> Sequence[Hit]:
+    """What criteria match among all that the caller may refer to; for rules of the server, not for answers."""
+    query = context.engine.searcher.parse(type_, criteria)
+    return context.engine.searcher.match(context.connection, query, context.visible_targets(), limit=limit)
 
 
 def create(context: Context, new: Draft, fid: str | None = None) -> Change:
@@ -241,6 +249,6 @@ def _log_event(context: Context, interaction: str, status: int, entities: list[A
     context.engine.reads.append(event(context, interaction, status, entities, query))
 
 
-def denied(context: Context, interaction: str, status: int, detail: Mapping[str, Any] | str = "") -> None:
-    """Audit a refusal that no other function audited."""
+def note(context: Context, interaction: str, status: int, detail: Mapping[str, Any] | str = "") -> None:
+    """Audit what no other function of this module audits: a refusal, a download."""
     _log_event(context, interaction, status, [], str(detail)[:256])

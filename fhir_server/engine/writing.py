@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 from typing import Any
 
 import orjson
@@ -17,7 +15,7 @@ import orjson
 from fhir_server.access.contact import contact_view
 from fhir_server.engine import index_rows, keys
 from fhir_server.engine.context import Context
-from fhir_server.engine.labelling import INHERITING, labels, require_not_lowered
+from fhir_server.engine.labelling import labels, labels_of_contact, require_not_lowered
 from fhir_server.engine.references import references, require_targets
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir import wire
@@ -27,7 +25,7 @@ from fhir_server.store import resources
 from fhir_server.store.hashing import rh
 from fhir_server.store.ids import part_of
 from fhir_server.store.resources import TENANT, Row
-from fhir_server.validation import structure
+from fhir_server.validation import attachments, structure
 
 _PEOPLE = ("Patient", "RelatedPerson", "Person")
 
@@ -41,7 +39,7 @@ class Draft:
     resource: Mapping[str, Any]
 
 
-def draft(context: Context, type_: str, body: bytes, *, checked: bool = False) -> Draft:
+def draft(context: Context, type_: str, body: bytes) -> Draft:
     """Parse and check a body (400 for what breaks FHIR, 422 for what breaks a profile)."""
     resource = wire.parse(body)
     if "resourceType" not in resource:
@@ -49,14 +47,20 @@ def draft(context: Context, type_: str, body: bytes, *, checked: bool = False) -
     if resource["resourceType"] != type_:
         raise Invalid(f"The URL says {type_}, the body another resourceType. Make them agree.", "resourceType")
     body, resource = _normalize(context, body, resource)
-    if not checked:
-        check(context, type_, resource)
+    check(context, type_, resource)
     return Draft(type_, body, resource)
+
+
+def built(context: Context, type_: str, resource: Mapping[str, Any]) -> Draft:
+    """A draft of a resource that the server's own code built; checked like any other."""
+    check(context, type_, resource)
+    return Draft(type_, orjson.dumps(resource), resource)
 
 
 def check(context: Context, type_: str, resource: Mapping[str, Any]) -> None:
     """Structure (400), then the profiles claimed and those that policy requires (422)."""
     structure.check(type_, resource)
+    attachments.check(type_, resource)
     _refuse_subsetted(resource)
     required = [url for hook in context.engine.hooks.required_profiles for url in hook(type_, resource)]
     issues = context.engine.profiles.check(type_, resource, required)
@@ -153,9 +157,8 @@ def _store(transaction: Transaction, what: Change, new: Draft) -> Change:
     body, resource = _edited(new.body, new.resource, edits)
     if edits:
         check(transaction.context, what.type, resource)
-    targets = require_targets(transaction, what.type, resource, what.reference)
-    if what.type in INHERITING:
-        what.row = what.row._replace(labels=reduce(or_, (row.labels for row in targets), what.row.labels))
+    inherited = require_targets(transaction, what, resource)
+    what.row = what.row._replace(labels=what.row.labels | inherited)
     what.resource = resource
     what.row = what.row._replace(body=wire.stamp(body, what.row.fid, what.row.ver, what.row.ts))
     keys.claim(transaction, what)
@@ -180,21 +183,21 @@ def _before_write(transaction: Transaction, what: Change) -> dict[tuple[str | in
 
 def _replace_contact(transaction: Transaction, what: Change) -> None:
     """Keep the Patient's second body, the contact view, with index rows of its own."""
-    row = _contact_row(what.row, what.resource)
+    row = _contact_row(transaction, what.row, what.resource)
     if what.before is None:
         resources.insert(transaction.batch, row)
         index_rows.add(transaction, row, "Patient", contact_view(what.resource))
         return
     old = what.old or {}
-    before = _contact_row(what.before, old)
+    before = _contact_row(transaction, what.before, old)
     resources.replace(transaction.connection, transaction.batch, before, row)
     contact = Change(what.interaction, "Patient", row, contact_view(what.resource), before, contact_view(old))
     index_rows.change(transaction, contact)
 
 
-def _contact_row(row: Row, resource: Mapping[str, Any]) -> Row:
+def _contact_row(transaction: Transaction, row: Row, resource: Mapping[str, Any]) -> Row:
     body = b"" if row.deleted else wire.stamp(orjson.dumps(contact_view(resource)), row.fid, row.ver, row.ts)
-    return row._replace(rid=row.rid + 1, view=1, labels=0, body=body)
+    return row._replace(rid=row.rid + 1, view=1, labels=labels_of_contact(transaction, resource), body=body)
 
 
 def if_match(current: Row, tag: int | None) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from fhir_server.fhir.errors import Conflict, NoStore
+from fhir_server.fhir.errors import Conflict, FHIRError, NoStore
 from fhir_server.store import failures
 
 T = TypeVar("T")
@@ -221,14 +221,14 @@ class SQLiteDatabase(Database):
             self._writer = None
 
     def _checkpoint(self) -> None:
-        connection = self.engine.connect()
-        try:
-            while not self._stop.wait(_CHECKPOINT_SECONDS):
-                try:
-                    connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-                except OperationalError:
-                    continue  # a busy moment; the next second is as good
-        finally:
+        connection: Connection | None = None
+        while not self._stop.wait(_CHECKPOINT_SECONDS):
+            try:
+                connection = connection or self.engine.connect()
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            except (OperationalError, FHIRError):
+                continue  # a busy moment, or no file yet; the next second is as good
+        if connection is not None:
             connection.close()
 
 

@@ -232,6 +232,7 @@ member = Table(
     Column("key", EXACT, nullable=False),
     Column("patient_fid", EXACT, nullable=False),
     Column("coverage_fid", EXACT, nullable=False),
+    Column("team_fid", EXACT, nullable=False),
     Column("provider_fid", EXACT, nullable=False),
     Column("change", Text, nullable=False),
     Column("from_version", Integer, nullable=False),

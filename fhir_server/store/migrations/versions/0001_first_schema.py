@@ -27,16 +27,8 @@ def upgrade() -> None:
     op.create_table(
         "assertion",
         sa.Column("tenant", sa.SmallInteger(), nullable=False),
-        sa.Column(
-            "client",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
-        sa.Column(
-            "jti",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("client", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.Column("jti", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("expires", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("client", "jti"),
     )
@@ -64,11 +56,7 @@ def upgrade() -> None:
     op.create_table(
         "client",
         sa.Column("tenant", sa.SmallInteger(), nullable=False),
-        sa.Column(
-            "id",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("organization", sa.Text(), nullable=False),
         sa.Column("law_class", sa.Text(), nullable=False),
@@ -113,18 +101,10 @@ def upgrade() -> None:
     op.create_table(
         "file",
         sa.Column("tenant", sa.SmallInteger(), nullable=False),
-        sa.Column(
-            "id",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("piece", sa.Integer(), nullable=False),
         sa.Column("owner", sa.BigInteger(), nullable=False),
-        sa.Column(
-            "job",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("job", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("media_type", sa.Text(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
@@ -138,11 +118,7 @@ def upgrade() -> None:
         sa.Column("part", sa.SmallInteger(), nullable=False),
         sa.Column("rid", sa.BigInteger(), nullable=False),
         sa.Column("type", sa.SmallInteger(), nullable=False),
-        sa.Column(
-            "fid",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("fid", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("view", sa.SmallInteger(), nullable=False),
         sa.Column("rh", sa.BigInteger(), nullable=False),
         sa.Column("ver", sa.Integer(), nullable=False),
@@ -172,11 +148,7 @@ def upgrade() -> None:
     op.create_table(
         "job",
         sa.Column("tenant", sa.SmallInteger(), nullable=False),
-        sa.Column(
-            "id",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("client", sa.Text(), nullable=False),
         sa.Column("owner", sa.BigInteger(), nullable=False),
@@ -200,17 +172,9 @@ def upgrade() -> None:
         sa.Column("part", sa.SmallInteger(), nullable=False),
         sa.Column("owner", sa.BigInteger(), nullable=False),
         sa.Column("type", sa.SmallInteger(), nullable=False),
-        sa.Column(
-            "key",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("key", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("rid", sa.BigInteger(), nullable=False),
-        sa.Column(
-            "fid",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("fid", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "owner", "type", "key"),
         sqlite_with_rowid=False,
     )
@@ -221,26 +185,11 @@ def upgrade() -> None:
         sa.Column("part", sa.SmallInteger(), nullable=False),
         sa.Column("grp", sa.BigInteger(), nullable=False),
         sa.Column("patient", sa.BigInteger(), nullable=False),
-        sa.Column(
-            "key",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
-        sa.Column(
-            "patient_fid",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
-        sa.Column(
-            "coverage_fid",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
-        sa.Column(
-            "provider_fid",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("key", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.Column("patient_fid", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.Column("coverage_fid", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.Column("team_fid", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.Column("provider_fid", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("change", sa.Text(), nullable=False),
         sa.Column("from_version", sa.Integer(), nullable=False),
         sa.Column("to_version", sa.Integer(), nullable=False),
@@ -251,9 +200,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("grp", "key", "from_version", "part", "tenant"),
     )
     op.create_index("member_patient", "member", ["patient", "grp"], unique=False)
-    op.create_index(
-        "member_version", "member", ["grp", "from_version", "to_version"], unique=False
-    )
+    op.create_index("member_version", "member", ["grp", "from_version", "to_version"], unique=False)
     op.create_table(
         "outbox",
         sa.Column("tenant", sa.SmallInteger(), nullable=False),
@@ -261,11 +208,7 @@ def upgrade() -> None:
         sa.Column("rid", sa.BigInteger(), nullable=False),
         sa.Column("ver", sa.Integer(), nullable=False),
         sa.Column("type", sa.SmallInteger(), nullable=False),
-        sa.Column(
-            "fid",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("fid", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("interaction", sa.Text(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("rid", "ver", "part", "tenant"),
@@ -300,9 +243,7 @@ def upgrade() -> None:
         sa.Column("from", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
         sa.Column("source", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint(
-            "patient", "org", "kind", "source", "from", "part", "tenant"
-        ),
+        sa.PrimaryKeyConstraint("patient", "org", "kind", "source", "from", "part", "tenant"),
         sqlite_with_rowid=False,
     )
     op.create_index("rel_source", "rel", ["source"], unique=False)
@@ -312,11 +253,7 @@ def upgrade() -> None:
         sa.Column("part", sa.SmallInteger(), nullable=False),
         sa.Column("rid", sa.BigInteger(), nullable=False),
         sa.Column("type", sa.SmallInteger(), nullable=False),
-        sa.Column(
-            "fid",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("fid", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("view", sa.SmallInteger(), nullable=False),
         sa.Column("rh", sa.BigInteger(), nullable=False),
         sa.Column("ver", sa.Integer(), nullable=False),
@@ -332,9 +269,7 @@ def upgrade() -> None:
     )
     op.create_index("res_created", "res", ["type", "rid"], unique=False)
     op.create_index("res_hash", "res", ["rh"], unique=False)
-    op.create_index(
-        "res_identity", "res", ["tenant", "type", "fid", "view", "part"], unique=True
-    )
+    op.create_index("res_identity", "res", ["tenant", "type", "fid", "view", "part"], unique=True)
     op.create_index("res_newest", "res", ["type", "ts", "rid"], unique=False)
     op.create_index("res_owner", "res", ["owner", "type", "rid"], unique=False)
     op.create_index("res_patient", "res", ["patient", "type", "rid"], unique=False)
@@ -366,16 +301,8 @@ def upgrade() -> None:
         sa.Column("part", sa.SmallInteger(), nullable=False),
         sa.Column("param", sa.Integer(), nullable=False),
         sa.Column("rid", sa.BigInteger(), nullable=False),
-        sa.Column(
-            "norm",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
-        sa.Column(
-            "raw",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("norm", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.Column("raw", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.PrimaryKeyConstraint("param", "norm", "rid", "raw", "part", "tenant"),
         sqlite_with_rowid=False,
     )
@@ -386,11 +313,7 @@ def upgrade() -> None:
         sa.Column("part", sa.SmallInteger(), nullable=False),
         sa.Column("param", sa.Integer(), nullable=False),
         sa.Column("rid", sa.BigInteger(), nullable=False),
-        sa.Column(
-            "val",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("val", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("sys", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("param", "val", "rid", "sys", "part", "tenant"),
         sqlite_with_rowid=False,
@@ -400,11 +323,7 @@ def upgrade() -> None:
         "token",
         sa.Column("tenant", sa.SmallInteger(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
-        sa.Column(
-            "client",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("client", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("scope", sa.Text(), nullable=False),
         sa.Column("purpose", sa.Text(), nullable=False),
         sa.Column("issued", sa.BigInteger(), nullable=False),
@@ -419,11 +338,7 @@ def upgrade() -> None:
         sa.Column("part", sa.SmallInteger(), nullable=False),
         sa.Column("param", sa.Integer(), nullable=False),
         sa.Column("rid", sa.BigInteger(), nullable=False),
-        sa.Column(
-            "val",
-            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("val", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.PrimaryKeyConstraint("param", "val", "rid", "part", "tenant"),
         sqlite_with_rowid=False,
     )

@@ -1,0 +1,1 @@
+"""The programme's operations: one file each, exporting OPERATION."""

@@ -1,0 +1,1 @@
+"""Work that outlives its request: the job row is the truth, with its cursor and its lease."""

@@ -1,0 +1,88 @@
+"""What a kind of job is, and one run of it.
+
+A job works in chunks. Each chunk's changes and the new cursor are stored in one transaction, so that a run that dies
+is continued by another worker exactly where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy import bindparam, update
+
+from fhir_server.access.caller import Caller
+from fhir_server.access.scopes import parse
+from fhir_server.engine.context import Context, Engine
+from fhir_server.engine.transaction import Transaction
+from fhir_server.store.hashing import rh
+from fhir_server.store.tables import job
+
+
+class LeaseLost(Exception):
+    """Another worker has taken the job over, or it was cancelled: stop without storing anything more."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A kind of job; `run` is called with the cursor of the last stored chunk and must end by `finish`."""
+
+    kind: str
+    run: Callable[[Run], None]
+
+
+@dataclass
+class Run:
+    """One worker's hold on one job."""
+
+    engine: Engine
+    id: str
+    worker: str
+    caller: Caller
+    arguments: Mapping[str, Any]
+    cursor: dict[str, Any] = field(default_factory=dict)
+
+    def context(self) -> Context:
+        """A context that acts as the client that asked for the job."""
+        return self.engine.context(self.caller, f"job-{self.id}")
+
+    def save(self, transaction: Transaction, cursor: dict[str, Any], progress: str) -> None:
+        """Store the cursor with this transaction's changes; LeaseLost if the job is no longer this worker's."""
+        self._store(transaction, cursor=orjson.dumps(cursor), progress=progress)
+
+    def finish(self, transaction: Transaction, result: Mapping[str, Any]) -> None:
+        """Store the result and end the job with this transaction."""
+        self._store(transaction, state="completed", result=orjson.dumps(result), progress="complete")
+
+    def _store(self, transaction: Transaction, **values: Any) -> None:
+        now = self.engine.clock()
+        values |= {"updated": now, "lease_until": now + self.engine.settings.lease_seconds * 1000}
+        mine = (job.c.id == bindparam("id_"), job.c.lease_by == bindparam("by_"), job.c.state == "running")
+        statement = update(job).where(*mine).values({name: bindparam(name) for name in values})
+        done = transaction.connection.execute(statement, {**values, "id_": self.id, "by_": self.worker})
+        if done.rowcount != 1:
+            raise LeaseLost
+
+
+def dump_caller(caller: Caller) -> bytes:
+    """A caller as the job row keeps it."""
+    return orjson.dumps(
+        {
+            "client": caller.client,
+            "org": caller.org,
+            "law_class": caller.law_class,
+            "scopes": caller.scopes.text,
+            "purpose": caller.purpose,
+            "operator": caller.operator,
+            "rights": sorted(caller.rights),
+        }
+    )
+
+
+def load_caller(text: bytes) -> Caller:
+    """The caller in a job row."""
+    kept = orjson.loads(text)
+    scopes, rights = parse(kept.pop("scopes")), frozenset(kept.pop("rights"))
+    return Caller(org_hash=rh(kept["org"]), scopes=scopes, rights=rights, **kept)
