@@ -25,10 +25,10 @@ class Cell(fields.Field):  # type: ignore[type-arg]
         self._required = column.required == "R" and not column.item
         self._blanks = layout.blanks
 
-    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str:  # noqa: ARG002
+    def _serialize(self, value: Any, _attr: str | None, _obj: Any, **_kwargs: Any) -> str:
         return "" if value is None else self._write(value)
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+    def _deserialize(self, value: Any, _attr: str | None, _data: Any, **_kwargs: Any) -> Any:
         text = value.strip()
         try:
             found = self._read(text) if text and text not in self._blanks else None
