@@ -14,6 +14,7 @@ from fhir_server.engine.build import build
 from fhir_server.engine.context import Engine
 from fhir_server.engine.transaction import event
 from fhir_server.fhir.errors import FHIRError, UnknownType
+from fhir_server.jobs.worker import Worker
 from fhir_server.rest.answer import ANYONE, Service
 from fhir_server.rest.routes import all_routes
 from fhir_server.rest.views import fhir_blueprint, refusal, unknown_method
@@ -43,6 +44,9 @@ def create_app(settings: Settings | None = None, guests: Sequence[Guest] | None 
     app.register_blueprint(fhir_blueprint(service), url_prefix="/" + engine.settings.base_url.split("/", 3)[3])
     app.register_error_handler(HTTPException, _answer_http_error)
     engine.start()
+    if engine.settings.embedded_worker:
+        app.extensions["worker"] = worker = Worker(engine)
+        worker.start()
     return app
 
 

@@ -4,13 +4,14 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import requests
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler
 
 from fhir_server.app import create_app
 from fhir_server.config import Settings
@@ -40,11 +41,15 @@ class Client:
         answer.raise_for_status()
         return str(answer.json()["access_token"])
 
-    def request(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
-        """One request; `body` is JSON, bytes go as they are."""
+    def authorize_once(self) -> str:
+        """The access token in use; a new one when it gets old."""
         if time.time() > self.expires:
             self.token, self.expires = self.authorize(), time.time() + 240
-        headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
+        return self.token
+
+    def request(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
+        """One request; `body` is JSON, bytes go as they are."""
+        headers = {"Authorization": f"Bearer {self.authorize_once()}", **options.pop("headers", {})}
         if isinstance(body, (bytes, str)):
             options["data"] = body
         elif body is not None:
@@ -108,15 +113,44 @@ class LiveServer:
         return Client(self, name, key, scopes)
 
 
+class Quiet(WSGIRequestHandler):
+    """Answers without a log line for every request."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Nothing."""
+
+
+class PooledServer(BaseWSGIServer):
+    """A server with a fixed number of threads, as in production: the database keeps connections for each of them."""
+
+    request_queue_size = 256
+
+    def __init__(self, app: Any, threads: int = 16) -> None:
+        super().__init__("127.0.0.1", 0, app, handler=Quiet)
+        self.pool = ThreadPoolExecutor(threads)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in one of the pool's threads."""
+        self.pool.submit(self._answer, request, client_address)
+
+    def _answer(self, request: Any, client_address: Any) -> None:
+        try:
+            self.finish_request(request, client_address)
+        except ConnectionError:
+            pass  # the client has gone
+        finally:
+            self.shutdown_request(request)
+
+
 @contextmanager
-def running(url: str, folder: Path, **settings: Any) -> Iterator[LiveServer]:
+def running(url: str, folder: Path, threads: int = 16, **settings: Any) -> Iterator[LiveServer]:
     """A server over a migrated database, on a free port, until the block ends."""
-    listener = make_server("127.0.0.1", 0, _not_yet, threaded=True)
+    listener = PooledServer(_not_yet, threads)
     root = f"http://127.0.0.1:{listener.server_port}"
     chosen = Settings(data_folder=str(folder), database_url=url, base_url=root + "/fhir", **settings)
     app = create_app(chosen)
     listener.app = app
-    thread = threading.Thread(target=listener.serve_forever, daemon=True)
+    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     engine: Engine = app.extensions["engine"]
     try:
@@ -124,6 +158,7 @@ def running(url: str, folder: Path, **settings: Any) -> Iterator[LiveServer]:
     finally:
         listener.shutdown()
         thread.join()
+        listener.pool.shutdown()
         listener.server_close()
         engine.close()
 

@@ -53,7 +53,7 @@ def require_not_lowered(type_: str, old: Mapping[str, Any], new: Mapping[str, An
 def law_classes(connection: Connection) -> dict[int, str]:
     """Organization hash -> law class, from the registered clients; of several the strictest holds."""
     found: dict[int, str] = {}
-    rows = connection.execute(select(client.c.organization, client.c.law_class)).tuples()
+    rows = connection.execute(select(client.c.organization, client.c.law_class))
     for organization, law_class in sorted(rows, key=lambda row: _STRICTNESS.get(row[1], 0)):
         if law_class in _STRICTNESS:
             found[rh(organization)] = law_class

@@ -8,7 +8,7 @@ from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse as parse_scopes
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context, Engine
-from fhir_server.fhir.errors import FHIRError, InsecureRequest, LoginRequired, NoStore
+from fhir_server.fhir.errors import FHIRError, InsecureRequest, LoginRequired, NoStore, NotSupported
 from fhir_server.fhir.outcome import outcome_bytes
 from fhir_server.rest import negotiation
 from fhir_server.rest.failures import known
@@ -57,6 +57,8 @@ class Service:
     def entry(self, context: Context, request: Request) -> Response:
         """The response to one entry of a batch or transaction; raises what the interaction raises."""
         row = self.routes.find(request)
+        if isinstance(row, Operation) and row.reads_stream:
+            raise NotSupported(f"${row.name} takes a file as its body and cannot stand in a Bundle.")
         return row.handler(context, request)
 
     def _caller(self, request: Request) -> Caller:
@@ -75,7 +77,7 @@ class Service:
         asked = context or self._anonymous(request_id, "")
         if failure.status != 404:  # noqa: PLR2004 - the repository has audited it where it was decided
             try:
-                repository.denied(asked, request.method, failure.status, "/".join(request.path))
+                repository.note(asked, request.method, failure.status, "/".join(request.path))
             except NoStore as unaudited:
                 failure = unaudited
         headers = {"Content-Type": "application/fhir+json; charset=utf-8", **failure.headers}

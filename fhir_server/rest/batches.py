@@ -1,194 +1,139 @@
 """Bundles of requests: a batch answers each entry by itself, a transaction stores all or nothing.
 
 A transaction is processed DELETE, POST, PUT and PATCH, GET, whatever the order of its entries; `urn:uuid` references
-become the new ids, and conditional references are resolved against stored data and earlier entries (B-58 to B-61).
+become the new ids, and conditional references are resolved against stored data and the other entries (B-58 to B-61).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
-import msgspec
 import orjson
 
+from fhir_server.engine import repository
 from fhir_server.engine.context import Context
+from fhir_server.engine.labelling import INHERITING
 from fhir_server.engine.transaction import Transaction
-from fhir_server.fhir import bundles, wire
-from fhir_server.fhir.errors import (
-    CodeInvalid,
-    Duplicate,
-    FHIRError,
-    Invalid,
-    NotSupported,
-    RequiredMissing,
-    Structure,
-    TooCostly,
-    TooLarge,
-)
+from fhir_server.fhir import bundles
+from fhir_server.fhir.errors import Duplicate, FHIRError, NotSupported
 from fhir_server.fhir.outcome import outcome
-from fhir_server.rest import decoding, linking
+from fhir_server.fhir.values import instant
+from fhir_server.rest import linking
+from fhir_server.rest.bundle_entries import Entry, as_request, named
 from fhir_server.rest.failures import known
 from fhir_server.rest.message import Request, Response
 
-MOST_ENTRIES = 500
-_VERBS = ("DELETE", "POST", "PUT", "PATCH", "GET", "HEAD")
-_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
-_CONDITIONS = {"ifMatch": "if-match", "ifNoneExist": "if-none-exist", "ifNoneMatch": "if-none-match",
-               "ifModifiedSince": "if-modified-since"}  # fmt: skip
+Asked = tuple[Entry, Request]
 
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry: its place, fullUrl, the request it makes, and the bytes of its resource."""
-
-    number: int
-    full_url: str
-    request: Mapping[str, Any]
-    body: bytes
-    type: str
-
-    @property
-    def where(self) -> str:
-        """Its FHIRPath."""
-        return f"Bundle.entry[{self.number}]"
-
-
-class _RawEntry(msgspec.Struct):
-    fullUrl: Any = ""  # noqa: N815 - FHIR's name
-    request: Any = None
-    resource: msgspec.Raw = msgspec.Raw(b"")
-
-
-class _RawBundle(msgspec.Struct):
-    entry: list[_RawEntry] = msgspec.field(default_factory=list)
-
-
-def read_bundle(body: bytes, limit: int) -> tuple[str, list[Entry]]:
-    """(Bundle.type, entries with their resources' own bytes); 400 for what is no Bundle, 413 over 500 entries."""
-    parsed = wire.parse(body, limit)
-    if parsed.get("resourceType") != "Bundle":
-        raise Invalid("POST to the base takes a Bundle of type batch or transaction.", "resourceType")
-    if not isinstance(parsed.get("entry", []), list):
-        raise Structure("Bundle.entry must be an array.", "Bundle.entry")
-    if len(parsed.get("entry", [])) > MOST_ENTRIES:
-        raise TooManyEntries(f"At most {MOST_ENTRIES} entries are taken. Send several Bundles.", "Bundle.entry")
-    try:
-        raw = msgspec.json.decode(body, type=_RawBundle).entry
-    except msgspec.ValidationError as error:
-        raise Structure("Every Bundle.entry must be an object.", "Bundle.entry") from error
-    whole = zip(parsed.get("entry", []), raw, strict=True)
-    return str(parsed.get("type", "")), [_entry(number, *pair) for number, pair in enumerate(whole)]
-
-
-class TooManyEntries(TooLarge):
-    """A Bundle with more entries than are taken at once (row 93)."""
-
-    code = "too-costly"
-
-
-def _entry(number: int, parsed: Mapping[str, Any], raw: _RawEntry) -> Entry:
-    resource = parsed.get("resource") or {}
-    kind = resource.get("resourceType", "") if isinstance(resource, dict) else ""
-    return Entry(number, str(parsed.get("fullUrl") or ""), parsed.get("request"), bytes(raw.resource), str(kind))  # type: ignore[arg-type]
-
-
-def as_request(outer: Request, entry: Entry) -> Request:
-    """The entry as a Request; 400 naming the entry if it is none (row 91)."""
-    asked = entry.request
-    if not isinstance(asked, dict) or not isinstance(asked.get("method"), str) or not isinstance(asked.get("url"), str):
-        raise RequiredMissing("The entry needs request.method and request.url.", f"{entry.where}.request")
-    if asked["method"] not in _VERBS:
-        raise CodeInvalid(f"request.method must be one of {', '.join(_VERBS)}.", f"{entry.where}.request.method")
-    path, _, query = asked["url"].removeprefix(outer.base).partition("?")
-    steps = tuple(decoding.text(step) for step in path.split("/") if step)
-    if not steps and asked["method"] == "POST":
-        raise NotSupported("A Bundle cannot hold another Bundle of requests.", f"{entry.where}.request.url")
-    headers = {name: str(asked[key]) for key, name in _CONDITIONS.items() if asked.get(key) is not None}
-    headers |= {"prefer": outer.header("prefer"), "content-type": "application/fhir+json"}
-    return Request(
-        asked["method"], steps, decoding.pairs(query), headers, entry.body, outer.base, dispatch=outer.dispatch
-    )
+_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 4, "HEAD": 4}
+_REFERRING = 3  # what refers by criteria comes after all that may be meant
+_READING = {"GET", "HEAD"}
 
 
 def batch(context: Context, request: Request, entries: Sequence[Entry]) -> Response:
     """Each entry's answer in the order of the entries; a failure stays with its entry (B-58)."""
-    answers = [_answer_alone(context, request, entry) for entry in entries]
+    answers = [_answer_alone(context.again(), request, entry) for entry in entries]
     return Response(200, bundles.bundle("batch-response", [], answers))
 
 
-def _answer_alone(context: Context, request: Request, entry: Entry) -> bytes:
+def _answer_alone(context: Context, outer: Request, entry: Entry) -> bytes:
     try:
-        response = _dispatch(context.again(), as_request(request, entry))
+        request = as_request(outer, entry)
+    except FHIRError as error:
+        return _failed(context, entry, error)
+    try:
+        return _entry_answer(request, _dispatch(context, request))
     except Exception as error:  # noqa: BLE001 - every failure becomes this entry's answer
-        failure = known(error, context.request_id)
-        within = [issue.within(f"{entry.where}.resource") if issue.expression else issue for issue in failure.issues]
-        return bundles.answer({"status": str(failure.status), "outcome": outcome(within)})
-    return _entry_answer(request, response)
+        return _failed(context, entry, named(entry, known(error, context.request_id)))
+
+
+def _failed(context: Context, entry: Entry, failure: FHIRError) -> bytes:
+    repository.note(context, str(entry.request["method"]), failure.status, str(entry.request["url"]))
+    return bundles.answer({"status": str(failure.status), "outcome": outcome(failure.issues)})
 
 
 def transaction(context: Context, request: Request, entries: Sequence[Entry]) -> Response:
     """All entries' answers, or one failure that names its entry and nothing stored (B-59)."""
     asked = [(entry, as_request(request, entry)) for entry in entries]
     _refuse_doubles(asked)
-    answers = context.transact(lambda open_: _process(open_, request, asked))
+    answers = context.transact(lambda open_: _process(open_, asked))
     return Response(200, bundles.bundle("transaction-response", [], answers))
 
 
-def _refuse_doubles(asked: Sequence[tuple[Entry, Request]]) -> None:
+def _refuse_doubles(asked: Sequence[Asked]) -> None:
     """Two entries for one resource, or with one fullUrl, are refused (row 92)."""
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for entry, request in asked:
-        target = f"{request.type}/{request.id}" if request.id and request.method not in {"GET", "HEAD"} else ""
-        for name in filter(None, (entry.full_url, target)):
-            key = name if name == entry.full_url else f"target:{name}"
-            if key in seen:
-                raise Duplicate(f"{entry.where} has the same identity as an entry before it.", entry.where)
+        target = f"{request.type}/{request.id}" if request.id and request.method not in _READING else ""
+        for key in (("fullUrl", entry.full_url), ("target", target)):
+            if key[1] and key in seen:
+                raise _double(entry)
             seen.add(key)
 
 
-def _process(open_: Transaction, outer: Request, asked: Sequence[tuple[Entry, Request]]) -> list[bytes]:
-    links = linking.assign(open_, [(entry.full_url, request, entry.type) for entry, request in asked])
+def _double(entry: Entry) -> Duplicate:
+    return Duplicate(f"{entry.where} has the same identity as another entry.", entry.where)
+
+
+def _process(open_: Transaction, asked: Sequence[Asked]) -> list[bytes]:
+    links = linking.assign(open_, asked)
     answers: dict[int, bytes] = {}
-    for entry, request in sorted(asked, key=lambda pair: _rank(*pair)):
-        try:
-            linked = linking.link(open_, request, entry.full_url, links)
-            answers[entry.number] = _entry_answer(outer, _dispatch(open_.context, linked))
-        except FHIRError as error:
-            raise _named(entry, error) from error
+    for _, phase in groupby(sorted(asked, key=_rank), key=lambda pair: _rank(pair)[0]):
+        _process_phase(open_, phase, links, answers)
     return [answers[entry.number] for entry, _ in asked]
 
 
-def _rank(entry: Entry, request: Request) -> tuple[int, bool, int]:
-    """The order of processing; what refers by criteria comes after what it may refer to."""
-    return _ORDER[request.method], linking.has_criteria(entry.body), entry.number
+def _rank(pair: Asked) -> tuple[int, bool, int]:
+    """The phase of an entry and its place in it; what inherits labels comes after what it may inherit from."""
+    entry, request = pair
+    phase = _ORDER[request.method]
+    if 0 < phase < _REFERRING and linking.has_criteria(entry.body):
+        phase = _REFERRING
+    return phase, entry.type in INHERITING, entry.number
 
 
-def _named(entry: Entry, error: FHIRError) -> FHIRError:
-    """The same failure, naming the entry; nothing of the transaction was stored."""
-    error.issues = tuple(
-        replace(issue.within(f"{entry.where}.resource"), diagnostics=f"{entry.where}: {issue.diagnostics}")
-        for issue in error.issues
-    )
-    return error
+def _process_phase(open_: Transaction, phase: Iterable[Asked], links: linking.Links, answers: dict[int, bytes]) -> None:
+    """Answer each entry; one whose criteria match nothing yet waits for the others of its phase."""
+    waiting = list(phase)
+    while waiting:
+        open_.flush()
+        later: list[tuple[Asked, FHIRError]] = []
+        for entry, request in waiting:
+            try:
+                answers[entry.number] = _answer_within(open_, entry, request, links)
+            except linking.Unresolved as error:
+                later.append(((entry, request), error))
+            except FHIRError as error:
+                raise named(entry, error) from error
+        if len(later) == len(waiting):
+            raise named(later[0][0][0], later[0][1])
+        waiting = [pair for pair, _ in later]
+
+
+def _answer_within(open_: Transaction, entry: Entry, request: Request, links: linking.Links) -> bytes:
+    response = _dispatch(open_.context, linking.link(open_, entry, request, links))
+    location, promised = response.headers.get("Location"), links.created.get(entry.number)
+    if location and promised and f"/{promised}/_history/" not in location:
+        raise _double(entry)  # its criteria match what another entry made or deleted
+    return _entry_answer(request, response)
 
 
 def _dispatch(context: Context, request: Request) -> Response:
     if request.dispatch is None:
-        raise TooCostly("Bundles of requests cannot be nested.")
+        raise NotSupported("Bundles of requests cannot be nested.")
     return request.dispatch(context, request)
 
 
-def _entry_answer(outer: Request, response: Response) -> bytes:
+def _entry_answer(request: Request, response: Response) -> bytes:
     answer: dict[str, object] = {"status": str(response.status)}
     for header, name in (("Location", "location"), ("ETag", "etag")):
         if header in response.headers:
             answer[name] = response.headers[header]
-    if "Last-Modified" in response.headers:
-        answer["lastModified"] = linking.instant_of(response.headers["Last-Modified"])
+    if response.modified is not None:
+        answer["lastModified"] = instant(response.modified)
     body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
-    if body.startswith(b'{"resourceType":"OperationOutcome"'):
+    if request.method not in _READING and body.startswith(b'{"resourceType":"OperationOutcome"'):
         answer["outcome"] = orjson.loads(body)
         body = b""
-    return bundles.answer(answer, body)
+    return bundles.answer(answer, b"" if request.method == "HEAD" else body)

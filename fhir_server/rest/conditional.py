@@ -44,11 +44,12 @@ def is_unchanged(request: Request, row: Row, tag: str) -> bool:
 def one_match(context: Context, type_: str, criteria: str | Sequence[tuple[str, str]]) -> Hit | None:
     """The single resource that criteria match; None if none; MultipleMatches (412) if several (row 62)."""
     given = pairs(criteria.removeprefix(f"{type_}?").removeprefix("?")) if isinstance(criteria, str) else list(criteria)
-    given = [(name, value) for name, value in given if name not in {"_format", "_pretty"}]
-    if not given:
+    if context.transaction:
+        context.transaction.flush()  # what this transaction wrote can be matched as well
+    query = context.engine.searcher.parse(type_, [pair for pair in given if pair[0] not in {"_format", "_pretty"}])
+    if not query.criteria:  # _count or _sort alone would match everything
         message = "A conditional request needs at least one search parameter as its criteria."
         raise NotSupported(message)
-    query = context.engine.searcher.parse(type_, given)
     hits = repository.match(context, query)
     if len(hits) > 1:
         message = f"More than one {type_} matches the criteria. Make them more exact."

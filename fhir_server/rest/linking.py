@@ -1,11 +1,10 @@
-"""References between the entries of a transaction: urn:uuid to new ids, criteria to the one resource they match (B-60)."""
+"""References between the entries of a transaction: fullUrls to new ids, criteria to the one resource they match (B-60)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
@@ -13,118 +12,158 @@ import orjson
 from fhir_server.engine.references import expression, references
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir import wire
-from fhir_server.fhir.errors import Issue, PreconditionFailed, Unprocessable
-from fhir_server.fhir.values import instant
+from fhir_server.fhir.elements import ElementTable
+from fhir_server.fhir.errors import FHIRError, Issue, PreconditionFailed, Unprocessable
+from fhir_server.rest.bundle_entries import Entry, named
 from fhir_server.rest.conditional import one_match
 from fhir_server.rest.decoding import pairs
 from fhir_server.rest.message import Request
+from fhir_server.store.hashing import rh
 from fhir_server.store.ids import part_of
 
+Path = tuple[str | int, ...]
+
 _URN = re.compile(r"urn:(?:uuid|oid):[0-9A-Za-z.\-]+")
+_ABSOLUTE = re.compile(r"(https?://.+/)[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 _CRITERIA = re.compile(r"([A-Z][A-Za-z]+)\?(.+)")
-_POINTERS = {"uri", "url", "oid", "canonical", "valueUri", "valueUrl", "valueOid", "valueCanonical"}
+_HAS_CRITERIA = re.compile(rb'"reference"\s*:\s*"[A-Z][A-Za-z]+\?')
+_URIS = {"uri", "url", "oid", "uuid", "canonical", "Reference.reference"}
+_NOT_LINKED = {"Bundle"}  # a Bundle to be stored has links of its own
+
+
+class Unresolved(PreconditionFailed):
+    """The criteria of a reference match nothing, perhaps because what they mean is still to come."""
 
 
 @dataclass
 class Links:
-    """fullUrl -> Type/id, and the id that each creating entry will get."""
+    """targets: fullUrl -> Type/id. created: what each creating entry is or finds; ids: the id it is to take."""
 
     targets: dict[str, str] = field(default_factory=dict)
-    ids: dict[str, str] = field(default_factory=dict)
+    created: dict[int, str] = field(default_factory=dict)
+    ids: dict[int, str] = field(default_factory=dict)
     found: dict[str, str] = field(default_factory=dict)
+    criteria: dict[tuple[str, str], str] = field(default_factory=dict)
+    part: int | None = None  # new resources of one Bundle stay together
+
+    @property
+    def renamed(self) -> bool:
+        """Whether some fullUrl other than a urn stands for another id."""
+        return any(not url.startswith("urn:") for url in self.targets)
 
 
-def assign(open_: Transaction, entries: Sequence[tuple[str, Request, str]]) -> Links:
-    """Ids for all entries that create, before any is stored; those of one Bundle share a partition."""
+def assign(open_: Transaction, asked: Sequence[tuple[Entry, Request]]) -> Links:
+    """Ids for all entries that create, before any is stored; a failure names its entry."""
     links = Links()
-    part: int | None = None
-    for full_url, request, type_ in entries:
-        if request.method == "POST" and request.type and not request.id:
-            existing = _existing(open_, request)
-            fid = existing or open_.context.engine.ids.fid(part)
-            part = part_of(fid) if part is None else part
-            links.ids[full_url] = "" if existing else fid
-            links.targets[full_url] = f"{type_ or request.type}/{fid}"
-        elif request.method == "PUT" and request.type:
-            fid = request.id or _criteria_match(open_, request)
-            if fid:
-                links.targets[full_url] = f"{request.type}/{fid}"
+    for entry, request in asked:
+        try:
+            target = _target(open_, entry, request, links)
+        except FHIRError as error:
+            raise named(entry, error) from error
+        if target and entry.full_url:
+            links.targets[entry.full_url] = target
+        if target:
+            open_.promised.add(rh(target))
     return links
 
 
-def _existing(open_: Transaction, request: Request) -> str | None:
+def _target(open_: Transaction, entry: Entry, request: Request, links: Links) -> str:
+    if request.method == "POST" and request.type and len(request.path) == 1:
+        links.created[entry.number] = target = f"{request.type}/{_created(open_, entry, request, links)}"
+        return target
+    if request.method == "PUT" and request.type:
+        fid = request.id or _updated(open_, entry, request, links)
+        return f"{request.type}/{fid}"
+    return ""
+
+
+def _created(open_: Transaction, entry: Entry, request: Request, links: Links) -> str:
     criteria = request.header("if-none-exist")
-    if not criteria:
-        return None
-    found = one_match(open_.context, request.type, criteria)
-    return found.fid if found else None
+    key = (request.type, criteria)
+    if criteria and key in links.criteria:
+        return links.criteria[key]
+    found = one_match(open_.context, request.type, criteria) if criteria.strip() else None
+    fid = found.fid if found else _new_id(open_, entry, links)
+    links.criteria[key] = fid
+    return fid
 
 
-def _criteria_match(open_: Transaction, request: Request) -> str | None:
+def _updated(open_: Transaction, entry: Entry, request: Request, links: Links) -> str:
     found = one_match(open_.context, request.type, request.parameters) if request.parameters else None
-    return found.fid if found else None
+    if found:
+        return found.fid
+    given = entry.resource.get("id") if entry.resource else None
+    return given if isinstance(given, str) else _new_id(open_, entry, links)
 
 
-def link(open_: Transaction, request: Request, full_url: str, links: Links) -> Request:
-    """The request with its references resolved and its new id; 422 for what resolves to nothing (row 94)."""
-    request = replace(request, assigned_id=links.ids.get(full_url, ""))
-    if not request.body or not (b"urn:" in request.body or has_criteria(request.body)):
-        return request
-    resource = orjson.loads(request.body)
-    edits = dict(_pointers(resource, links, request.type))
-    edits |= {path: _resolved(open_, request.type, path, text, links) for path, text in _criteria(resource)}
-    narrative = resource.get("text", {}).get("div", "") if isinstance(resource.get("text"), dict) else ""
-    if isinstance(narrative, str) and "urn:" in narrative:
-        edits["text", "div"] = _URN.sub(lambda found: links.targets.get(found[0], found[0]), narrative)
-    return replace(request, body=wire.edit(request.body, edits))
+def _new_id(open_: Transaction, entry: Entry, links: Links) -> str:
+    links.ids[entry.number] = fid = open_.context.engine.ids.fid(links.part)
+    links.part = part_of(fid) if links.part is None else links.part
+    return fid
 
 
 def has_criteria(body: bytes) -> bool:
     """Whether a body seems to refer to something by search criteria."""
-    return re.search(rb'"reference"\s*:\s*"[A-Z][A-Za-z]+\?', body) is not None
+    return _HAS_CRITERIA.search(body) is not None
 
 
-def _pointers(resource: Any, links: Links, type_: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    for path, text in _texts(resource):
-        if not text.startswith("urn:"):
-            continue
-        if text in links.targets:
-            if path[-1] == "reference" or path[-1] in _POINTERS:
-                yield path, links.targets[text]
-        elif path[-1] == "reference":
+def link(open_: Transaction, entry: Entry, request: Request, links: Links) -> Request:
+    """The request with its new id and its references resolved; 422 for a urn of no entry (row 94), else Unresolved."""
+    request = replace(request, assigned_id=links.ids.get(entry.number, ""))
+    body = request.body
+    if request.method == "PATCH" or entry.resource is None or entry.type in _NOT_LINKED:
+        return request
+    if not (b"urn:" in body or links.renamed or has_criteria(body)):
+        return request
+    edits: dict[Path, Any] = dict(_pointers(open_.context.engine.definitions.elements, entry, links))
+    edits |= {path: _resolved(open_, entry, path, text, links) for path, text in _criteria(entry.resource)}
+    narrative = entry.resource.get("text")
+    div = narrative.get("div", "") if isinstance(narrative, dict) else ""
+    if isinstance(div, str) and "urn:" in div:
+        edits["text", "div"] = _URN.sub(lambda found: links.targets.get(found[0], found[0]), div)
+    return replace(request, body=wire.edit(body, edits)) if edits else request
+
+
+def _pointers(elements: ElementTable, entry: Entry, links: Links) -> Iterator[tuple[Path, str]]:
+    own = _ABSOLUTE.fullmatch(entry.full_url)
+    for path, text in _uris(elements, entry.resource, entry.type, ()):
+        target = links.targets.get(text) or (links.targets.get(own[1] + text) if own else None)
+        if target and target != text:
+            yield path, target
+        elif not target and path[-1] == "reference" and text.startswith("urn:"):
             message = f"{text[:64]} is the fullUrl of no entry. Add that entry, or correct the reference."
-            raise Unprocessable(issues=[Issue("not-found", message, expression(type_, path))])
+            raise Unprocessable(issues=[Issue("not-found", message, expression(entry.type, path))])
 
 
-def _texts(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _uris(elements: ElementTable, node: Any, kind: str, path: Path) -> Iterator[tuple[Path, str]]:
+    """Every uri, url, oid, uuid, canonical and reference in a resource."""
     if isinstance(node, str):
-        yield path, node
-    elif isinstance(node, dict):
-        for name, child in node.items():
-            yield from _texts(child, (*path, name))
+        if kind in _URIS:
+            yield path, node
     elif isinstance(node, list):
         for number, child in enumerate(node):
-            yield from _texts(child, (*path, number))
+            yield from _uris(elements, child, kind, (*path, number))
+    elif isinstance(node, dict):
+        kind = str(node.get("resourceType", kind))
+        members = elements.members(kind) if kind in elements else {}
+        for name, child in node.items():
+            if name in members:
+                inner = f"{kind}.{name}" if (kind, name) == ("Reference", "reference") else members[name][1]
+                yield from _uris(elements, child, inner, (*path, name))
 
 
-def _criteria(resource: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _criteria(resource: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     for path, node in references(resource):
         if _CRITERIA.fullmatch(node["reference"]):
             yield (*path, "reference"), node["reference"]
 
 
-def _resolved(open_: Transaction, type_: str, path: tuple[str | int, ...], text: str, links: Links) -> str:
+def _resolved(open_: Transaction, entry: Entry, path: Path, text: str, links: Links) -> str:
     if text not in links.found:
         target, criteria = text.split("?", 1)
-        open_.flush()
         found = one_match(open_.context, target, pairs(criteria))
         if found is None:
             message = f"No {target} that you may see matches the criteria of this reference."
-            raise PreconditionFailed(message, expression(type_, path))
+            raise Unresolved(message, expression(entry.type, path))
         links.found[text] = f"{target}/{found.fid}"
     return links.found[text]
-
-
-def instant_of(http_date: str) -> str:
-    """An HTTP date as a FHIR instant."""
-    return instant(int(parsedate_to_datetime(http_date).timestamp() * 1000))

@@ -50,11 +50,15 @@ class Request:
 
 @dataclass
 class Response:
-    """What goes back: status, headers, and bytes (or pieces of them for what is too long to hold)."""
+    """What goes back: status, headers, and bytes (or pieces of them for what is too long to hold).
+
+    `modified` is the instant of the version in it, which a header would give in whole seconds only.
+    """
 
     status: int
     body: bytes | Iterable[bytes] = b""
     headers: dict[str, str] = field(default_factory=dict)
+    modified: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,10 +106,10 @@ def written(request: Request, change: Change, status: int) -> Response:
         headers["Location"] = f"{request.base}/{change.reference}/_history/{row.ver}"
     wish = preference(request, "return")
     if wish == "minimal":
-        return Response(status, b"", headers)
+        return Response(status, b"", headers, row.ts)
     if wish == "OperationOutcome":
-        return Response(status, _DONE, headers)
-    return Response(status, row.body, headers)
+        return Response(status, _DONE, headers, row.ts)
+    return Response(status, row.body, headers, row.ts)
 
 
 _DONE = (

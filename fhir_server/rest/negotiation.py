@@ -12,6 +12,7 @@ from fhir_server.rest.message import Request
 _JSON = {"application/fhir+json", "application/json", "text/json", "json", "application/json+fhir"}
 _ANY = {"*/*", "application/*", ""}
 _RATIO = 100
+_PACKET = 1400
 _PATCH = "application/json-patch+json"
 
 
@@ -23,7 +24,7 @@ def require_acceptable(request: Request) -> None:
             raise NotAcceptable("Only JSON is offered: _format=json.")
         return
     offers = [part.strip() for part in request.header("accept").split(",")]
-    if not any(_plain(offer) in _JSON | _ANY and _version_fits(offer) for offer in offers):
+    if not any(_plain(offer) in _JSON | _ANY and _version_fits(offer) and _weight(offer) for offer in offers):
         raise NotAcceptable("Only JSON is offered: Accept: application/fhir+json.")
 
 
@@ -65,7 +66,8 @@ def unpacked(encoding: str, body: bytes, limit: int) -> bytes:
 
 def packed(request: Request, body: bytes) -> bytes | None:
     """The body as gzip if the client takes it and it is worth it, else None."""
-    if len(body) < 1400 or "gzip" not in request.header("accept-encoding"):  # noqa: PLR2004 - one packet
+    offers = request.header("accept-encoding").split(",")
+    if len(body) < _PACKET or not any(_plain(offer) in {"gzip", "x-gzip"} and _weight(offer) for offer in offers):
         return None
     return gzip.compress(body, compresslevel=1)
 
@@ -80,6 +82,14 @@ def _parameter(media_type: str, name: str) -> str:
         if key.lower() == name:
             return value.strip('" ').lower()
     return ""
+
+
+def _weight(offer: str) -> float:
+    """The q of one offer; 0 is a refusal."""
+    try:
+        return float(_parameter(offer, "q") or 1)
+    except ValueError:
+        return 0
 
 
 def _version_fits(media_type: str) -> bool:

@@ -7,7 +7,7 @@ from fhir_server.engine import repository
 from fhir_server.engine.context import Context
 from fhir_server.fhir import bundles
 from fhir_server.fhir.definitions import type_names
-from fhir_server.fhir.errors import Issue
+from fhir_server.fhir.errors import BadValue, Issue, NotSupported
 from fhir_server.fhir.outcome import outcome_bytes
 from fhir_server.rest.message import Request, Response, preference
 from fhir_server.rest.subset import elements
@@ -21,15 +21,27 @@ _NOT_SEARCH = {"_format", "_pretty", "_page"}
 def answer(context: Context, request: Request, parameters: Sequence[tuple[str, str]]) -> Response:
     """Matches, what they include, and a warning entry for parameters left out (B-26 to B-29, B-43 to B-47)."""
     given = [pair for pair in parameters if pair[0] not in _NOT_SEARCH]
-    token = next((value for name, value in parameters if name == "_page"), None)
+    tokens = [value for name, value in parameters if name == "_page"]
     context.require("s", request.type)
-    if token is None:
+    if tokens:
+        query = _resumed(context, request.type, tokens, given)
+    else:
         lenient = preference(request, "handling") == "lenient"
         query = context.engine.searcher.parse(request.type, given, lenient=lenient)
-    else:
-        query = repository.resume(context, token)
     page = repository.search(context, query)
     return Response(200, _bundle(context, request, query, page))
+
+
+def _resumed(
+    context: Context, type_: str, tokens: Sequence[str], others: Sequence[tuple[str, str]]
+) -> SearchQuery:
+    """The query behind a page link; refused when the link was changed."""
+    if others or len(tokens) > 1:
+        raise NotSupported("_page stands alone: it carries the whole search. Follow the link exactly as it was given.")
+    query = repository.resume(context, tokens[0])
+    if query.type != type_:
+        raise BadValue("This page belongs to another resource type. Follow the link exactly as it was given.")
+    return query
 
 
 def _bundle(context: Context, request: Request, query: SearchQuery, page: Page) -> bytes:

@@ -91,8 +91,9 @@ def _raw_url(environ: dict[str, Any]) -> str:
 
 def _headers(environ: dict[str, Any]) -> dict[str, str]:
     found = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
-    if environ.get("CONTENT_TYPE"):
-        found["content-type"] = environ["CONTENT_TYPE"]
+    for variable, name in (("CONTENT_TYPE", "content-type"), ("CONTENT_LENGTH", "content-length")):
+        if environ.get(variable):
+            found[name] = environ[variable]
     return found
 
 

@@ -1,8 +1,9 @@
 """FHIR batch and transaction interactions.  https://hl7.org/fhir/R4/http.html#transaction"""
 
 from fhir_server.engine.context import Context
-from fhir_server.fhir.errors import Invalid, NotSupported
-from fhir_server.rest.batches import batch, read_bundle, transaction
+from fhir_server.fhir.errors import NotSupported
+from fhir_server.rest.batches import batch, transaction
+from fhir_server.rest.bundle_entries import read_bundle
 from fhir_server.rest.message import Interaction, Request, Response
 
 
@@ -13,9 +14,8 @@ def system(context: Context, request: Request) -> Response:
         return batch(context, request, entries)
     if kind == "transaction":
         return transaction(context, request, entries)
-    if kind in {"document", "message", "searchset", "history", "collection", "batch-response", "transaction-response"}:
-        raise NotSupported(f"A Bundle of type {kind} is stored with POST /Bundle; here only batch and transaction.")
-    raise Invalid("Bundle.type must be batch or transaction.", "Bundle.type")
+    message = f"A Bundle of type {kind} is stored with POST /Bundle; here only batch and transaction are processed."
+    raise NotSupported(message, "Bundle.type")
 
 
 INTERACTION = Interaction("transaction", "POST", "", system)

@@ -22,7 +22,7 @@ def create(context: Context, request: Request) -> Response:
     if isinstance(made, Change):
         return written(request, made, 201)
     headers = {"Location": f"{request.base}/{request.type}/{made.fid}/_history/{made.ver}"}
-    return Response(200, made.body, {**version_headers(made), **headers})
+    return Response(200, made.body, {**version_headers(made), **headers}, made.ts)
 
 
 def _create_or_find(transaction: Transaction, request: Request, new: Draft) -> Change | Hit:

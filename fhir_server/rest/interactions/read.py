@@ -12,8 +12,8 @@ def read(context: Context, request: Request) -> Response:
     row = repository.read(context, request.type, request.id)
     headers = {**version_headers(row), **repository.extra_headers(context, request.type, row)}
     if is_unchanged(request, row, headers["ETag"]):
-        return Response(304, b"", headers)
-    return Response(200, subset(context, request, row.body), headers)
+        return Response(304, b"", headers, row.ts)
+    return Response(200, subset(context, request, row.body), headers, row.ts)
 
 
 INTERACTION = Interaction("read", "GET", "{type}/{id}", read)

@@ -30,7 +30,7 @@ def _update_or_create(transaction: Transaction, request: Request, new: Draft) ->
     if found is None:
         if given:
             return repository.update(context, new, given, None, required=False)
-        return repository.create(context, new)
+        return repository.create(context, new, request.assigned_id or None)
     if given not in (None, found.fid):
         raise BadValue("The criteria match a resource with another id than the body's. Leave the id out.", "id")
     tag = version_tag(request.header("if-match"))

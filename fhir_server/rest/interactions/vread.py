@@ -12,7 +12,7 @@ def vread(context: Context, request: Request) -> Response:
     if not number.isdecimal() or len(number) > 9:  # noqa: PLR2004 - the digits of a 32-bit version
         raise NotFound("There is no such version.")
     row = repository.vread(context, request.type, request.id, int(number))
-    return Response(200, row.body, version_headers(row))
+    return Response(200, row.body, version_headers(row), row.ts)
 
 
 INTERACTION = Interaction("vread", "GET", "{type}/{id}/_history/{vid}", vread)

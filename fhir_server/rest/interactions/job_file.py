@@ -1,0 +1,18 @@
+"""Files of a job.  https://hl7.org/fhir/uv/bulkdata/export.html#bulk-data-output-file-request"""
+
+from fhir_server.engine import repository
+from fhir_server.engine.context import Context
+from fhir_server.jobs import files
+from fhir_server.rest.message import Interaction, Request, Response
+
+
+def job_file(context: Context, request: Request) -> Response:
+    """The file, streamed, to the organization it was made for; 404 to everybody else."""
+    _, job_id, name = request.path
+    media_type, pieces = files.download(context, job_id, name)
+    repository.note(context, "download", 200, f"{job_id}/{name}")
+    headers = {"Content-Type": media_type, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(200, pieces, headers)
+
+
+INTERACTION = Interaction("job-file", "GET", "_jobs/{id}/{vid}", job_file)
