@@ -36,6 +36,7 @@ from fhir_server.search.frame import (
     any_posting,
     fenced,
     follow,
+    groups,
     names_for,
     number,
     posting,
@@ -161,7 +162,7 @@ def _keys(frame: Frame, criterion: Criterion, names: Names) -> list[Select[Any]]
     if isinstance(criterion, Match):
         if criterion.kind in OWN_KINDS:
             return [_found(frame, criterion, criterion.type, names, ("rid", "part"))]
-        return [posting(frame, criterion, term, names) for term in criterion.terms]
+        return [posting(frame, criterion, terms, names) for terms in groups(criterion, apart=True)]
     link = ref.alias()
     if isinstance(criterion, Has):
         there = _found(frame, criterion.inner, criterion.source, names, ("rid", "part")).subquery()
@@ -271,7 +272,7 @@ def _list(frame: Frame, match: Match, names: Names) -> tuple[FromClause, list[Co
     """The posting list of a single-valued criterion, each resource once."""
     kind, term = search_types()[match.kind], match.terms[0]
     row = kind.table.alias()
-    where = [frame.param(row, match.type, match.code), kind.clause(row, term.op, names.take(term))]
+    where = [frame.param(row, match.type, match.code), kind.clause(row, term.op, [names.take(term)])]
     if term.op not in kind.single:  # a code found under several systems counts once
         twin = tok.alias()
         earlier = (twin.c.param == row.c.param, twin.c.val == row.c.val, *same(twin, row), twin.c.sys < row.c.sys)

@@ -137,8 +137,14 @@ def _terms(parse: Parse, asked: Asked, value: str) -> tuple[Term, ...]:
         raise TooCostly(f"{shown(asked.name)} has more than {MOST_VALUES} values")
     if not all(part.strip() for part in parts):
         raise BadValue(f"{shown(asked.name)} has an empty value; leave it out or give one")
-    found = [term for part in parts for term in parse(part, asked)]
-    return tuple(dict.fromkeys(found))
+    found = sorted(dict.fromkeys(term for part in parts for term in parse(part, asked)), key=_op)
+    if len(found) > 1:  # to a power of two: questions of many lengths then share a few statements
+        found += found[-1:] * ((1 << (len(found) - 1).bit_length()) - len(found))
+    return tuple(found)
+
+
+def _op(term: Term) -> str:
+    return term.op
 
 
 def _missing(name: str, value: str) -> Term:

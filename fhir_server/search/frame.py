@@ -111,13 +111,23 @@ class Frame:
         return row.c.param == number(self.params[kind, code])
 
 
-def posting(frame: Frame, match: Match, term: Term, names: Names) -> Select[Any]:
-    """(rid, part) of every posting row that fits one term."""
+def groups(match: Match, *, apart: bool) -> list[list[Term]]:
+    """The terms of a match by comparison; with `apart`, ranges each for itself, because each is a place in the list."""
+    ordered = search_types()[match.kind].ordered
+    found: dict[object, list[Term]] = {}
+    for position, term in enumerate(match.terms):
+        found.setdefault(position if apart and term.op not in ordered else term.op, []).append(term)
+    return list(found.values())
+
+
+def posting(frame: Frame, match: Match, terms: Sequence[Term], names: Names) -> Select[Any]:
+    """(rid, part) of every posting row that fits one of the terms, all of one comparison."""
     kind = search_types()[match.kind]
     row = kind.table.alias()
+    fits = kind.clause(row, terms[0].op, [names.take(term) for term in terms])
     return select(row.c.rid, row.c.part).where(
         frame.param(row, match.type, match.code),
-        kind.clause(row, term.op, names.take(term)),
+        fits,
         row.c.tenant == number(TENANT),
     )
 
@@ -132,7 +142,9 @@ def some_posting(frame: Frame, r: Subquery, match: Match, names: Names) -> Exist
     """Whether a resource has a posting row that fits one of the terms."""
     kind = search_types()[match.kind]
     row = kind.table.alias()
-    fits = or_(*[kind.clause(row, term.op, names.take(term)) for term in match.terms])
+    fits = or_(
+        *[kind.clause(row, terms[0].op, [names.take(term) for term in terms]) for terms in groups(match, apart=False)]
+    )
     return fenced(select(ONE).where(*same(row, r), frame.param(row, match.type, match.code), fits), r)
 
 

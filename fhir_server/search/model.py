@@ -7,7 +7,6 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 from sqlalchemy import BindParameter, ColumnElement, FromClause, Table
 
@@ -103,11 +102,6 @@ class SearchQuery:
     known_total: int | None = None
 
     @property
-    def self_text(self) -> str:
-        """The parameters that were used, as they stand in the self link."""
-        return urlencode(self.pairs)
-
-    @property
     def counts_only(self) -> bool:
         """Whether only the number of matches is asked for."""
         return self.summary == "count" or self.count == 0
@@ -152,7 +146,7 @@ class SearchType:
     table: Table
     modifiers: frozenset[str]
     parse: Callable[[str, Asked], tuple[Term, ...]]
-    clause: Callable[[FromClause, str, Binds], ColumnElement[bool]]
+    clause: Callable[[FromClause, str, Sequence[Binds]], ColumnElement[bool]]
     converters: Callable[[Site], Mapping[str, Converter]]
     ordered: frozenset[str] = frozenset()
     single: frozenset[str] = frozenset()

@@ -21,7 +21,7 @@ from fhir_server.search.types import search_types
 MOST_PARAMETERS = 50
 MOST_INCLUDES = 10
 MOST_SORT_KEYS = 5
-MOST_BOUND_VALUES = 1000
+MOST_BOUND_VALUES = 2048
 LARGEST_PAGE = 200
 PAGE = 50
 
@@ -71,7 +71,7 @@ def parse(
 
 def _finish(draft: _Draft, ignored: tuple[str, ...]) -> SearchQuery:
     if sum(1 for criterion in draft.criteria for _ in values(criterion)) > MOST_BOUND_VALUES:
-        raise TooCostly(f"all parameters together may have {MOST_BOUND_VALUES} values")
+        raise TooCostly("all parameters together have too many values; ask in several searches")
     if "_count" not in draft.results:
         draft.used.append(("_count", str(PAGE)))
     return SearchQuery(

@@ -56,7 +56,7 @@ def _pairs(value: Any) -> list[tuple[str, str]]:
 
 
 def token_fits(pair: tuple[str, str], system: str | None, code: str | None, implied: str = "") -> bool:
-    """system None: any; "" none. code None: any code of the system."""
+    """System None: any; "" none. code None: any code of the system."""
     if code is None:
         return pair[0] == system
     if pair[1] != code:
@@ -69,7 +69,7 @@ def token_fits(pair: tuple[str, str], system: str | None, code: str | None, impl
 
 def plain(text: str) -> str:
     """Lower case without accents."""
-    decomposed = unicodedata.normalize("NFD", text.replace("’", "'"))
+    decomposed = unicodedata.normalize("NFD", text.replace("\u2019", "'"))
     return "".join(sign for sign in decomposed if unicodedata.category(sign) != "Mn").lower()
 
 
@@ -100,16 +100,15 @@ def string_fits(text: str, wanted: str, modifier: str) -> bool:
 def span(text: str) -> tuple[int, int]:
     """[from, until) in milliseconds; no zone means Pacific time."""
     if "T" in text:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(text)
         moment = moment if moment.tzinfo else moment.replace(tzinfo=PACIFIC)
         width = 1 if "." in text else 1000 if text.count(":") >= (3 if text[-6] in "+-" else 2) else 60_000
         return _ms(moment), _ms(moment) + width
     numbers = [int(part) for part in text.split("-")]
     year, month, day = (*numbers, 1, 1)[:3]
     days = {1: 366 if monthrange(year, 2)[1] == 29 else 365, 2: monthrange(year, month)[1], 3: 1}[len(numbers)]
-    first = datetime(year, month, day)
-    last = first + timedelta(days=days)
-    return _ms(first.replace(tzinfo=PACIFIC)), _ms(last.replace(tzinfo=PACIFIC))
+    first = datetime(year, month, day, tzinfo=PACIFIC)
+    return _ms(first), _ms(first + timedelta(days=days))  # wall-clock days: midnight to midnight
 
 
 def _ms(moment: datetime) -> int:

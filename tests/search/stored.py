@@ -129,4 +129,4 @@ def _row(rid: int, resource: Resource, owner: int, deleted: bool) -> dict[str, A
 
 def updated(rid: int) -> int:
     """When a row was last updated: not in the order of creation."""
-    return 1_767_225_600_000 + (rid * 7919) % 100_000_000
+    return 1_767_225_600_000 + (rid * 7919) % 1_000_003

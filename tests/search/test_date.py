@@ -4,6 +4,7 @@ from contextlib import closing
 
 import pytest
 
+from fhir_server.fhir.values import instant
 from fhir_server.store.db import open_database
 from tests.search.stored import World
 
@@ -91,8 +92,6 @@ def test_plus_of_a_zone_may_arrive_as_space(world, sign):
 def test_last_updated_in_milliseconds(world):
     """B-48: instants with prefixes."""
     hit = world.page("Task", [("_count", "1")]).hits[0]
-    from fhir_server.fhir.values import instant
-
     assert hit.fid in world.ids("Task", f"_lastUpdated={instant(hit.ts)}")
     assert hit.fid in world.ids("Task", f"_lastUpdated=ge{instant(hit.ts)}")
     assert hit.fid in world.ids("Task", f"_lastUpdated=gt{instant(hit.ts - 1)}")

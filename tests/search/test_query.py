@@ -119,7 +119,7 @@ def test_eleven_includes():
 def test_two_hundred_values():
     """Row 84: 200 are allowed."""
     query = ask("Patient", "identifier=" + ",".join(map(str, range(200))))
-    assert len(query.criteria[0].terms) == 200
+    assert len(set(query.criteria[0].terms)) == 200
 
 
 def test_result_parameters_once():
@@ -239,4 +239,4 @@ def test_shape_has_no_values():
 def test_format_is_not_a_criterion():
     query = ask("Patient", "_format=json", "_pretty=true")
     assert query.criteria == ()
-    assert query.self_text == "_format=json&_pretty=true&_count=50"
+    assert query.pairs == (("_format", "json"), ("_pretty", "true"), ("_count", "50"))

@@ -5,10 +5,10 @@ continued tomorrow still means the same.  https://hl7.org/fhir/R4/search.html#da
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, FromClause, and_, not_
+from sqlalchemy import BindParameter, ColumnElement, FromClause, and_, not_, or_
 
 from fhir_server.fhir.errors import BadValue
 from fhir_server.fhir.values import parse_date
@@ -40,9 +40,9 @@ def parse(text: str, asked: Asked) -> tuple[Term, ...]:
     return (Term(op, (lo, hi)),)
 
 
-def clause(row: FromClause, op: str, binds: Binds) -> ColumnElement[bool]:
-    """The condition on a posting row whose interval is [lo, hi)."""
-    return compare(row.c.lo, row.c.hi, op, binds)
+def clause(row: FromClause, op: str, terms: Sequence[Binds]) -> ColumnElement[bool]:
+    """The condition that a posting row, whose interval is [lo, hi), fits one of the terms."""
+    return or_(*[compare(row.c.lo, row.c.hi, op, binds) for binds in terms])
 
 
 def compare(lo: ColumnElement[int], hi: ColumnElement[int], op: str, binds: Binds) -> ColumnElement[bool]:

@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/search.html#reference
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -63,9 +63,9 @@ def _types_of_id(asked: Asked) -> tuple[str, ...]:
     return types
 
 
-def clause(row: FromClause, op: str, binds: Binds) -> ColumnElement[bool]:
-    """The condition on a posting row; there is one comparison only."""
-    return {"eq": row.c.tgt == binds[0]}[op]
+def clause(row: FromClause, _op: str, terms: Sequence[Binds]) -> ColumnElement[bool]:
+    """The condition that a posting row fits one of the terms; there is one comparison only."""
+    return row.c.tgt.in_([binds[0] for binds in terms])
 
 
 def _logical(rows: Adders, key: Key, value: Mapping[str, Any], found: bool) -> None:  # noqa: FBT001

@@ -1,10 +1,10 @@
 """Strings: the beginning of any part, letter case and accents set aside.  https://hl7.org/fhir/R4/search.html#string"""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_
+from sqlalchemy import ColumnElement, FromClause, and_, or_
 
 from fhir_server.fhir.errors import BadValue
 from fhir_server.search.model import Adders, Asked, Binds, Converter, SearchType, Site, Term
@@ -37,13 +37,14 @@ def parse(text: str, asked: Asked) -> tuple[Term, ...]:
     return (Term("prefix", (folded, next_text(folded))),)
 
 
-def clause(row: FromClause, op: str, binds: Binds) -> ColumnElement[bool]:
-    """The condition on a posting row."""
-    if op == "exact":
-        return and_(row.c.norm == binds[0], row.c.raw == binds[1])
+def clause(row: FromClause, op: str, terms: Sequence[Binds]) -> ColumnElement[bool]:
+    """The condition that a posting row fits one of the terms."""
     if op == "contains":
-        return row.c.norm.like(binds[0], escape="/")
-    return and_(row.c.norm >= binds[0], row.c.norm < binds[1])
+        return or_(*[row.c.norm.like(binds[0], escape="/") for binds in terms])
+    if op == "exact":
+        whole = or_(*[and_(row.c.norm == binds[0], row.c.raw == binds[1]) for binds in terms])
+        return and_(row.c.norm.in_([binds[0] for binds in terms]), whole)
+    return or_(*[and_(row.c.norm >= binds[0], row.c.norm < binds[1]) for binds in terms])
 
 
 def _text(rows: Adders, param: int, value: str) -> None:

@@ -5,10 +5,10 @@ hoped is noticed. A `code` element is stored without system; a system in the que
 value set that draws on that system.  https://hl7.org/fhir/R4/search.html#token
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_
+from sqlalchemy import ColumnElement, FromClause, and_, or_
 
 from fhir_server.fhir.errors import BadValue
 from fhir_server.search.expression import implied_systems
@@ -42,14 +42,16 @@ def parse(text: str, asked: Asked) -> tuple[Term, ...]:
     return (both,)
 
 
-def clause(row: FromClause, op: str, binds: Binds) -> ColumnElement[bool]:
-    """The condition on a posting row."""
+def clause(row: FromClause, op: str, terms: Sequence[Binds]) -> ColumnElement[bool]:
+    """The condition that a posting row fits one of the terms."""
+    first = [binds[0] for binds in terms]
     if op == "system":
-        return row.c.sys == binds[0]
-    same = row.c.val == binds[0]
+        return row.c.sys.in_(first)
     if op == "code":
-        return same
-    return and_(same, row.c.sys == (binds[1] if op == "both" else 0))
+        return row.c.val.in_(first)
+    if op == "none":
+        return and_(row.c.val.in_(first), row.c.sys == 0)
+    return and_(row.c.val.in_(first), or_(*[and_(row.c.val == binds[0], row.c.sys == binds[1]) for binds in terms]))
 
 
 def _plain(rows: Adders, param: int, value: Any) -> None:

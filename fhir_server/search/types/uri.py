@@ -3,7 +3,7 @@
 https://hl7.org/fhir/R4/search.html#uri
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, FromClause
 
@@ -18,9 +18,9 @@ def parse(text: str, _asked: Asked) -> tuple[Term, ...]:
     return (Term("eq", (clip(unescape(text)),)),)
 
 
-def clause(row: FromClause, op: str, binds: Binds) -> ColumnElement[bool]:
-    """The condition on a posting row; there is one comparison only."""
-    return {"eq": row.c.val == binds[0]}[op]
+def clause(row: FromClause, _op: str, terms: Sequence[Binds]) -> ColumnElement[bool]:
+    """The condition that a posting row fits one of the terms; there is one comparison only."""
+    return row.c.val.in_([binds[0] for binds in terms])
 
 
 def _uri(rows: Adders, param: int, value: str) -> None:
