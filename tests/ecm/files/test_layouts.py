@@ -164,7 +164,8 @@ def test_the_fast_readers_and_the_declared_schema_agree(ugly, seed):
     cells = [row.get(column.name, "") for column in MIF.columns]
     bound = bound_to([column.header for column in MIF.columns])
     try:
-        row_schema(MIF).load(dict(zip((c.header for c in MIF.columns), cells, strict=True)))
+        loaded = row_schema(MIF).load(dict(zip((c.header for c in MIF.columns), cells, strict=True)))
+        assert row_schema(MIF).load(row_schema(MIF).dump(loaded)) == loaded
         errors = {}
     except ValidationError as error:
         errors = error.messages
