@@ -26,16 +26,16 @@ class Settings:
     workers: int = _row(0, "Server processes; 0: one on SQLite, two on PostgreSQL")
     threads: int = _row(0, "Threads per process; 0: 32 on SQLite, 16 on PostgreSQL")
     time_zone: str = _row("America/Los_Angeles", "Zone of dates and times that name none")
-    audit_strict: bool = _row(default=False, help_text="Flush the audit of a read to disk before answering, not within 50 ms after")
+    audit_strict: bool = _row(default=False, help_text="Flush the audit of a read before answering, not within 50 ms")
     share_grace_days: int = _row(30, "Days for which a finished referral stays readable to its organization")
     max_resource_bytes: int = _row(5 * 1024 * 1024, "Longest resource body taken")
     max_bundle_bytes: int = _row(50 * 1024 * 1024, "Longest Bundle body taken")
     max_file_bytes: int = _row(2 * 1024**3 - 1, "Longest assignment file taken")
     layouts_folder: str = _row("", "Folder with file layouts of your own (JSON), beside the built-in ones")
     packages: str = _row("", "Folders of further FHIR packages whose profiles are enforced, separated by ':'")
-    embedded_worker: bool = _row(default=True, help_text="Run jobs in the server's own process, beside `ecm-fhir worker`")
+    embedded_worker: bool = _row(default=True, help_text="Run jobs in the server's own process")
     lease_seconds: int = _row(30, "Seconds after which a silent worker's job is taken over")
-    allow_private_jwks: bool = _row(default=False, help_text="Let a client's jwks_uri point to a private address (tests only)")
+    allow_private_jwks: bool = _row(default=False, help_text="Let a jwks_uri point to a private address (tests)")
 
     @property
     def zone(self) -> ZoneInfo:
@@ -61,7 +61,9 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     if unknown:
         message = f"{unknown[0]} is not a setting. Settings: {', '.join(sorted(known))}."
         raise ValueError(message)
-    return Settings(**{known[name].name: _convert(name, value, known[name].default) for name, value in given.items()})
+    rows = [(name, known[name], text) for name, text in given.items()]
+    values: dict[str, Any] = {row.name: _convert(name, text, row.default) for name, row, text in rows}
+    return Settings(**values)
 
 
 def _convert(name: str, text: str, default: object) -> str | int | bool:

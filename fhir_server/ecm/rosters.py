@@ -22,7 +22,7 @@ from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store import members
 from fhir_server.store.hashing import rh
 from fhir_server.store.members import Member
-from fhir_server.store.resources import Row
+from fhir_server.store.resources import Version
 
 IMPORTING = "roster-import"  # the mark of a transaction that may write rosters
 _PAGE = 2000
@@ -71,14 +71,12 @@ def visible_members(context: Context, group: int, version: int, since: int = 0) 
         after = rows[-1].key
 
 
-def render(context: Context, row: Row) -> Row:
+def render(context: Context, row: Version) -> bytes:
     """render: the roster with its visible members in place; other Groups are shown as they are."""
     if words.CONTRACT.encode() not in row.body:
-        return row
+        return row.body
     entries = b",".join(entry(found, row.ver) for found in visible_members(context, row.rh, row.ver))
-    if not entries:
-        return row
-    return row._replace(body=row.body.rstrip()[:-1] + b',"member":[' + entries + b"]}")
+    return row.body.rstrip()[:-1] + b',"member":[' + entries + b"]}" if entries else row.body
 
 
 def entry(found: Member, version: int) -> bytes:
@@ -95,7 +93,7 @@ def entry(found: Member, version: int) -> bytes:
     )
 
 
-def headers(context: Context, row: Row) -> dict[str, str]:
+def headers(context: Context, row: Version) -> dict[str, str]:
     """headers: the roster's ETag, W/"version-hash of the members shown"."""
     if words.CONTRACT.encode() not in row.body:
         return {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Table, bindparam, delete, select
+from sqlalchemy import BindParameter, Table, bindparam, delete, select
 
 from fhir_server.access import predicate, referral
 from fhir_server.access.classes import OPEN
@@ -72,9 +72,7 @@ def _directives(transaction: Transaction, change: Change) -> None:
     _touch(transaction, change)
 
 
-def _put(
-    transaction: Transaction, change: Change, table: Table, column: Any, rows: Sequence[tuple[Any, ...]]
-) -> None:
+def _put(transaction: Transaction, change: Change, table: Table, column: Any, rows: Sequence[tuple[Any, ...]]) -> None:
     if change.before is not None:
         transaction.flush()
         transaction.connection.execute(delete(table).where(column == change.row.rh))
@@ -153,7 +151,7 @@ def recompute(transaction: Transaction) -> None:
     transaction.touched_patients = set()
 
 
-_SOME = bindparam("patients", expanding=True)
+_SOME: BindParameter[Any] = bindparam("patients", expanding=True)
 _FORGET = delete(access).where(access.c.patient.in_(_SOME))
 _FORGET_FROM = delete(rel).where(rel.c.source == bindparam("source_"), rel.c.patient.in_(_SOME))
 _RELATIONS = Statement(

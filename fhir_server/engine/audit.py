@@ -213,7 +213,7 @@ def verify(database: Database, key: bytes) -> tuple[int, int | None]:
         if row.chain != current:
             current, expected, last = row.chain, 0, b""
         expected += 1
-        event = Event(*list(row[3:11]), (), row.query)
+        event = Event._make([*row[3:11], (), row.query])
         last = link(key, last, (row.tenant, row.chain, row.seq), event, bytes(row.entities))
         if row.seq != expected or last != bytes(row.hash):
             return count, row.chain

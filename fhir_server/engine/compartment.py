@@ -30,7 +30,7 @@ class PatientFinder:
 def _paths(definitions: Definitions, type_: str) -> tuple[tuple[str, ...], ...]:
     codes = (*definitions.compartment("Patient").get(type_, ()), *_EXTRA.get(type_, ()))
     params = definitions.search_params(type_)
-    paths = {("for",)} if type_ == "Task" else set()
+    paths: set[tuple[str, ...]] = {("for",)} if type_ == "Task" else set()
     for code in codes:
         if code in params:
             paths |= set(_simple_paths(params[code].expression, type_))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fhir_server.access.labels import Membership, no_lists
-from fhir_server.store.resources import Row
+from fhir_server.store.resources import Version
 
 if TYPE_CHECKING:
     from fhir_server.engine.context import Context
@@ -21,8 +21,8 @@ Edits = Mapping[tuple[str | int, ...], Any]
 BeforeWrite = Callable[["Transaction", "Change"], Edits | None]
 InTransaction = Callable[["Transaction", "Change"], None]
 AfterCommit = Callable[["Context", "list[Change]"], None]
-Render = Callable[["Context", Row], Row]
-Headers = Callable[["Context", Row], dict[str, str]]
+Render = Callable[["Context", Version], bytes]
+Headers = Callable[["Context", Version], dict[str, str]]
 RequiredProfiles = Callable[[str, Mapping[str, Any]], tuple[str, ...]]
 
 
@@ -33,7 +33,7 @@ class Hooks:
     before_write: may refuse (BusinessRule) or return edits to the body, by path.
     in_transaction: writes further rows beside the resource.
     after_commit: tells others; its failures never undo the write.
-    render: by resource type; returns the row with the body this caller is shown.
+    render: by resource type; returns the body this caller is shown.
     headers: by resource type; response headers that go with what `render` shows.
     membership: the classes of sensitive information that a code stands for, by a guest's reviewed lists.
     required_profiles: the profiles that policy demands of a resource, beyond those it claims.

@@ -36,7 +36,7 @@ def preload(transaction: Transaction, owner: int, type_: int, wanted: Iterable[s
     query = select(keys.c.key, keys.c.fid).where(
         keys.c.tenant == TENANT, keys.c.owner == owner, keys.c.type == type_, keys.c.key.in_(names)
     )
-    found: dict[str, str] = {key: fid for key, fid in transaction.connection.execute(query)}
+    found: dict[str, str] = {row.key: row.fid for row in transaction.connection.execute(query)}
     transaction.held_keys.update({(owner, type_, name): found.get(name) for name in names})
     return found
 

@@ -1,6 +1,5 @@
 """What a client's registration changes in what its organization may see."""
 
-
 from fhir_server.access import predicate
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse
@@ -23,5 +22,3 @@ def recompute_for(engine: Engine, organization: str) -> int:
 
 def _touch(transaction: Transaction, patients: list[int]) -> None:
     transaction.touched_patients |= set(patients)
-
-

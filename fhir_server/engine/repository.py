@@ -21,7 +21,7 @@ from fhir_server.fhir.errors import BusinessRule, Gone, MethodNotAllowed, NotFou
 from fhir_server.search.model import SearchQuery
 from fhir_server.store import resources
 from fhir_server.store.hashing import rh
-from fhir_server.store.resources import Row
+from fhir_server.store.resources import Row, Version
 
 if TYPE_CHECKING:
     from fhir_server.search.include import Hit
@@ -39,7 +39,7 @@ def read(context: Context, type_: str, fid: str) -> Row:
     _log(context, "read", 410 if row.deleted else 200, [row], type_)
     if row.deleted:
         raise Gone(f"{type_}/{fid} was deleted.")
-    return render(context, type_, row)
+    return row._replace(body=render(context, type_, row))
 
 
 def vread(context: Context, type_: str, fid: str, version: int) -> Row:
@@ -52,7 +52,7 @@ def vread(context: Context, type_: str, fid: str, version: int) -> Row:
     _log(context, "vread", 410 if rows[0].deleted else 200, rows, type_)
     if rows[0].deleted:
         raise Gone(f"{type_}/{fid} was deleted in version {version}.")
-    return render(context, type_, rows[0])
+    return rows[0]._replace(body=render(context, type_, rows[0]))
 
 
 def history(context: Context, type_: str, fid: str, *, below: int, limit: int, since: int = 0) -> list[Row]:
@@ -63,7 +63,7 @@ def history(context: Context, type_: str, fid: str, *, below: int, limit: int, s
         raise _not_found(context, "history", type_, fid)
     rows = _versions(context, type_, current.rid, below, limit, since)
     _log(context, "history-instance", 200, rows, type_)
-    return [row if row.deleted else render(context, type_, row) for row in rows]
+    return [row if row.deleted else row._replace(body=render(context, type_, row)) for row in rows]
 
 
 def _versions(context: Context, type_: str, rid: int, below: int, limit: int, since: int = 0) -> list[Row]:
@@ -200,7 +200,9 @@ def _existing(transaction: Transaction, letter: str, type_: str, fid: str) -> Ro
     return current
 
 
-def _require_writable(transaction: Transaction, letter: str, type_: str, current: Row | None, patient: int | None) -> None:
+def _require_writable(
+    transaction: Transaction, letter: str, type_: str, current: Row | None, patient: int | None
+) -> None:
     """R12: visible but not this caller's to write is 422 and nothing changes."""
     context, owner, task = transaction.context, None, 0
     if current:
@@ -225,15 +227,15 @@ def _require_right(context: Context, type_: str) -> None:
     context.require("c", type_)
 
 
-def extra_headers(context: Context, type_: str, row: Row) -> dict[str, str]:
+def extra_headers(context: Context, type_: str, row: Version) -> dict[str, str]:
     """Headers that a guest's rendering brings along, such as the ETag of a roster as this caller sees it."""
     return context.engine.hooks.headers[type_](context, row) if type_ in context.engine.hooks.headers else {}
 
 
-def render(context: Context, type_: str, row: Row) -> Row:
-    """The row as a guest's `render` gate shows it to this caller."""
+def render(context: Context, type_: str, row: Version) -> bytes:
+    """The body as a guest's `render` gate shows it to this caller."""
     hook = context.engine.hooks.render.get(type_)
-    return hook(context, row) if hook else row
+    return hook(context, row) if hook else row.body
 
 
 def _not_found(context: Context, interaction: str, type_: str, fid: str) -> NotFound:
@@ -242,7 +244,9 @@ def _not_found(context: Context, interaction: str, type_: str, fid: str) -> NotF
 
 
 def _log(context: Context, interaction: str, status: int, rows: Sequence[Any], type_: str, query: str = "") -> None:
-    _log_event(context, interaction, status, [[type_, row.fid, row.ver, row.patient, row.labels] for row in rows], query)
+    _log_event(
+        context, interaction, status, [[type_, row.fid, row.ver, row.patient, row.labels] for row in rows], query
+    )
 
 
 def _log_event(context: Context, interaction: str, status: int, entities: list[Any], query: str = "") -> None:

@@ -51,13 +51,13 @@ def draft(context: Context, type_: str, body: bytes) -> Draft:
     return Draft(type_, body, resource)
 
 
-def built(context: Context, type_: str, resource: Mapping[str, Any]) -> Draft:
+def built(context: Context, type_: str, resource: dict[str, Any]) -> Draft:
     """A draft of a resource that the server's own code built; checked like any other."""
     check(context, type_, resource)
     return Draft(type_, orjson.dumps(resource), resource)
 
 
-def check(context: Context, type_: str, resource: Mapping[str, Any]) -> None:
+def check(context: Context, type_: str, resource: dict[str, Any]) -> None:
     """Structure (400), then the profiles claimed and those that policy requires (422)."""
     structure.check(type_, resource)
     attachments.check(type_, resource)
@@ -146,10 +146,23 @@ def _row(
     reference = f"{new.type}/{fid}"
     now = max(context.now, not_before)
     return Row(
-        TENANT, part_of(fid), rid, type_number(new.type), fid, 0, rh(reference), version, now, False, owner,
-        rh(patient) if patient else None, labels(transaction, new.type, new.resource),
-        context.engine.extractor.generation, 0, b"",
-    )  # fmt: skip
+        tenant=TENANT,
+        part=part_of(fid),
+        rid=rid,
+        type=type_number(new.type),
+        fid=fid,
+        view=0,
+        rh=rh(reference),
+        ver=version,
+        ts=now,
+        deleted=False,
+        owner=owner,
+        patient=rh(patient) if patient else None,
+        labels=labels(transaction, new.type, new.resource),
+        gen=context.engine.extractor.generation,
+        enc=0,
+        body=b"",
+    )
 
 
 def _store(transaction: Transaction, what: Change, new: Draft) -> Change:

@@ -30,8 +30,14 @@ class Stored:
     sha256: str
 
 
-def keep(  # noqa: PLR0913 - one argument per column
-    engine: Engine, owner: int, job_id: str, name: str, media_type: str, pieces: Iterable[bytes], limit: int | None = None
+def keep(
+    engine: Engine,
+    owner: int,
+    job_id: str,
+    name: str,
+    media_type: str,
+    pieces: Iterable[bytes],
+    limit: int | None = None,
 ) -> Stored:
     """Store a file, each piece durable before the next is read; TooLarge (and nothing kept) beyond `limit` bytes."""
     file_id, digest, size = f"{job_id}.{name}", hashlib.sha256(), 0
@@ -74,7 +80,7 @@ def read(connection: Connection, file_id: str) -> Iterator[bytes]:
 
 def local_copy(engine: Engine, file_id: str) -> IO[bytes]:
     """The file as a temporary one on disk, opened at its start, for readers that seek; gone when closed."""
-    copy: IO[bytes] = tempfile.TemporaryFile()
+    copy: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     for piece in read(engine.database.read(), file_id):
         copy.write(piece)
     copy.seek(0)

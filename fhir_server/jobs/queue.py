@@ -45,7 +45,8 @@ def status(context: Context, job_id: str) -> Status:
     if not rows or rows[0][2] == "cancelled":
         raise NotFound("There is no such job of yours.")
     *plain, arguments, result = rows[0]
-    return Status(*plain, orjson.loads(arguments), orjson.loads(result))
+    found: list[Any] = [*plain, orjson.loads(arguments), orjson.loads(result)]
+    return Status(*found)
 
 
 def cancel(context: Context, job_id: str) -> None:

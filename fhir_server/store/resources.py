@@ -37,16 +37,45 @@ class Row(NamedTuple):
     body: bytes
 
 
+class Version(Protocol):
+    """What every stored version is known by, whether it was read or found by a search."""
+
+    @property
+    def fid(self) -> str:
+        """Its logical id."""
+
+    @property
+    def rh(self) -> int:
+        """The hash of its reference."""
+
+    @property
+    def ver(self) -> int:
+        """Its version number."""
+
+    @property
+    def ts(self) -> int:
+        """When it was stored, in milliseconds."""
+
+    @property
+    def body(self) -> bytes:
+        """Its JSON."""
+
+
 class Visible(Protocol):
     """The caller's view of the resource table: a sub-select per alias, its shape, and the values it binds."""
 
-    shape: Hashable
-    binds: Mapping[str, Any]
+    @property
+    def shape(self) -> Hashable:
+        """All that the text of the sub-select depends on."""
 
-    def __call__(self, alias: str, *, of: str | None = None) -> Subquery:
+    @property
+    def binds(self) -> Mapping[str, Any]:
+        """The values of its named binds."""
+
+    def __call__(self, alias: str, *, of: str | None = None) -> Subquery[Any]:
         """Current rows the caller may see; of one type if `of` names it."""
 
-    def history(self, alias: str, of: str | None = None) -> Subquery:
+    def history(self, alias: str, of: str | None = None) -> Subquery[Any]:
         """Superseded versions the caller may see, of resources it may see now."""
 
 
@@ -65,7 +94,7 @@ def _columns(source: Any) -> list[Any]:
 
 
 def _make(row: Sequence[Any]) -> Row:
-    return Row(*row[:9], bool(row[9]), *row[10:])
+    return Row._make([*row[:9], bool(row[9]), *row[10:]])
 
 
 def read(connection: Connection, visible: Visible, type_: str, fid: str) -> Row | None:

@@ -5,6 +5,8 @@ the life of a resource. `rh` is the keyed 64-bit hash of "Type/id" (see `store.h
 reference targets are such hashes, so that joins need no text. `tenant` and `part` stand in every row and unique key.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -86,7 +88,7 @@ hist = Table(
 )
 
 
-def _posting(name: str, values: list[Column], key: list[str]) -> Table:
+def _posting(name: str, values: list[Column[Any]], key: list[str]) -> Table:
     """A posting list: clustered by (param, value, rid) and reachable by (rid, param)."""
     return Table(
         name,
