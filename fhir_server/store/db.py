@@ -59,7 +59,7 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        event.listen(engine, "handle_error", failures.replace_lost)
+        event.listen(engine, "handle_error", failures.replace_lost, retval=True)
         self._local = threading.local()
         self._held: list[Connection] = []
         self._held_lock = threading.Lock()

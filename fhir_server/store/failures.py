@@ -68,8 +68,8 @@ def is_taken(error: BaseException | None) -> bool:
     return isinstance(error, psycopg.errors.UniqueViolation)
 
 
-def replace_lost(context: ExceptionContext) -> None:
+def replace_lost(context: ExceptionContext) -> FHIRError | None:
     """SQLAlchemy's hook: a connection that is lost, or cannot be had, is a passing condition."""
-    failing_to_connect = context.connection is None
-    if context.is_disconnect or failing_to_connect:
-        context.chained_exception = known(context.original_exception) or context.chained_exception
+    if context.is_disconnect or context.connection is None:
+        return known(context.original_exception)
+    return None
