@@ -43,15 +43,15 @@ Columns = Sequence[str]
 class InOrder(Join):
     """A join that is walked from left to right."""
 
-    inherit_cache = True
 
-
-@compiles(InOrder)
 def _in_order(join: InOrder, compiler: SQLCompiler, **how: Any) -> str:
     how["asfrom"] = True
     left, right = compiler.process(join.left, **how), compiler.process(join.right, **how)
     assert join.onclause is not None  # noqa: S101 - follow() always gives one
     return f"{left} CROSS JOIN {right} ON {compiler.process(join.onclause, **how)}"
+
+
+compiles(InOrder)(_in_order)
 
 
 def number(value: int) -> ColumnElement[int]:
