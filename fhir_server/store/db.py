@@ -271,7 +271,7 @@ class PostgreSQLDatabase(Database):
     def __init__(self, url: str) -> None:
         options = {
             "prepare_threshold": 3,
-            "options": "-c synchronous_commit=on -c jit=off",
+            "options": "-c synchronous_commit=on -c jit=off -c plan_cache_mode=force_generic_plan",
         }
         super().__init__(create_engine(url, poolclass=NullPool, connect_args=options, hide_parameters=True))
         self._free_writers: deque[Connection] = deque()
