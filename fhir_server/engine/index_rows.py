@@ -28,7 +28,11 @@ def change(transaction: Transaction, what: Change) -> None:
     before = what.before
     if before is None or before.deleted or before.gen != what.row.gen:
         _remove_all(transaction, what.row)
-        add(transaction, what.row, what.type, what.resource)
+        if not what.row.deleted:
+            add(transaction, what.row, what.type, what.resource)
+        return
+    if what.row.deleted:  # an empty resource has index rows too, such as Patient's deceased=false
+        remove(transaction, before, what.type, what.old or {})
         return
     extractor = transaction.context.engine.extractor
     old = dict(_placed(what.row, extractor.rows(what.type, what.old or {})))
