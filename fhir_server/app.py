@@ -34,7 +34,7 @@ Guest = Callable[[Engine], None]
 
 
 def create_app(settings: Settings | None = None, guests: Sequence[Guest] | None = None) -> Flask:
-    """The WSGI application over a migrated database; `guests` are the extensions let in, all that are installed if None."""
+    """The WSGI application over a migrated database; `guests` are the extensions let in, all installed ones if None."""
     engine = create_engine(settings or from_environment(), guests)
     app = Flask("fhir_server")
     app.extensions["engine"] = engine

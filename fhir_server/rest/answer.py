@@ -39,6 +39,8 @@ class Service:
         """The response to one request; never raises."""
         context: Context | None = None
         try:
+            if request.method == "OPTIONS":
+                return Response(204, b"", {"Allow": ", ".join(self.routes.methods(request))})
             row = self.routes.find(request)
             negotiation.require_acceptable(request)
             if isinstance(row, Interaction) and row.open:
@@ -49,8 +51,14 @@ class Service:
             return self._failure(context, request, request_id, error)
 
     def _run(self, context: Context, row: Interaction | Operation, request: Request) -> Response:
-        if request.body and not (isinstance(row, Operation) and row.reads_stream):
-            require = negotiation.require_form_body if request.path[-1:] == ("_search",) else negotiation.require_json_body
+        if (
+            request.method in {"POST", "PUT", "PATCH"}
+            and request.body
+            and not (isinstance(row, Operation) and row.reads_stream)
+        ):
+            require = (
+                negotiation.require_form_body if request.path[-1:] == ("_search",) else negotiation.require_json_body
+            )
             require(request)
         return row.handler(context, replace(request, dispatch=self.entry))
 

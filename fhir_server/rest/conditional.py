@@ -30,7 +30,8 @@ def is_unchanged(request: Request, row: Row, tag: str) -> bool:
     """Whether a conditional read may be answered 304 (B-08)."""
     none_match = request.header("if-none-match")
     if none_match:
-        return none_match.strip() == "*" or tag.removeprefix("W/") in none_match.replace("W/", "").split(", ")
+        tags = [one.strip().removeprefix("W/") for one in none_match.split(",")]
+        return "*" in tags or tag.removeprefix("W/") in tags
     since = request.header("if-modified-since")
     if not since:
         return False

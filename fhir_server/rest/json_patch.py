@@ -7,12 +7,16 @@ import msgspec
 import orjson
 
 from fhir_server.fhir import wire
-from fhir_server.fhir.errors import BusinessRule, Unprocessable
+from fhir_server.fhir.errors import BusinessRule, TooLarge, Unprocessable
+
+MOST_STEPS = 1000
 
 Path = tuple[str | int, ...]
 
 _VERBS = {"add", "remove", "replace", "move", "copy", "test"}
 _SERVER_OWNED = {"id", "meta", "resourceType", "subject", "patient", "for", "beneficiary"}
+_MOST_WORK = 200 * 1024**2  # bytes gone through by all operations together
+_STEP_ARRAY = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -23,11 +27,11 @@ def operations(body: bytes) -> Sequence[Mapping[str, Any]]:
         steps = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Unprocessable("A JSON Patch is a JSON array of operations.") from error
-    if not isinstance(steps, list) or len(steps) > 1000:  # noqa: PLR2004 - no honest patch is longer
-        raise Unprocessable("A JSON Patch is an array of at most 1,000 operations.")
+    if not isinstance(steps, list) or len(steps) > MOST_STEPS:
+        raise Unprocessable(f"A JSON Patch is an array of at most {MOST_STEPS} operations.")
     for number, step in enumerate(steps):
         _require_form(number, step)
-    return steps
+    return [{**step, "raw": raw.get("value")} for step, raw in zip(steps, _STEP_ARRAY.decode(body), strict=True)]
 
 
 def _require_form(number: int, step: Any) -> None:
@@ -43,12 +47,16 @@ def _require_form(number: int, step: Any) -> None:
 
 def apply(steps: Sequence[Mapping[str, Any]], body: bytes, type_: str) -> bytes:
     """The body after all operations; Unprocessable if one fails, BusinessRule if one touches what is fixed (row 65)."""
+    worked = 0
     for number, step in enumerate(steps):
         _require_free(step, type_)
         try:
             body = _STEPS[step["op"]](body, step)
+            worked += len(body)
         except (LookupError, ValueError) as error:
             raise Unprocessable(f"Operation {number} ({step['op']}) failed: {error}.") from error
+        if worked > _MOST_WORK or len(body) > wire.RESOURCE_LIMIT:  # copies of copies double at every step
+            raise TooLarge("The patch makes the resource longer than is taken.")
     return body
 
 
@@ -62,10 +70,19 @@ def _require_free(step: Mapping[str, Any], type_: str) -> None:
 
 
 def _test(body: bytes, step: Mapping[str, Any]) -> bytes:
-    if orjson.loads(_raw(body, _path(body, step["path"]))) != step["value"]:
+    if not _equal(orjson.loads(_raw(body, _path(body, step["path"]))), step["value"]):
         message = f"{step['path'][:64]} has another value"
         raise ValueError(message)
     return body
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Equality of JSON values: unlike Python's, true is not 1."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_equal(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def _remove(body: bytes, step: Mapping[str, Any]) -> bytes:
@@ -77,11 +94,11 @@ def _remove(body: bytes, step: Mapping[str, Any]) -> bytes:
 def _replace(body: bytes, step: Mapping[str, Any]) -> bytes:
     path = _path(body, step["path"])
     _raw(body, path)
-    return wire.edit(body, {path: step["value"]})
+    return wire.edit(body, {path: step["raw"]})
 
 
 def _add(body: bytes, step: Mapping[str, Any]) -> bytes:
-    return _put(body, step["path"], msgspec.Raw(orjson.dumps(step["value"])))
+    return _put(body, step["path"], step["raw"])
 
 
 def _move(body: bytes, step: Mapping[str, Any]) -> bytes:
@@ -123,15 +140,15 @@ def _path(body: bytes, pointer: str) -> Path:
     return tuple(path)
 
 
-def _step(raw: bytes, token: str) -> str | int:
+def _step(raw: bytes, part: str) -> str | int:
     if not raw.lstrip().startswith(b"["):
-        return token
-    if token == "-":
+        return part
+    if part == "-":
         return len(_ARRAY.decode(raw))
-    if not token.isdecimal() or (len(token) > 1 and token.startswith("0")):
-        message = f"{token[:64]} is no array index"
+    if not part.isdecimal() or (len(part) > 1 and part.startswith("0")):
+        message = f"{part[:64]} is no array index"
         raise LookupError(message)
-    return int(token)
+    return int(part)
 
 
 def _raw(body: bytes, path: Path) -> bytes:

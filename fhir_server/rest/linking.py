@@ -1,4 +1,4 @@
-"""References between the entries of a transaction: fullUrls to new ids, criteria to the one resource they match (B-60)."""
+"""References between the entries of a transaction: fullUrls to new ids, criteria to the one match (B-60)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import orjson
-
 from fhir_server.engine.references import expression, references
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir import wire
 from fhir_server.fhir.elements import ElementTable
-from fhir_server.fhir.errors import FHIRError, Issue, PreconditionFailed, Unprocessable
+from fhir_server.fhir.errors import Duplicate, FHIRError, Issue, PreconditionFailed, Unprocessable
 from fhir_server.rest.bundle_entries import Entry, named
 from fhir_server.rest.conditional import one_match
 from fhir_server.rest.decoding import pairs
@@ -55,11 +53,17 @@ class Links:
 def assign(open_: Transaction, asked: Sequence[tuple[Entry, Request]]) -> Links:
     """Ids for all entries that create, before any is stored; a failure names its entry."""
     links = Links()
+    changed: set[str] = set()
     for entry, request in asked:
         try:
             target = _target(open_, entry, request, links)
         except FHIRError as error:
             raise named(entry, error) from error
+        if request.method in {"PUT", "PATCH", "DELETE"}:
+            address = target or "/".join(request.path[:2])
+            if address in changed:
+                raise Duplicate(f"{entry.where} changes the same resource as another entry.", entry.where)
+            changed.add(address)
         if target and entry.full_url:
             links.targets[entry.full_url] = target
         if target:
@@ -161,9 +165,13 @@ def _criteria(resource: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
 def _resolved(open_: Transaction, entry: Entry, path: Path, text: str, links: Links) -> str:
     if text not in links.found:
         target, criteria = text.split("?", 1)
-        found = one_match(open_.context, target, pairs(criteria))
+        at = expression(entry.type, path)
+        try:
+            found = one_match(open_.context, target, pairs(criteria))
+        except FHIRError as error:
+            error.issues = tuple(replace(issue, expression=at) for issue in error.issues)
+            raise
         if found is None:
-            message = f"No {target} that you may see matches the criteria of this reference."
-            raise Unresolved(message, expression(entry.type, path))
+            raise Unresolved(f"No {target} that you may see matches the criteria of this reference.", at)
         links.found[text] = f"{target}/{found.fid}"
     return links.found[text]

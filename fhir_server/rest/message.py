@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from fhir_server.engine.context import Context
     from fhir_server.engine.transaction import Change
-    from fhir_server.store.resources import Row
+    from fhir_server.store.resources import Version
 
 Level = Literal["instance", "type", "system"]
 
@@ -88,21 +88,25 @@ class Operation:
     reads_stream: bool = False
 
 
-def etag(row: Row) -> str:
+def etag(row: Version) -> str:
     """The weak ETag of a version (B-05)."""
     return f'W/"{row.ver}"'
 
 
-def version_headers(row: Row) -> dict[str, str]:
+def version_headers(row: Version) -> dict[str, str]:
     """ETag and Last-Modified of a version."""
     return {"ETag": etag(row), "Last-Modified": formatdate(row.ts / 1000, usegmt=True)}
 
 
-def written(request: Request, change: Change, status: int) -> Response:
-    """The answer to a write as `Prefer: return` asks for it (B-12): representation unless minimal or OperationOutcome."""
+def written(request: Request, change: Change) -> Response:
+    """The answer to a write as `Prefer: return` asks for it (B-12): representation unless minimal or OperationOutcome.
+
+    201 with its Location for what was not there before, deleted resources included; else 200.
+    """
     row = change.row
-    headers = version_headers(row)
-    if status == 201:  # noqa: PLR2004 - Created
+    headers, status = version_headers(row), 200
+    if change.before is None or change.before.deleted:
+        status = 201
         headers["Location"] = f"{request.base}/{change.reference}/_history/{row.ver}"
     wish = preference(request, "return")
     if wish == "minimal":

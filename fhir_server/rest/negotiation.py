@@ -34,7 +34,7 @@ def require_json_body(request: Request) -> None:
     kind, charset = _plain(given), _parameter(given, "charset")
     wanted = {_PATCH} if request.method == "PATCH" else _JSON
     if kind not in wanted:
-        raise UnsupportedMedia(f"Send the body as Content-Type: {sorted(wanted)[0]}.")
+        raise UnsupportedMedia(f"Send the body as Content-Type: {min(wanted)}.")
     if charset not in {"", "utf-8", "utf8"} or not _version_fits(given):
         raise UnsupportedMedia("Send the body as UTF-8 and FHIR version 4.0.")
 

@@ -1,14 +1,14 @@
 """The routing table, derived from the files of `interactions/` and `operations/`: a folder is a registry."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fhir_server.fhir.errors import MethodNotAllowed, UnknownType
+from fhir_server.fhir.errors import FHIRError, MethodNotAllowed, UnknownType
 from fhir_server.fhir.registry import entries
 from fhir_server.rest import interactions, operations
 from fhir_server.rest.message import Interaction, Operation, Request
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _VARIABLES = {"{type}", "{id}", "{vid}"}
 
 
@@ -34,6 +34,20 @@ class Routes:
         if not fitting:
             raise UnknownType("There is nothing at this URL.")
         raise _not_allowed(request, [row.method for row in fitting])
+
+    def methods(self, request: Request) -> list[str]:
+        """The methods that the URL of a request takes, as Allow lists them; UnknownType if there is no such URL."""
+        found = {method for method in METHODS if method != "OPTIONS" and self._takes(replace(request, method=method))}
+        if not found:
+            self.find(replace(request, method="GET"))
+        return sorted({*found, "OPTIONS"})
+
+    def _takes(self, request: Request) -> bool:
+        try:
+            self.find(request)
+        except FHIRError:
+            return False
+        return True
 
     def _operation(self, request: Request) -> Operation:
         name, level = request.path[-1][1:], _level(request)

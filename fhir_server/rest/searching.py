@@ -32,9 +32,7 @@ def answer(context: Context, request: Request, parameters: Sequence[tuple[str, s
     return Response(200, _bundle(context, request, query, page))
 
 
-def _resumed(
-    context: Context, type_: str, tokens: Sequence[str], others: Sequence[tuple[str, str]]
-) -> SearchQuery:
+def _resumed(context: Context, type_: str, tokens: Sequence[str], others: Sequence[tuple[str, str]]) -> SearchQuery:
     """The query behind a page link; refused when the link was changed."""
     if others or len(tokens) > 1:
         raise NotSupported("_page stands alone: it carries the whole search. Follow the link exactly as it was given.")
@@ -53,7 +51,7 @@ def _bundle(context: Context, request: Request, query: SearchQuery, page: Page) 
 
 def _entry(context: Context, request: Request, query: SearchQuery, hit: Hit, mode: str) -> bytes:
     type_ = type_names()[hit.type_number]
-    body = repository.render(context, type_, hit).body
+    body = repository.render(context, type_, hit)
     if query.fields:
         body = elements(context.engine.definitions, body, query.fields)
     return bundles.match(f"{request.base}/{type_}/{hit.fid}", body, mode)

@@ -18,7 +18,11 @@ from fhir_server.rest.routes import METHODS
 
 _LONGEST_URL = 16 * 1024
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
-_ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_ALWAYS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Vary": "Accept, Accept-Encoding",
+}
 _FHIR_JSON = "application/fhir+json; charset=utf-8"
 
 
@@ -26,7 +30,7 @@ def fhir_blueprint(service: Service) -> Blueprint:
     """The FHIR API as a blueprint of one catch-all view."""
     blueprint = Blueprint("fhir", __name__)
 
-    def view(path: str = "") -> FlaskResponse:
+    def view(path: str = "") -> FlaskResponse:  # noqa: ARG001 - the URL is read as it was sent
         return _flask(answer(service, request.environ))
 
     blueprint.add_url_rule("/", "base", view, methods=METHODS, strict_slashes=False)
@@ -83,10 +87,18 @@ def _raw_url(environ: dict[str, Any]) -> str:
     """Path and query as they were sent: WSGI's PATH_INFO is decoded already and hides broken encodings."""
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if raw:
-        return str(re.sub(r"^https?://[^/]*", "", raw))
+        return _as_utf8(re.sub(r"^https?://[^/]*", "", raw))
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     encoded = "".join(char if char not in "%?#" else f"%{ord(char):02X}" for char in path)
-    return f"{encoded}?{environ.get('QUERY_STRING', '')}"
+    return _as_utf8(f"{encoded}?{environ.get('QUERY_STRING', '')}")
+
+
+def _as_utf8(raw: str) -> str:
+    """WSGI hands bytes over as Latin-1; what is not ASCII among them is UTF-8."""
+    try:
+        return raw if raw.isascii() else raw.encode("latin-1").decode()
+    except UnicodeError as error:
+        raise BadValue("The URL is not UTF-8.") from error
 
 
 def _headers(environ: dict[str, Any]) -> dict[str, str]:
@@ -125,7 +137,7 @@ def _finished(asked: Request | None, environ: dict[str, Any], response: Response
         response.headers.setdefault("Content-Type", _FHIR_JSON)
     if asked and isinstance(response.body, bytes) and (small := packed(asked, response.body)):
         response.body = small
-        response.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        response.headers["Content-Encoding"] = "gzip"
     if environ["REQUEST_METHOD"] == "HEAD" and isinstance(response.body, bytes):
         response.headers["Content-Length"] = str(len(response.body))
         response.body = b""

@@ -1,4 +1,4 @@
-"""The catalogue of malformed requests, rows 1 to 25: bodies that are no FHIR JSON, too much, or in the wrong wrapping."""
+"""The catalogue of malformed requests, rows 1 to 25: bodies that are no FHIR JSON, too much, or wrongly wrapped."""
 
 import gzip
 import json

@@ -6,7 +6,7 @@ from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.engine.writing import Draft
 from fhir_server.fhir.errors import NotSupported
 from fhir_server.rest.conditional import one_match
-from fhir_server.rest.message import Interaction, Request, Response, version_headers, written
+from fhir_server.rest.message import Interaction, Request, Response, preference, version_headers, written
 from fhir_server.search.include import Hit
 from fhir_server.store.db import lock_key
 from fhir_server.store.hashing import rh
@@ -17,12 +17,18 @@ def create(context: Context, request: Request) -> Response:
     context.require("c", request.type)
     new = writing.draft(context, request.type, request.body)
     if "if-none-exist" not in request.headers:
-        return written(request, repository.create(context, new, request.assigned_id or None), 201)
+        return written(request, repository.create(context, new, request.assigned_id or None))
     made = context.transact(lambda transaction: _create_or_find(transaction, request, new))
     if isinstance(made, Change):
-        return written(request, made, 201)
-    headers = {"Location": f"{request.base}/{request.type}/{made.fid}/_history/{made.ver}"}
-    return Response(200, made.body, {**version_headers(made), **headers}, made.ts)
+        return written(request, made)
+    return _found(context, request, made)
+
+
+def _found(context: Context, request: Request, hit: Hit) -> Response:
+    """The one there is, as this caller is shown it."""
+    headers = version_headers(hit) | {"Location": f"{request.base}/{request.type}/{hit.fid}/_history/{hit.ver}"}
+    shown = preference(request, "return") not in {"minimal", "OperationOutcome"}
+    return Response(200, repository.render(context, request.type, hit) if shown else b"", headers, hit.ts)
 
 
 def _create_or_find(transaction: Transaction, request: Request, new: Draft) -> Change | Hit:

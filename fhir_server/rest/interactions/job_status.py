@@ -3,8 +3,8 @@
 import orjson
 
 from fhir_server.engine.context import Context
-from fhir_server.fhir.outcome import outcome_bytes
 from fhir_server.fhir.errors import Issue
+from fhir_server.fhir.outcome import outcome_bytes
 from fhir_server.fhir.values import instant
 from fhir_server.jobs import queue
 from fhir_server.rest.message import Interaction, Request, Response

@@ -2,9 +2,12 @@
 
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
+from fhir_server.fhir.errors import FHIRError, Unprocessable
 from fhir_server.rest.conditional import version_tag
 from fhir_server.rest.json_patch import apply, operations
 from fhir_server.rest.message import Interaction, Request, Response, written
+
+_BAD_REQUEST = 400
 
 
 def patch(context: Context, request: Request) -> Response:
@@ -12,8 +15,15 @@ def patch(context: Context, request: Request) -> Response:
     context.require("u", request.type)
     tag = version_tag(request.header("if-match"))
     steps = operations(request.body)
-    change = repository.modify(context, request.type, request.id, tag, lambda row: apply(steps, row.body, request.type))
-    return written(request, change, 200)
+    try:
+        change = repository.modify(
+            context, request.type, request.id, tag, lambda row: apply(steps, row.body, request.type)
+        )
+    except FHIRError as error:
+        if error.status != _BAD_REQUEST:
+            raise
+        raise Unprocessable(issues=error.issues) from error  # not the request is malformed: its result would be
+    return written(request, change)
 
 
 INTERACTION = Interaction("patch", "PATCH", "{type}/{id}", patch)

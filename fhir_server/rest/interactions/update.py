@@ -17,7 +17,7 @@ def update(context: Context, request: Request) -> Response:
     tag = version_tag(request.header("if-match"))
     new = writing.draft(context, request.type, request.body)
     change = repository.update(context, new, request.id, tag)
-    return written(request, change, 200 if change.before else 201)
+    return written(request, change)
 
 
 INTERACTION = Interaction("update", "PUT", "{type}/{id}", update)

@@ -19,7 +19,7 @@ def update_conditional(context: Context, request: Request) -> Response:
     context.require("u", request.type)
     new = writing.draft(context, request.type, request.body)
     change = context.transact(lambda transaction: _update_or_create(transaction, request, new))
-    return written(request, change, 200 if change.before else 201)
+    return written(request, change)
 
 
 def _update_or_create(transaction: Transaction, request: Request, new: Draft) -> Change:

@@ -1,0 +1,160 @@
+"""Conditional create and update, and JSON Patch."""
+
+from typing import Any
+
+import pytest
+
+from tests.live import Client, LiveServer
+
+BASIC = {"resourceType": "Basic", "code": {"text": "a"}}
+
+
+def named(value: str, **more: Any) -> dict[str, Any]:
+    return {**BASIC, "identifier": [{"system": "urn:names", "value": value}], **more}
+
+
+def count(client: Client, value: str) -> int:
+    return int(client.get(f"Basic?identifier=urn:names|{value}&_summary=count").json()["total"])
+
+
+def test_conditional_create(server: LiveServer, clinic: Client) -> None:
+    """B-54: 0 matches 201; 1 match 200, nothing written, Location of the one there is."""
+    headers = {"If-None-Exist": "identifier=urn:names|one"}
+    first = clinic.post("Basic", named("one"), headers=headers)
+    second = clinic.post("Basic", named("one", author={"display": "b"}), headers=headers)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert second.headers["Location"] == first.headers["Location"]
+    assert second.headers["ETag"] == 'W/"1"'
+    assert second.json() == first.json()
+    assert count(clinic, "one") == 1
+    minimal = clinic.post("Basic", named("one"), headers={**headers, "Prefer": "return=minimal"})
+    assert (minimal.status_code, minimal.content) == (200, b"")
+    whole = {"If-None-Exist": "Basic?identifier=urn:names|one"}
+    assert clinic.post("Basic", named("one"), headers=whole).status_code == 200
+
+
+def test_conditions_see_what_the_caller_sees(clinic: Client, stranger: Client) -> None:
+    """B-54: what is hidden is not matched, so that its existence does not show."""
+    headers = {"If-None-Exist": "identifier=urn:names|both"}
+    assert clinic.post("Basic", named("both"), headers=headers).status_code == 201
+    assert stranger.post("Basic", named("both"), headers=headers).status_code == 201
+    assert count(clinic, "both") == count(stranger, "both") == 1
+
+
+def test_conditional_update(clinic: Client, loader: Client) -> None:
+    """B-55: none creates, one updates, another id 400, an id of its own only with that right."""
+    path = "Basic?identifier=urn:names|put"
+    made = clinic.put(path, named("put"))
+    assert (made.status_code, made.headers["ETag"]) == (201, 'W/"1"')
+    fid = made.json()["id"]
+    assert made.headers["Location"].endswith(f"/Basic/{fid}/_history/1")
+    for body in (named("put"), named("put", id=fid)):
+        changed = clinic.put(path, body)
+        assert (changed.status_code, changed.json()["id"]) == (200, fid)
+    assert clinic.put(path, named("put", id="other")).status_code == 400
+    assert clinic.put(path, named("put"), headers={"If-Match": 'W/"1"'}).status_code == 412
+    assert clinic.put(path, named("put"), headers={"If-Match": 'W/"3"'}).status_code == 200
+    absent = "Basic?identifier=urn:names|absent"
+    assert clinic.put(absent, named("absent", id="my-own")).status_code == 405
+    assert loader.put(absent, named("absent", id="my-own")).status_code == 201
+
+
+def test_conditional_update_of_a_versioned_type(clinic: Client) -> None:
+    """B-07: the tag is needed there as well."""
+    task = {
+        "resourceType": "Task",
+        "status": "draft",
+        "intent": "plan",
+        "identifier": [{"system": "urn:t", "value": "1"}],
+    }
+    path = "Task?identifier=urn:t|1"
+    assert clinic.put(path, task).status_code == 201
+    assert clinic.put(path, task).status_code == 412
+    assert clinic.put(path, task, headers={"If-Match": 'W/"1"'}).status_code == 200
+
+
+def test_conditional_delete_is_not_offered(clinic: Client) -> None:
+    """B-56: 405, and nothing is deleted."""
+    clinic.post("Basic", named("kept"))
+    assert clinic.delete("Basic?identifier=urn:names|kept").status_code == 405
+    assert count(clinic, "kept") == 1
+
+
+REFUSED = [
+    (64, {}, 422, "processing"),
+    (64, "a", 422, "processing"),
+    (64, [{"op": "replace", "path": "/created", "value": "2026-01-01"}], 422, "processing"),
+    (64, [{"op": "remove", "path": "/author/display"}], 422, "processing"),
+    (64, [{"op": "test", "path": "/code/text", "value": "b"}], 422, "processing"),
+    (64, [{"op": "test", "path": "/identifier/0/value", "value": 1}], 422, "processing"),
+    (64, [{"op": "fly", "path": "/code"}], 422, "processing"),
+    (64, [{"op": "add", "path": "code", "value": 1}], 422, "processing"),
+    (64, [{"op": "add", "path": "/identifier/7", "value": {"value": "a"}}], 422, "processing"),
+    (64, [{"op": "add", "path": "/identifier/00", "value": {"value": "a"}}], 422, "processing"),
+    (64, [{"op": "replace", "path": "/code/text"}], 422, "processing"),
+    (65, [{"op": "replace", "path": "/id", "value": "a"}], 422, "business-rule"),
+    (65, [{"op": "add", "path": "/meta/tag", "value": [{"code": "a"}]}], 422, "business-rule"),
+    (65, [{"op": "replace", "path": "/resourceType", "value": "Patient"}], 422, "business-rule"),
+    (65, [{"op": "add", "path": "/subject", "value": {"reference": "Patient/a"}}], 422, "business-rule"),
+    (65, [{"op": "move", "from": "/id", "path": "/language"}], 422, "business-rule"),
+    (65, [{"op": "replace", "path": "", "value": BASIC}], 422, "business-rule"),
+    (57, [{"op": "add", "path": "/foo", "value": 1}], 422, "structure"),
+    (57, [{"op": "remove", "path": "/code"}], 422, "required"),
+]
+
+
+@pytest.mark.parametrize(("_row", "patch", "status", "code"), REFUSED)
+def test_a_patch_that_cannot_be(clinic: Client, _row: int, patch: Any, status: int, code: str) -> None:
+    """Rows 64 and 65, B-57: 422 and nothing changed."""
+    made = clinic.post("Basic", named("patched")).json()
+    good = [{"op": "add", "path": "/language", "value": "en"}]
+    whole = [*good, *patch] if isinstance(patch, list) else patch
+    answer = clinic.patch(f"Basic/{made['id']}", whole)
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (status, code), answer.text
+    assert clinic.get(f"Basic/{made['id']}").json() == made
+
+
+def test_all_operations_of_a_patch(clinic: Client) -> None:
+    """B-57, RFC 6902."""
+    made = clinic.post("Basic", named("a", created="2026-01-01")).json()
+    patch = [
+        {"op": "test", "path": "/code/text", "value": "a"},
+        {"op": "add", "path": "/identifier/-", "value": {"value": "last"}},
+        {"op": "add", "path": "/identifier/0", "value": {"value": "first"}},
+        {"op": "copy", "from": "/identifier/0", "path": "/identifier/1"},
+        {"op": "remove", "path": "/identifier/0"},
+        {"op": "move", "from": "/code/text", "path": "/code/coding/0/display"},
+        {"op": "replace", "path": "/created", "value": "2026-02"},
+    ]
+    patch.insert(5, {"op": "add", "path": "/code/coding", "value": [{"code": "x"}]})
+    answer = clinic.patch(f"Basic/{made['id']}", patch, headers={"If-Match": 'W/"1"'})
+    assert answer.status_code == 200, answer.text
+    changed = answer.json()
+    assert [one["value"] for one in changed["identifier"]] == ["first", "a", "last"]
+    assert changed["code"] == {"coding": [{"code": "x", "display": "a"}]}
+    assert (changed["created"], answer.headers["ETag"]) == ("2026-02", 'W/"2"')
+
+
+def test_copies_of_copies_are_cut_short(clinic: Client) -> None:
+    """A patch of a hundred steps that would double the resource at each of them."""
+    made = clinic.post("Basic", named("bomb")).json()
+    patch = [{"op": "copy", "from": "/identifier", "path": f"/identifier/0/x{step}"} for step in range(100)]
+    answer = clinic.patch(f"Basic/{made['id']}", patch)
+    assert answer.status_code == 413
+    assert clinic.get(f"Basic/{made['id']}").json() == made
+
+
+def test_a_patch_has_its_own_media_type(clinic: Client) -> None:
+    """Row 66."""
+    made = clinic.post("Basic", BASIC).json()
+    for kind in ("application/json", "application/fhir+json", "application/merge-patch+json", "application/fhir+xml"):
+        assert clinic.patch(f"Basic/{made['id']}", [], headers={"Content-Type": kind}).status_code == 415
+
+
+def test_a_security_label_is_not_lowered(clinic: Client) -> None:
+    """Row 67, B-63."""
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "HIV"}
+    made = clinic.post("Basic", {**BASIC, "meta": {"security": [label]}}).json()
+    answer = clinic.put(f"Basic/{made['id']}", {**BASIC, "id": made["id"]})
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (422, "business-rule")
+    assert clinic.put(f"Basic/{made['id']}", made).status_code == 200
