@@ -1,0 +1,1 @@
+"""The story of the exchange, played over HTTP: one file an act, each a function of the stage."""
