@@ -1,4 +1,4 @@
-"""The two sides of a referral, seen from the organization that writes."""
+"""The two sides of a referral, seen from the organization that writes, and what the referral refers to."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from typing import Any
 from fhir_server.access.relations import local
 from fhir_server.engine.access_rows import organizations
 from fhir_server.engine.transaction import Transaction
+from fhir_server.fhir import wire
+from fhir_server.rest.linking import Unresolved
+from fhir_server.store import resources
+from fhir_server.store.hashing import rh
+
+Resource = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -36,18 +42,33 @@ class Parties:
         return frozenset() if self.owner else self.candidates - {self.caller}
 
 
-def parties(transaction: Transaction, task: Mapping[str, Any], old: Mapping[str, Any]) -> Parties:
-    """The sides of a Task as it was before this write, or as it is if it is new."""
-    base = old or task
-    found = organizations(transaction, task, old)
-    owner = _organization(found, base.get("owner")) or _organization(found, task.get("owner"))
-    listed = [_organization(found, item) for item in base.get("restriction", {}).get("recipient", [])]
-    if not base.get("owner"):
-        owner = None if listed else owner
+def parties(transaction: Transaction, task: Resource) -> Parties:
+    """The sides of a Task as it says itself; a PractitionerRole stands for the organization it works for."""
+    found = organizations(transaction, task)
+    listed = [_organization(found, item) for item in task.get("restriction", {}).get("recipient", [])]
+    owner = _organization(found, task.get("owner"))
     candidates = frozenset(filter(None, [*listed, owner]))
-    return Parties(transaction.context.caller.org, _organization(found, base.get("requester")), owner, candidates)
+    return Parties(transaction.context.caller.org, _organization(found, task.get("requester")), owner, candidates)
 
 
 def _organization(found: Mapping[str, str], reference: Any) -> str | None:
     name = local(reference)
     return found.get(name) if name else None
+
+
+def referred(transaction: Transaction, reference: Any, type_: str) -> Resource | None:
+    """What a reference to this server names, if the caller may see it; None otherwise, or if it names another type.
+
+    In a Bundle, what another entry will write is waited for (Unresolved): no rule is passed by because of the order.
+    """
+    name = local(reference, type_)
+    if name is None:
+        return None
+    transaction.flush()
+    hash_ = rh(name)
+    rows = resources.by_hash(transaction.connection, transaction.context.visible_targets(), [hash_])
+    if rows:
+        return dict(wire.parse(rows[0].body))
+    if hash_ in transaction.promised and hash_ not in transaction.written:
+        raise Unresolved(f"{name} must stand in the Bundle so that it is stored before what refers to it.")
+    return None
