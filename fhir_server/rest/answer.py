@@ -42,7 +42,8 @@ class Service:
             if request.method == "OPTIONS":
                 return Response(204, b"", {"Allow": ", ".join(self.routes.methods(request))})
             row = self.routes.find(request)
-            negotiation.require_acceptable(request)
+            if not (isinstance(row, Operation) and row.answers_file):
+                negotiation.require_acceptable(request)
             if isinstance(row, Interaction) and row.open:
                 return row.handler(self._anonymous(request_id, address), request)
             context = self.engine.context(self._caller(request), request_id, address)

@@ -76,7 +76,8 @@ class Interaction:
 class Operation:
     """An operation: its name without $, where it may be called, and how.
 
-    `reads_stream`: the body is a file, handed over as a stream, whatever its media type.
+    `reads_stream`: the body is a file, handed over as a stream, whatever its media type. `answers_file`: so is the
+    answer, and the handler itself reads Accept.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Operation:
     methods: tuple[str, ...] = ("POST",)
     definition: str = ""
     reads_stream: bool = False
+    answers_file: bool = False
 
 
 def etag(row: Version) -> str:
