@@ -110,6 +110,38 @@ def _seen_by(visible: Visible) -> Select[Any]:
     )
 
 
+def left(
+    connection: Connection, group: int, provider_fid: str, since: int, version: int, after: str, limit: int
+) -> list[Member]:
+    """This provider's members of version `since` who are dropped in `version`, in the order of their keys.
+
+    It does not ask what the caller may see: who calls it tells of such a row that its patient left, and nothing else.
+    """
+    values = {"grp": group, "provider": provider_fid, "since": since, "version": version}
+    return [Member(*row) for row in _LEFT.rows(connection, {**values, "after": after, "limit": limit})]
+
+
+_before = member.alias("before")
+_LEFT = Statement(
+    select(member)
+    .select_from(member.join(_before, (_before.c.grp == member.c.grp) & (_before.c.key == member.c.key)))
+    .where(
+        member.c.grp == bindparam("grp"),
+        member.c.tenant == TENANT,
+        member.c.provider_fid == bindparam("provider"),
+        member.c.change == "dropped",
+        member.c.from_version > bindparam("since"),
+        member.c.from_version <= bindparam("version"),
+        member.c.to_version > bindparam("version"),
+        member.c.key > bindparam("after"),
+        _before.c.change != "dropped",
+        _before.c.from_version <= bindparam("since"),
+        _before.c.to_version > bindparam("since"),
+    )
+    .order_by(member.c.key)
+    .limit(bindparam("limit"))
+)
+
 _SAME = (
     member.c.grp == bindparam("grp_"),
     member.c.key == bindparam("key_"),
