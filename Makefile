@@ -13,12 +13,13 @@ JOBS ?= 2
 help:  ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-run: $(STAMP)  ## start the server: database migrated, demo clients there, http://127.0.0.1:8000/fhir
-	$(BIN)/ecm-fhir db migrate
-	$(BIN)/ecm-fhir serve
+run: $(STAMP)  ## start the server: database migrated, synthetic world there, http://127.0.0.1:8000/fhir
+	@$(BIN)/ecm-fhir db migrate
+	@$(BIN)/ecm-fhir seed load --if-empty
+	@$(BIN)/ecm-fhir serve
 
 demo: $(STAMP)  ## play the whole exchange over HTTP against a fresh server
-	$(BIN)/ecm-fhir demo
+	@$(BIN)/ecm-fhir demo
 
 test: $(STAMP)  ## run the tests on SQLite and PostgreSQL (brings its own PostgreSQL)
 	$(BIN)/python -m pytest -n $(JOBS) -m "not long" -q

@@ -1,7 +1,9 @@
 """The command line: `ecm-fhir --help` teaches it."""
 
 import json
-import secrets
+import os
+import signal
+import sys
 from dataclasses import fields, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -17,7 +19,10 @@ from fhir_server.engine import audit
 from fhir_server.engine.build import build, clock
 from fhir_server.engine.registration import recompute_for
 from fhir_server.fhir.errors import FHIRError
+from fhir_server.jobs.worker import Worker
 from fhir_server.smart import clients, keys
+from fhir_server.smart.backend import ALL_SCOPES, BackendService, key_path, read_key
+from fhir_server.smart.backend import new_key as make_key
 from fhir_server.store.db import open_database
 from fhir_server.store.migrations import migrate, version
 
@@ -78,10 +83,13 @@ def serve(
     from granian.constants import Interfaces  # noqa: PLC0415
 
     settings = settings_in_force()
+    _require_schema(settings)
     on_sqlite = settings.url.startswith("sqlite")
     console.print(f"FHIR base: [bold]{settings.base_url}[/bold]  (CapabilityStatement: /metadata, no token needed)")
+    _invite(settings)
     Granian(
-        "wsgi:app",
+        "fhir_server.app:create_app",
+        factory=True,
         address=host or settings.host,
         port=port or settings.port,
         interface=Interfaces.WSGI,
@@ -89,8 +97,56 @@ def serve(
         blocking_threads=settings.threads or (32 if on_sqlite else 16),
         respawn_failed_workers=True,
         log_level="warning",  # type: ignore[arg-type]
-        working_dir=Path(__file__).parent.parent,
     ).serve()
+
+
+def _require_schema(settings: Settings) -> None:
+    database = open_database(settings.url)
+    present, newest = version(database)
+    database.close()
+    if present != newest:
+        console.print(f"The database is at schema {present or 'nothing'}, not {newest}. First: {_program()} db migrate")
+        raise typer.Exit(1)
+
+
+def _invite(settings: Settings) -> None:
+    """Say how to call the server, where keys of clients are at hand."""
+    names = sorted(path.stem for path in settings.folder.glob("clients/*.json"))
+    if not names:
+        console.print(f"No client has a key here yet. See: {_program()} clients register --help")
+        return
+    queries = ("Group?_summary=count", "Patient?_count=2", "Task?status=requested&_include=Task:focus")
+    lines = [f"TOKEN=$({_program()} clients token {names[0]})"]
+    lines += [f'curl -H "Authorization: Bearer $TOKEN" "{settings.base_url}/{query}"' for query in queries]
+    told = "\n  ".join(lines)
+    console.print(f"In a second terminal (a token lives five minutes; clients: {', '.join(names)}):\n  {told}",
+                  markup=False, highlight=False, soft_wrap=True)  # fmt: skip
+
+
+def _program() -> str:
+    """This command as it was called."""
+    return os.path.relpath(sys.argv[0]) if Path(sys.argv[0]).name == "ecm-fhir" else "ecm-fhir"
+
+
+@app.command()
+def worker() -> None:
+    """Run jobs (imports of files) in this process, beside servers with ECM_FHIR_EMBEDDED_WORKER=false.
+
+    Any number of workers may run; a job whose worker dies is taken over. Stop it with Ctrl-C: the chunk at hand is
+    finished, the rest of the job is taken up by the next worker.
+    """
+    settings = settings_in_force()
+    _require_schema(settings)
+    engine = build(settings)
+    if find_spec("fhir_server.ecm") is not None:
+        import_module("fhir_server.ecm.extension").register(engine)
+    engine.start()
+    hand = Worker(engine)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: hand.stop())
+    console.print(f"Working on the jobs of {engine.database.dialect}. Stop with Ctrl-C.")
+    hand.loop()
+    engine.close()
 
 
 @app.command("settings")
@@ -116,14 +172,17 @@ def clients_register(
     jwks_uri: Annotated[str, typer.Option(help="Or the https URL of its key set.")] = "",
     new_key: Annotated[str, typer.Option(help="Or: make a key pair and write the private key to this file.")] = "",
 ) -> None:
-    """Register a client system (SMART Backend Services) and print what it needs to know."""
+    """Register a client system (SMART Backend Services) for an organization.
+
+    Example: a plan's nightly job, its key made here and kept in the data folder:
+
+      ecm-fhir clients register valley-plan --organization Organization/valley-plan --law-class covered
+      --scopes "system/*.cruds" --purposes HOPERAT --new-key var/clients/valley-plan.json
+    """
     engine = build(settings_in_force())
     key_set = json.loads(Path(jwks).read_text()) if jwks else None
     if new_key:
-        key = keys.generate("ES384")
-        Path(new_key).touch(mode=0o600)
-        Path(new_key).write_text(json.dumps(key))
-        key_set = keys.key_set(key)
+        key_set = keys.key_set(make_key(Path(new_key)))
     made = clients.register(
         engine.database, client_id=client_id, name=name or client_id, organization=organization,
         law_class=law_class, scopes=scopes, now_ms=clock(), purposes=purposes, rights=rights, jwks=key_set,
@@ -132,6 +191,25 @@ def clients_register(
     recompute_for(engine, made.organization)
     console.print(f"Registered [bold]{made.id}[/bold] for {made.organization} ({made.law_class}): {made.scopes}")
     engine.close()
+
+
+@clients_app.command("token")
+def clients_token(
+    client_id: Annotated[str, typer.Argument(help="The client's id.")],
+    scopes: Annotated[str, typer.Option(help="Ask for these only, such as 'system/Patient.rs'.")] = ALL_SCOPES,
+    key: Annotated[str, typer.Option(help="File with its private key; default clients/ID.json.")] = "",
+    server: Annotated[str, typer.Option(help="FHIR base URL; default from the settings.")] = "",
+) -> None:
+    """Print a fresh access token of a client, for curl. The server must be running.
+
+    Example:
+      TOKEN=$(ecm-fhir clients token almond-clinic)
+
+      curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8000/fhir/Patient
+    """
+    settings = from_environment()
+    private = read_key(Path(key) if key else key_path(settings.folder, client_id))
+    print(BackendService(server or settings.base_url, client_id, private, scopes).token())
 
 
 @clients_app.command("list")
@@ -166,6 +244,5 @@ def audit_verify() -> None:
     console.print(f"{count} audit rows, every chain is sound.")
 
 
-def new_request_id() -> str:
-    """An id for work begun on the command line."""
-    return f"cli-{secrets.token_hex(6)}"
+if __name__ == "__main__":
+    main()

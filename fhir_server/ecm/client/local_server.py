@@ -16,6 +16,7 @@ from fhir_server.smart.backend import ClientError
 
 _START_SECONDS = 60
 _STOP_SECONDS = 20
+_TAIL = 12  # lines of a log that are shown
 
 
 def answers(base: str) -> bool:
@@ -56,5 +57,9 @@ def _wait(server: "subprocess.Popen[bytes]", base: str, log: Path) -> None:
     until = time.monotonic() + _START_SECONDS
     while not answers(base):
         if server.poll() is not None or time.monotonic() > until:
-            raise ClientError(f"The server did not start. What it said stands in {log}.")
+            raise ClientError(f"The server did not start. It said at the end:\n{_tail(log)}")
         time.sleep(0.1)
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-_TAIL:])

@@ -1,5 +1,7 @@
 """Act 8: the same again changes nothing: the file, the care plan, the referrals."""
 
+from dataclasses import replace
+
 from fhir_server.ecm.demo import assignment, care_plan, food_bank, tailored_meals
 from fhir_server.ecm.demo.stage import PLAN, PROVIDER, Stage, expect
 
@@ -8,7 +10,7 @@ def second_run(stage: Stage) -> None:
     """The file and the provider's transactions are sent once more; every version stays what it was."""
     before, made = _versions(stage), dict(stage.made)
     assignment.plan_sends_it_again(stage)
-    quiet = Stage(stage.base, stage.world, stage.clients, lambda _text: None, stage.today, dict(stage.made))
+    quiet = replace(stage, tell=lambda _text: None, made=dict(stage.made))
     care_plan.provider_writes_care_plan(quiet)
     food_bank.provider_refers(quiet)
     tailored_meals.provider_asks_plan(quiet)

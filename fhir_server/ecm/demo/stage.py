@@ -27,12 +27,16 @@ class NotAsTold(ValueError):
 
 @dataclass
 class Stage:
-    """One playing of the story. `made` maps a name of the story to the "Type/id" it became."""
+    """One playing of the story.
+
+    `tell` takes a sentence, `show` a title and the rows of a table. `made` maps a name to the "Type/id" it became.
+    """
 
     base: str
     world: Path
     clients: Mapping[str, BackendService]
     tell: Callable[[str], None]
+    show: Callable[[str, list[Json]], None]
     today: date
     made: dict[str, str] = field(default_factory=dict)
 
