@@ -23,7 +23,7 @@ RESULTS = Path(__file__).parent / "results.json"
 _ENGINES = ("sqlite", "postgresql")
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
-console = Console()
+console = Console(width=120)
 
 HELP = """
 Measure the server over real HTTP with access rules and audit on, each figure beside its baseline in the same run.
@@ -115,7 +115,9 @@ def _url(engine: str, folder: Path, postgres: str, stack: ExitStack) -> str:
 
 
 def _table(figures: list[Figure]) -> Table:
-    table = Table("figure", "engine", "rate", "unit", "baseline", "ratio", "p50 ms", "p99 ms", title="Measured")
+    table = Table(title="Measured")
+    for name in ("figure", "engine", "rate", "unit", "baseline", "ratio", "p50 ms", "p99 ms"):
+        table.add_column(name, no_wrap=True, justify="left" if name in {"figure", "engine", "unit"} else "right")
     for one in figures:
         table.add_row(
             one.name, one.engine, f"{one.rate:,.0f}", one.unit, f"{one.baseline_rate:,.0f}", f"{one.ratio:.2f}",

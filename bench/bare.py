@@ -7,6 +7,7 @@ from its standard input and prints a JSON line. New identities are made before t
 import gc
 import json
 import pickle
+import random
 import sys
 import threading
 import time
@@ -19,13 +20,14 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from bench.rows import LISTS, Renewal, Rows
+from bench.rows import LISTS, NODE, Renewal, Rows
 from fhir_server.config import Settings
-from fhir_server.engine.build import _packages
+from fhir_server.engine.build import _packages, clock
 from fhir_server.fhir.definitions import load, type_names
 from fhir_server.search.extract import Extractor
 from fhir_server.store import tables
 from fhir_server.store.db import Database, open_database
+from fhir_server.store.ids import Ids
 from fhir_server.store.rows import Batch
 
 
@@ -51,10 +53,12 @@ Parsed = list[tuple[int, int, str, dict[str, Any]]]  # part, rid, type, resource
 def run(plan: Bare) -> dict[str, float]:
     """Transactions per second and their latencies."""
     database = open_database(plan.url)
-    renewals = [Renewal({_table(name): rows for name, rows in each.items()}, plan.seed) for each in plan.sets]
+    ids, spread = Ids(clock, NODE), random.Random(plan.seed)  # noqa: S311 - spreads hashes, guards nothing
+    renewals = [Renewal({_table(name): rows for name, rows in each.items()}, ids, spread) for each in plan.sets]
     extractor = _extractor(plan) if plan.extract else None
     waiting = deque(_prepared(each.next(), extractor) for each in islice(cycle(renewals), plan.times))
     taken: list[float] = []
+    failures: list[Exception] = []
     barrier = threading.Barrier(plan.threads + 1)
     gc.collect()
     gc.freeze()
@@ -69,7 +73,11 @@ def run(plan: Bare) -> dict[str, float]:
             except IndexError:
                 return
             began = time.perf_counter()
-            _write(database, rows, parsed, extractor)
+            try:
+                _write(database, rows, parsed, extractor)
+            except Exception as error:  # noqa: BLE001 - a baseline that failed in part is none
+                failures.append(error)
+                return
             taken.append(time.perf_counter() - began)
 
     threads = [threading.Thread(target=work) for _ in range(plan.threads)]
@@ -81,6 +89,8 @@ def run(plan: Bare) -> dict[str, float]:
     for thread in threads:
         thread.join()
     elapsed = time.perf_counter() - began
+    if failures:
+        raise failures[0]
     database.close()
     taken.sort()
     return {"rate": len(taken) / elapsed, "p50_ms": taken[len(taken) // 2] * 1000, "count": len(taken)}

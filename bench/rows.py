@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, select
 
-from fhir_server.engine.build import clock
 from fhir_server.store import tables
 from fhir_server.store.ids import Ids, part_of
 
@@ -16,7 +15,7 @@ LISTS = (tables.tok, tables.string, tables.dat, tables.ref, tables.uri)
 _BY_RID = (tables.res, *LISTS, tables.keys, tables.outbox)
 _HASHES = {"rh", "patient", "tgt", "source", "target", "consent"}
 _SOME = 500
-_NODE = 1000
+NODE = 1000  # of the process that writes again what a server wrote
 
 
 def written_after(connection: Connection, rid: int, at_us: int) -> Rows:
@@ -54,10 +53,8 @@ def newest(connection: Connection) -> int:
 class Renewal:
     """New identities for captured rows, again and again: row numbers, ids, hashes, keys and places in the audit."""
 
-    def __init__(self, rows: Rows, seed: int) -> None:
-        self._rows = rows
-        self._random = random.Random(seed)  # noqa: S311 - spreads hashes, guards nothing
-        self._ids = Ids(clock, _NODE + seed % 20)
+    def __init__(self, rows: Rows, ids: Ids, spread: random.Random) -> None:
+        self._rows, self._ids, self._random = rows, ids, spread
         self._chain, self._seq = self._random.getrandbits(62), 0
         self._olds = [row[: len(tables.res.c)] for row in rows.get(tables.res, [])]
 
