@@ -5,10 +5,12 @@ may assign, and a plan or an assigned provider may name a care team, while it ho
 cannot write itself in, and whom a provider brought in leaves with the provider.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from fhir_server.access.classes import ALL, ANY_PURPOSE, TPO
@@ -33,21 +35,24 @@ def effective(inputs: Inputs) -> list[Span]:
     """The relations to one patient that count, each clipped to the grantor's own right to give it."""
     spans: list[Span] = []
     for kind in (PLAN, ASSIGNED, CARE_TEAM):  # a right to give rests on kinds that stand before
+        givers: dict[int, list[Span]] = defaultdict(list)
+        for span in spans:
+            if span.kind in _MAY_GIVE[kind]:
+                givers[span.org].append(span)
         for rel in inputs.rels:
             if rel.kind == kind:
-                spans += _granted(rel, inputs.owner, spans)
+                spans += _granted(rel, inputs.owner, givers)
     return spans
 
 
-def _granted(rel: Rel, owner: int | None, spans: Sequence[Span]) -> list[Span]:
+def _granted(rel: Rel, owner: int | None, givers: Mapping[int, Sequence[Span]]) -> list[Span]:
     if rel.grantor is None:
         return []
     if rel.grantor == owner:
         return [Span(rel.org, rel.kind, rel.begins, rel.ends)] if rel.begins < rel.ends else []
     clipped = [
         Span(rel.org, rel.kind, max(rel.begins, own.begins), min(rel.ends, own.ends))
-        for own in spans
-        if own.org == rel.grantor and own.kind in _MAY_GIVE[rel.kind]
+        for own in givers.get(rel.grantor, ())
     ]
     return [span for span in clipped if span.begins < span.ends]
 
@@ -93,14 +98,41 @@ def _of_organization(
     return [AccessSpan(org, p, patient, mask, lo, hi) for p, cuts in slices.items() for lo, hi, mask in cuts]
 
 
+@dataclass(slots=True)
+class _Held:
+    """What the spans that cover an instant hold together: their number, and how many hold each class."""
+
+    number: int = 0
+    everything: int = 0
+    classes: Counter[int] = field(default_factory=Counter)
+
+    def add(self, mask: int, step: int) -> None:
+        """Let a span begin (1) or end (-1)."""
+        self.number += step
+        self.everything += step * (mask == ALL)
+        for bit in _bits(mask) if mask != ALL else ():
+            self.classes[bit] += step
+
+    @property
+    def mask(self) -> int:
+        """The classes that some span holds."""
+        return sum(bit for bit, count in self.classes.items() if count)
+
+
+Edge = tuple[int, _Held, int, int]  # instant, whose, mask, 1 at the begin and -1 at the end
+
+
 def _slices(entitled: Sequence[tuple[Span, int]], denies: Sequence[Directive]) -> list[tuple[int, int, int]]:
-    """(begins, ends, mask) where something is left to see, neighbours with one mask joined."""
-    instants = {time for span, _ in entitled for time in (span.begins, span.ends)}
-    instants |= {time for deny in denies for time in (deny.begins, deny.ends)}
+    """(begins, ends, mask) where something is left to see, neighbours with one mask joined.
+
+    Walked from edge to edge, because one patient may have very many spans and the database waits meanwhile.
+    """
+    given, denied = _Held(), _Held()
+    edges = [edge for span, mask in entitled for edge in _edges(span, given, mask)]
+    edges += [edge for deny in denies for edge in _edges(deny, denied, deny.classes)]
     found: list[tuple[int, int, int]] = []
-    ordered = sorted(instants)
-    for begins, ends in pairwise(ordered):
-        mask = _mask_at(begins, entitled, denies)
+    instants = groupby(sorted(edges, key=itemgetter(0)), key=itemgetter(0))
+    for (begins, mask), (ends, _) in pairwise((instant, _left(given, denied, now)) for instant, now in instants):
         if mask is None:
             continue
         if found and found[-1][1:] == (begins, mask):
@@ -110,16 +142,20 @@ def _slices(entitled: Sequence[tuple[Span, int]], denies: Sequence[Directive]) -
     return found
 
 
-def _mask_at(instant: int, entitled: Sequence[tuple[Span, int]], denies: Sequence[Directive]) -> int | None:
-    masks = [mask for span, mask in entitled if span.begins <= instant < span.ends]
-    denied = [deny.classes for deny in denies if deny.begins <= instant < deny.ends]
-    if not masks or ALL in denied:
-        return None
-    return _union(masks) & ~_union(denied)
+def _edges(span: Span | Directive, held: _Held, mask: int) -> Iterator[Edge]:
+    if span.begins < span.ends:
+        yield span.begins, held, mask, 1
+        yield span.ends, held, mask, -1
 
 
-def _union(masks: Iterable[int]) -> int:
-    union = 0
-    for mask in masks:
-        union |= mask
-    return union
+def _left(given: _Held, denied: _Held, edges: Iterator[Edge]) -> int | None:
+    """What may be seen from these edges on; None for nothing, not even ordinary information."""
+    for _, held, mask, step in edges:
+        held.add(mask, step)
+    return given.mask & ~denied.mask if given.number and not denied.everything else None
+
+
+def _bits(mask: int) -> Iterator[int]:
+    while mask:
+        yield mask & -mask
+        mask &= mask - 1

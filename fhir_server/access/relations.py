@@ -11,6 +11,7 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from fhir_server.access.classes import OPEN, START
+from fhir_server.fhir.errors import BusinessRule
 from fhir_server.fhir.values import parse_date
 from fhir_server.store.hashing import rh
 
@@ -21,6 +22,8 @@ ASSIGNED: Final = "assigned"
 CARE_TEAM: Final = "care-team"
 OWNER: Final = "owner"  # not a row of `rel`: the Patient is the organization's own record
 REFERRAL: Final = "referral"  # not a row of `rel`: what the law table says of a share
+
+_MOST: Final = 200  # spans of organizations in one CareTeam
 
 _LOCAL: Final = re.compile(r"([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?")
 
@@ -159,7 +162,8 @@ def from_care_team(
 
     A member whose organization is not named (a PractitionerRole without onBehalfOf) brings nobody in. When somebody
     other than the CareTeam's owner writes it, it keeps or drops organizations that were in force but adds none:
-    else a provider could name itself in the plan's team and stay after it was reassigned.
+    else a provider could name itself in the plan's team and stay after it was reassigned. BusinessRule if the
+    CareTeam would make more than two hundred.
     """
     patient = local(resource.get("subject"), "Patient")
     if resource.get("status") != "active" or patient is None:
@@ -173,7 +177,10 @@ def from_care_team(
     found = [rel for reference, when in spans for rel in _rels(patient, {reference}, CARE_TEAM, source, when)]
     if not by_owner:
         found = [kept for rel in found for kept in _clipped_to(rel, previous)]
-    return list(_longest(found))
+    longest = list(_longest(found))
+    if len(longest) > _MOST:
+        raise BusinessRule(f"A CareTeam may name organizations for at most {_MOST} spans; split it.", "CareTeam")
+    return longest
 
 
 def member_rel(group: int, patient: int, provider: int, begins: int, ends: int) -> Rel:
