@@ -1,4 +1,4 @@
-"""A small exchange for the tests of files that come out: a plan, its ECM provider, a stranger, two organizations more."""
+"""A small exchange for the tests of files that come out: a plan, its ECM provider, a stranger and two others."""
 
 import csv
 import io
@@ -56,6 +56,13 @@ class World:
         answer = self.clients[who].post(resource["resourceType"], resource)
         assert answer.status_code == 201, answer.text
         return dict(answer.json())
+
+    def end_team(self, cin: str) -> None:
+        """Let the plan end the care team of a member who left, and with it what the team may see."""
+        plan = self.clients["plan"]
+        for entry in plan.get(f"CareTeam?patient={self.patients[cin]}&status=active").json().get("entry", []):
+            team = {**entry["resource"], "status": "inactive"}
+            assert plan.put(f"CareTeam/{team['id']}", team).status_code == 200
 
     def operation(self, who: str, name: str, query: str = "", **options: Any) -> requests.Response:
         """Call an operation of the roster."""
@@ -118,9 +125,9 @@ def organization(name: str, npi: str = "") -> dict[str, Any]:
     if name == "plan":
         identifiers.append({"system": f"{B}/sid/medi-cal-plan-code", "value": "991"})
     telecom = [{"system": "phone", "value": "559-555-0199"}]
-    return {
-        "resourceType": "Organization", "id": name, "identifier": identifiers, "name": f"The {name}", "telecom": telecom,
-    }  # fmt: skip
+    return {"resourceType": "Organization", "id": name, "identifier": identifiers, "name": f"The {name}"} | {
+        "telecom": telecom
+    }
 
 
 def build(server: LiveServer) -> World:

@@ -94,6 +94,7 @@ def test_versions_stay_and_who_leaves_is_told(world: World) -> None:
     manifest = world.assign(["90000001A", "90000002B"], Acuity="Low")
     assert manifest["rosters"][0]["published"] == 3
     assert manifest["summary"]["dropped"] == 1
+    world.end_team("90000003C")
     now = read(world.operation("clinic", "export-roster").content)
     assert [row["Member Acuity Level"] for row in now] == ["Low", "Low"]
     assert now[0]["Change Since Previous Roster"] == "Changed"
