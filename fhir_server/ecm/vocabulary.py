@@ -170,3 +170,4 @@ LONG_ROW: Final = "long-row"
 # The import job adds these, because they need the file as a whole or the store:
 UNKNOWN_PROVIDER: Final = "unknown-provider"
 DUPLICATE_MEMBER: Final = "duplicate-member"
+DUPLICATE_IDENTIFIER: Final = "duplicate-identifier"

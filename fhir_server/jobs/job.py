@@ -25,6 +25,10 @@ class LeaseLost(Exception):
     """Another worker has taken the job over, or it was cancelled: stop without storing anything more."""
 
 
+class Later(Exception):
+    """Another job must end first: this one goes back to the queue and the try does not count."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A kind of job; `run` is called with the cursor of the last stored chunk and must end by `finish`."""

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from fhir_server.engine.context import Engine
 from fhir_server.fhir.errors import FHIRError, Issue
 from fhir_server.fhir.outcome import outcome
-from fhir_server.jobs.job import LeaseLost, Run, load_caller
+from fhir_server.jobs.job import Later, LeaseLost, Run, load_caller
 from fhir_server.store.tables import client, job
 
 log = structlog.get_logger()
@@ -88,6 +88,8 @@ class Worker:
             self._engine.jobs[kind].run(run)
         except LeaseLost:
             log.info("lease lost", job=run.id)
+        except Later:
+            self._wait(run)
         except FHIRError as error:
             self._fail(run, error)
         except Exception:
@@ -112,6 +114,10 @@ class Worker:
         else:
             wait = self._engine.clock() + 1000 * 2**attempts
             self._end(run, {"state": "queued", "lease_until": wait, "lease_by": ""})
+
+    def _wait(self, run: Run) -> None:
+        soon = self._engine.clock() + int(1000 * _POLL_SECONDS)
+        self._end(run, {"state": "queued", "lease_until": soon, "lease_by": "", "attempts": job.c.attempts - 1})
 
     def _end(self, run: Run, values: dict[str, object]) -> None:
         mine = (job.c.id == run.id, job.c.lease_by == self._name)

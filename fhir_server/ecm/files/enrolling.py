@@ -6,19 +6,20 @@ the former roster in the same transaction, so that access moves at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from fhir_server.access.classes import OPEN
-from fhir_server.access.relations import member_rel
 from fhir_server.ecm import rosters
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.directory import Provider
-from fhir_server.ecm.files import mapping
+from fhir_server.ecm.files import mapping, publishing, teams
 from fhir_server.ecm.files.assignment import Assignment, dump, row_hash
+from fhir_server.ecm.files.judging import Refusal
 from fhir_server.engine import access_rows, keys, roster_rows, writing
 from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.writing import Draft
 from fhir_server.fhir import wire
 from fhir_server.fhir.definitions import type_number
 from fhir_server.fhir.errors import FHIRError
@@ -30,6 +31,9 @@ from fhir_server.store.members import LAST, Member
 from fhir_server.store.resources import TENANT, Row
 
 Rows = Sequence[tuple[int, Assignment, Provider]]
+
+_PATIENT = type_number("Patient")
+_KEPT_META = ("security", "tag")  # what the plan said of its Patient in another way than by file
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,23 @@ class Enrolment:
     moved: int = 0
     rosters: dict[str, str] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
-    refused: dict[int, str] = field(default_factory=dict)
+    refused: dict[int, Refusal] = field(default_factory=dict)
+
+
+class _Ids(NamedTuple):
+    """The logical ids of a member's resources."""
+
+    patient: str
+    coverage: str
+    team: str
+
+
+class _Planned(NamedTuple):
+    """A resource to be stored: over `current`, or new under `fid`."""
+
+    fid: str
+    draft: Draft
+    current: Row | None
 
 
 @dataclass
@@ -60,13 +80,19 @@ class _Chunk:
     transaction: Transaction
     source: Source
     result: Enrolment
-    groups: dict[str, Row] = field(default_factory=dict)
+    groups: dict[str, Row] = field(default_factory=dict)  # by provider id
+    rosters: dict[int, Row] = field(default_factory=dict)  # by hash, the former ones of these members among them
     patients: dict[str, str] = field(default_factory=dict)
     standing: dict[tuple[int, str], Member] = field(default_factory=dict)
     elsewhere: dict[int, list[Member]] = field(default_factory=dict)
     stored: dict[int, Row] = field(default_factory=dict)
     ended: list[Member] = field(default_factory=list)
     begun: list[Member] = field(default_factory=list)
+
+    @property
+    def plan(self) -> str:
+        """Organization/id of the plan whose file it is."""
+        return self.transaction.context.caller.org
 
 
 def enrol(transaction: Transaction, source: Source, rows: Rows, known: Mapping[str, str]) -> Enrolment:
@@ -75,13 +101,10 @@ def enrol(transaction: Transaction, source: Source, rows: Rows, known: Mapping[s
     chunk = _Chunk(transaction, source, Enrolment(rosters=dict(known)))
     for provider in {provider.id: provider for _, _, provider in rows}.values():
         chunk.groups[provider.id] = _roster(chunk, provider)
-    _look_up(chunk, rows)
-    for number, facts, provider in rows:
-        try:
-            _member(chunk, number, facts, provider)
-        except FHIRError as error:
-            chunk.result.refused[number] = error.issues[0].diagnostics
-    _write_rows(chunk)
+    for number, facts, provider, digest in _look_up(chunk, rows):
+        _member(chunk, number, facts, provider, digest)
+    roster_rows.replace(transaction, chunk.ended, chunk.begun)
+    publishing.give(transaction, chunk.begun)
     return chunk.result
 
 
@@ -89,7 +112,7 @@ def _roster(chunk: _Chunk, provider: Provider) -> Row:
     """The roster of the plan's contract with a provider, made if there is none."""
     transaction = chunk.transaction
     context = transaction.context
-    group = rosters.new_roster(context.caller.org, provider.reference, provider.name)
+    group = rosters.new_roster(chunk.plan, provider.reference, provider.name)
     key, number = f"contract|{group['identifier'][0]['value']}", type_number("Group")
     held = keys.preload(transaction, context.caller.org_hash, number, [key])
     if key in held:
@@ -101,127 +124,170 @@ def _roster(chunk: _Chunk, provider: Provider) -> Row:
         keys.hold(transaction, row, key)
         access_rows.show(transaction, row, rh(provider.reference))
     chunk.result.rosters[provider.id] = row.fid
+    chunk.rosters[row.rh] = row
     return row
 
 
-def _look_up(chunk: _Chunk, rows: Rows) -> None:
-    """Read once what the chunk's rows may meet: their patients, roster rows and stored resources."""
-    transaction, owner = chunk.transaction, chunk.transaction.context.caller.org_hash
-    names = [_cin_key(facts) for _, facts, _ in rows]
-    numbers = [f"{words.member_id(_plan_id(chunk))}|{facts.member_id}" for _, facts, _ in rows if facts.member_id]
-    chunk.patients = keys.preload(transaction, owner, type_number("Patient"), [*names, *numbers])
-    groups = [row.rh for row in chunk.groups.values()]
-    chunk.standing = members.in_groups(transaction.connection, groups, [facts.cin for _, facts, _ in rows])
-    fids = {chunk.patients[name] for name in names if name in chunk.patients}
-    chunk.elsewhere = members.of_patients(transaction.connection, [rh(f"Patient/{fid}") for fid in fids])
+def _look_up(chunk: _Chunk, rows: Rows) -> list[tuple[int, Assignment, Provider, int]]:
+    """Read once what the rows may meet: patients, roster rows, resources. The rows that differ, with their digests."""
+    transaction = chunk.transaction
+    connection, owner = transaction.connection, transaction.context.caller.org_hash
+    names = {key for _, facts, _ in rows for key in (_cin_key(facts), _number_key(chunk, facts)) if key}
+    chunk.patients = keys.preload(transaction, owner, _PATIENT, names)
+    cins = [facts.cin for _, facts, _ in rows]
+    chunk.standing = members.in_groups(connection, [row.rh for row in chunk.groups.values()], cins)
+    different = [(*row, digest) for row in rows if not _is_known(chunk, row[1], row[2], digest := row_hash(row[1]))]
+    chunk.result.unchanged += len(rows) - len(different)
+    fids = {fid for _, facts, *_ in different if (fid := chunk.patients.get(_cin_key(facts)))}
+    chunk.elsewhere = members.of_patients(connection, [rh(f"Patient/{fid}") for fid in fids])
+    former = [row for found in chunk.elsewhere.values() for row in found]
     wanted = [f"Patient/{fid}" for fid in fids]
-    wanted += [f"Coverage/{row.coverage_fid}" for found in chunk.elsewhere.values() for row in found]
-    visible = transaction.context.visible_targets()
-    chunk.stored = {row.rh: row for row in resources.by_hash(transaction.connection, visible, map(rh, wanted))}
+    wanted += [f"{type_}/{fid}" for row in former for type_, fid in _others(row)]
+    hashes = {*map(rh, wanted), *(row.grp for row in former)}
+    found = {row.rh: row for row in resources.by_hash(connection, transaction.context.visible_targets(), hashes)}
+    chunk.rosters |= {row.grp: found[row.grp] for row in former if row.grp in found and row.grp not in chunk.rosters}
+    chunk.stored = found
+    return different
 
 
-def _plan_id(chunk: _Chunk) -> str:
-    return chunk.transaction.context.caller.org.rpartition("/")[2]
+def _others(row: Member) -> Iterable[tuple[str, str]]:
+    return ("Coverage", row.coverage_fid), ("CareTeam", row.team_fid)
+
+
+def _is_known(chunk: _Chunk, facts: Assignment, provider: Provider, digest: int) -> bool:
+    """Whether the roster says the same already, of a Patient that is still there."""
+    standing = chunk.standing.get((chunk.groups[provider.id].rh, facts.cin))
+    if standing is None or standing.change == "dropped" or standing.row_hash != digest:
+        return False
+    return chunk.patients.get(_cin_key(facts)) == standing.patient_fid
 
 
 def _cin_key(facts: Assignment) -> str:
     return f"{words.CIN}|{facts.cin}"
 
 
-def _member(chunk: _Chunk, number: int, facts: Assignment, provider: Provider) -> None:
+def _number_key(chunk: _Chunk, facts: Assignment) -> str:
+    return f"{words.member_id(chunk.plan.rpartition('/')[2])}|{facts.member_id}" if facts.member_id else ""
+
+
+def _member(chunk: _Chunk, number: int, facts: Assignment, provider: Provider, digest: int) -> None:
     group = chunk.groups[provider.id]
-    standing, digest = chunk.standing.get((group.rh, facts.cin)), row_hash(facts)
-    if standing and standing.row_hash == digest and standing.change != "dropped":
-        chunk.result.unchanged += 1
+    patient = chunk.patients.get(_cin_key(facts))
+    rows = [row for row in chunk.elsewhere.get(rh(f"Patient/{patient}"), ()) if row.key == facts.cin]
+    here = next((row for row in rows if row.grp == group.rh), None)
+    known = here or next(iter(rows), None)
+    ids = _ids(chunk, patient, known, same_team=here is not None)
+    try:
+        planned = _planned(chunk, facts, ids, provider)
+    except FHIRError as error:
+        chunk.result.refused[number] = ("cin", "refused", error.issues[0].diagnostics)
         return
-    patient_fid = chunk.patients.get(_cin_key(facts))
-    others = [row for row in chunk.elsewhere.get(rh(f"Patient/{patient_fid}"), ()) if row.key == facts.cin]
-    known = standing or next(iter(others), None)
-    ids = _resources(chunk, number, facts, provider, patient_fid, known, same_team=standing is not None)
-    is_new = standing is None or standing.change == "dropped"
+    if number_refused := _number_taken(chunk, facts, patient):
+        chunk.result.refused[number] = number_refused
+        return
+    _store(chunk, number, planned, _team_kept(chunk, facts, ids))
+    chunk.patients[_cin_key(facts)] = ids.patient
+    _enter(chunk, facts, provider, ids, digest)
+    _leave_others(chunk, [row for row in rows if row.grp != group.rh and row.change != "dropped"])
+
+
+def _ids(chunk: _Chunk, patient: str | None, known: Member | None, *, same_team: bool) -> _Ids:
+    """The ids of what is stored of the member, and new ones for the rest: what was deleted stays deleted."""
+    new = chunk.transaction.context.engine.ids.fid
+    fid = patient or new()
+    part = part_of(fid)
+    coverage = known.coverage_fid if known and rh(f"Coverage/{known.coverage_fid}") in chunk.stored else new(part)
+    keeps_team = known and same_team and rh(f"CareTeam/{known.team_fid}") in chunk.stored
+    return _Ids(fid, coverage, known.team_fid if known and keeps_team else new(part))
+
+
+def _planned(chunk: _Chunk, facts: Assignment, ids: _Ids, provider: Provider) -> list[_Planned]:
+    """What must be stored of the member, checked before any of it is: Patient, Coverage, a care team that is new."""
+    reference, recorded = f"Patient/{ids.patient}", chunk.source.recorded
+    built = [
+        ("Patient", ids.patient, mapping.patient(facts, ids.patient, chunk.plan)),
+        ("Coverage", ids.coverage, mapping.coverage(facts, ids.coverage, reference, chunk.plan, recorded)),
+    ]
+    if rh(f"CareTeam/{ids.team}") not in chunk.stored:
+        team = mapping.care_team(facts, ids.team, reference, provider.reference, chunk.plan)
+        built.append(("CareTeam", ids.team, team))
+    planned = [_plan(chunk, *one) for one in built]
+    return [one for one in planned if one]
+
+
+def _plan(chunk: _Chunk, type_: str, fid: str, resource: dict[str, Any]) -> _Planned | None:
+    """The resource as it is to be stored; None if what is stored says the same."""
+    current = chunk.stored.get(rh(f"{type_}/{fid}"))
+    if current is not None:
+        old = wire.parse(current.body)
+        if _content(old) == _content(resource):
+            return None
+        kept = {name: value for name, value in old.get("meta", {}).items() if name in _KEPT_META}
+        resource = {**resource, "meta": {**resource["meta"], **kept}}
+    return _Planned(fid, writing.built(chunk.transaction.context, type_, resource), current)
+
+
+def _content(resource: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in resource.items() if name not in {"id", "meta", "text"}}
+
+
+def _number_taken(chunk: _Chunk, facts: Assignment, patient: str | None) -> Refusal | None:
+    """Why the plan's own number for the member cannot be stored: another of its members has it."""
+    key, owner = _number_key(chunk, facts), chunk.transaction.context.caller.org_hash
+    holder = keys.owner_of(chunk.transaction, owner, _PATIENT, key) if key else None
+    if holder in (None, patient):
+        return None
+    advice = "Another of your members has this Plan Member ID. Correct it, or this member's CIN."
+    return "member_id", words.DUPLICATE_IDENTIFIER, advice
+
+
+def _team_kept(chunk: _Chunk, facts: Assignment, ids: _Ids) -> list[str]:
+    """Keep the stored care team in step with the assignment; its reference if that was written."""
+    team = chunk.stored.get(rh(f"CareTeam/{ids.team}"))
+    period = mapping.period(facts.assignment_date or facts.authorization_start, facts.authorization_end)
+    return [f"CareTeam/{ids.team}"] if team and teams.keep(chunk.transaction, team, period) else []
+
+
+def _store(chunk: _Chunk, number: int, planned: Sequence[_Planned], written: list[str]) -> None:
+    """Store what is planned and, of all that was written, where it comes from."""
+    transaction = chunk.transaction
+    for one in planned:
+        if one.current is None:
+            made = writing.insert(transaction, one.draft, one.fid)
+        else:
+            made = writing.change(transaction, one.current, one.draft)
+        chunk.stored[made.row.rh] = made.row
+        written = [*written, made.reference]
+    if written:
+        context, part = transaction.context, part_of(written[0].partition("/")[2])
+        origin = mapping.provenance(
+            context.engine.ids.fid(part), written, recorded=chunk.source.recorded, plan=chunk.plan,
+            file_hash=chunk.source.sha256, row=number,
+        )  # fmt: skip
+        writing.insert(transaction, writing.built(context, "Provenance", origin), origin["id"])
+
+
+def _enter(chunk: _Chunk, facts: Assignment, provider: Provider, ids: _Ids, digest: int) -> None:
+    """The member's row in the roster's next version, in place of the one in force."""
+    group = chunk.groups[provider.id]
+    standing = chunk.standing.get((group.rh, facts.cin))
+    is_new = standing is None or standing.change == "dropped" or _is_unpublished(standing, group)
+    begins, ends = _span(chunk, facts)
+    row = Member(
+        TENANT, part_of(ids.patient), group.rh, rh(f"Patient/{ids.patient}"), facts.cin, *ids, provider.id,
+        "new" if is_new else "changed", group.ver + 1, LAST, begins, ends, digest, dump(facts),
+    )  # fmt: skip
     if standing:
         chunk.ended.append(standing)
-    begun = _row(chunk, facts, provider, group, ids, "new" if is_new else "changed", digest)
-    chunk.begun.append(begun)
-    chunk.standing[group.rh, facts.cin] = begun
+    chunk.begun.append(row)
     chunk.result.touched.add(group.fid)
     chunk.result.new += is_new
     chunk.result.changed += not is_new
-    _leave_others(chunk, [row for row in others if row.grp != group.rh and row.change != "dropped"])
 
 
-def _resources(  # noqa: PLR0913 - what a row is and what is known of its member
-    chunk: _Chunk,
-    number: int,
-    facts: Assignment,
-    provider: Provider,
-    patient_fid: str | None,
-    known: Member | None,
-    *,
-    same_team: bool,
-) -> tuple[str, str, str]:
-    """Store what changed of Patient, Coverage and CareTeam, and where it comes from; their ids."""
-    context, plan = chunk.transaction.context, chunk.transaction.context.caller.org
-    ids = context.engine.ids
-    part = part_of(patient_fid) if patient_fid else None
-    patient = patient_fid or ids.fid()
-    part = part_of(patient) if part is None else part
-    coverage = known.coverage_fid if known else ids.fid(part)
-    team = known.team_fid if known and same_team else ids.fid(part)
-    reference = f"Patient/{patient}"
-    written = [
-        _put(chunk, "Patient", patient, mapping.patient(facts, patient, plan)),
-        _put(chunk, "Coverage", coverage, mapping.coverage(facts, coverage, reference, plan, chunk.source.recorded)),
-    ]
-    if not (known and same_team):
-        written.append(_put(chunk, "CareTeam", team, mapping.care_team(facts, team, reference, provider.reference, plan)))
-    targets = [target for target in written if target]
-    if targets:
-        origin = mapping.provenance(
-            ids.fid(part), targets, recorded=chunk.source.recorded, plan=plan, file_hash=chunk.source.sha256, row=number
-        )
-        _put(chunk, "Provenance", origin["id"], origin)
-    chunk.patients[_cin_key(facts)] = patient
-    return patient, coverage, team
-
-
-def _put(chunk: _Chunk, type_: str, fid: str, resource: dict[str, Any]) -> str | None:
-    """Store a resource if it is new or differs from what is stored; its reference if it was written."""
-    transaction, reference = chunk.transaction, f"{type_}/{fid}"
-    current = chunk.stored.get(rh(reference))
-    if current is not None and _says_the_same(wire.parse(current.body), resource):
-        return None
-    new = writing.built(transaction.context, type_, resource)
-    if current is None:
-        made = writing.insert(transaction, new, fid)
-    else:
-        made = writing.change(transaction, current, new)
-    chunk.stored[rh(reference)] = made.row
-    return reference
-
-
-def _says_the_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    def content(resource: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in resource.items() if name not in {"id", "meta", "text"}}
-
-    return content(old) == content(new)
-
-
-def _row(  # noqa: PLR0913 - the columns of a roster row
-    chunk: _Chunk,
-    facts: Assignment,
-    provider: Provider,
-    group: Row,
-    ids: tuple[str, str, str],
-    change: str,
-    digest: int,
-) -> Member:
-    patient, coverage, team = ids
-    begins, ends = _span(chunk, facts)
-    return Member(
-        TENANT, part_of(patient), group.rh, rh(f"Patient/{patient}"), facts.cin, patient, coverage, team,
-        provider.id, change, group.ver + 1, LAST, begins, ends, digest, dump(facts),
-    )  # fmt: skip
+def _is_unpublished(standing: Member, group: Row) -> bool:
+    """Whether a member who is new has been shown to nobody yet, because an import was given up."""
+    return standing.change == "new" and standing.from_version > group.ver
 
 
 def _span(chunk: _Chunk, facts: Assignment) -> tuple[int, int]:
@@ -233,29 +299,14 @@ def _span(chunk: _Chunk, facts: Assignment) -> tuple[int, int]:
 
 
 def _leave_others(chunk: _Chunk, rows: Sequence[Member]) -> None:
-    """The member left these rosters of the same plan."""
+    """The member left these rosters of the same plan, and the care teams that came with them."""
+    now = chunk.transaction.context.now
     for row in rows:
+        former = chunk.rosters[row.grp]
         chunk.ended.append(row)
-        chunk.begun.append(_dropped(chunk.transaction, row))
+        chunk.begun.append(publishing.dropped(row, former.ver + 1, now))
         chunk.result.moved += 1
-        chunk.result.touched.add(_group_fid(chunk, row.grp))
-        chunk.elsewhere[row.patient] = [other for other in chunk.elsewhere[row.patient] if other != row]
-
-
-def _dropped(transaction: Transaction, row: Member) -> Member:
-    return row._replace(change="dropped", from_version=roster_rows.next_version(transaction, row.grp), to_version=LAST,
-                        ends=min(row.ends, transaction.context.now))  # fmt: skip
-
-
-def _group_fid(chunk: _Chunk, group: int) -> str:
-    return roster_rows.fid_of(chunk.transaction, group)
-
-
-def _write_rows(chunk: _Chunk) -> None:
-    roster_rows.replace(chunk.transaction, chunk.ended, chunk.begun)
-    by_group: dict[int, list[Member]] = {}
-    for row in chunk.begun:
-        by_group.setdefault(row.grp, []).append(row)
-    for group, rows in by_group.items():
-        rels = [member_rel(group, row.patient, rh(f"Organization/{row.provider_fid}"), row.begins, row.ends) for row in rows]
-        access_rows.set_relations(chunk.transaction, group, rels)
+        chunk.result.touched.add(former.fid)
+        team = chunk.stored.get(rh(f"CareTeam/{row.team_fid}"))
+        if team:
+            teams.end(chunk.transaction, team)

@@ -1,7 +1,8 @@
 """The job that takes in an assignment file: rows to members, chunk by chunk, each chunk durable with its cursor.
 
 The last steps drop who is absent from a full file, publish the rosters' next version and write the response file. At
-every try the file is read from its start; rows before the cursor are only remembered as named.
+every try the file is read from its start; rows before the cursor are only remembered as named. Files of one plan are
+taken in one after another.
 """
 
 from __future__ import annotations
@@ -9,38 +10,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
-import xxhash
-
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.directory import Provider, providers_by_npi
 from fhir_server.ecm.files import layouts, publishing, response
-from fhir_server.ecm.files.assignment import Assignment, parse_row
 from fhir_server.ecm.files.enrolling import Enrolment, Source, enrol
 from fhir_server.ecm.files.formats import FORMATS
-from fhir_server.ecm.files.layouts.binding import Bound, Finding, bind
+from fhir_server.ecm.files.judging import Reading, Refusal, Result, judged, settled
+from fhir_server.ecm.files.layouts.binding import Bound, bind
 from fhir_server.ecm.files.layouts.column import Layout
-from fhir_server.ecm.files.rows import RowResult
-from fhir_server.engine import roster_rows
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
 from fhir_server.jobs import files
 from fhir_server.jobs.job import Job, Run
-from fhir_server.store.hashing import rh
+from fhir_server.jobs.turns import await_turn
 
 KIND = "import-assignments"
-CHUNK = 250
 
-Result = RowResult[Assignment]
-Known = dict[str, Provider | None]
+_AFTER_ALL = 2**31 - 1  # the cursor's row once every row has been taken in
 
 
 @dataclass
 class Tally:
-    """What became of the rows so far. rosters: provider id -> Group id; touched: Groups to publish."""
+    """What became of the rows so far; it is kept in the job's cursor.
+
+    rosters: provider id -> Group id; touched: Groups to publish; refused: "fact|code|advice" -> row numbers.
+    """
 
     rows: int = 0
     accepted: int = 0
@@ -52,14 +48,19 @@ class Tally:
     dropped: int = 0
     rosters: dict[str, str] = field(default_factory=dict)
     touched: list[str] = field(default_factory=list)
+    refused: dict[str, list[int]] = field(default_factory=dict)
+
+    def copy(self) -> Tally:
+        """One that can be changed while this one stays, because a transaction may be run again."""
+        refused = {reason: list(rows) for reason, rows in self.refused.items()}
+        return Tally(**{**vars(self), "rosters": dict(self.rosters), "touched": list(self.touched), "refused": refused})
 
     def count(self, results: Sequence[Result]) -> None:
         """Count rows by their outcome."""
-        for result in results:
-            self.rows += 1
-            self.accepted += result.outcome == words.ACCEPTED
-            self.warnings += result.outcome == words.ACCEPTED_WITH_WARNINGS
-            self.rejected += result.outcome == words.REJECTED
+        self.rows += len(results)
+        self.accepted += sum(one.outcome == words.ACCEPTED for one in results)
+        self.warnings += sum(one.outcome == words.ACCEPTED_WITH_WARNINGS for one in results)
+        self.rejected += sum(one.outcome == words.REJECTED for one in results)
 
     def add(self, enrolment: Enrolment) -> None:
         """Count what a chunk changed."""
@@ -68,7 +69,50 @@ class Tally:
         self.unchanged += enrolment.unchanged
         self.dropped += enrolment.moved
         self.rosters |= enrolment.rosters
-        self.touched = sorted({*self.touched, *enrolment.touched})
+        self.touch(enrolment.touched)
+        for row, refusal in enrolment.refused.items():
+            self.refused.setdefault("|".join(refusal), []).append(row)
+
+    def touch(self, groups: set[str]) -> None:
+        """Remember Groups whose members changed."""
+        self.touched = sorted({*self.touched, *groups})
+
+    @property
+    def refusals(self) -> dict[int, Refusal]:
+        """Row number -> why the server could not store the row."""
+        found: dict[int, Refusal] = {}
+        for reason, rows in self.refused.items():
+            fact, code, advice = reason.split("|", 2)
+            found.update(dict.fromkeys(rows, (fact, code, advice)))
+        return found
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """The numbers alone."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
+
+
+@dataclass
+class _Import:
+    """One try at one file: where it stands in the file, and what became of it so far."""
+
+    run: Run
+    reading: Reading
+    row: int
+    tally: Tally
+
+    def transact(self, work: Any, row: int, progress: str) -> None:
+        """Do `work(transaction, tally)` and store the new cursor with it; the tally is kept when both are durable."""
+
+        def together(transaction: Transaction) -> Tally:
+            after = self.tally.copy()
+            work(transaction, after)
+            if transaction.changes:
+                transaction.audit("import", 200, transaction.changes)
+            self.run.save(transaction, {"row": row, "tally": asdict(after)}, progress.format(**after.summary))
+            return after
+
+        self.tally, self.row = self.run.context().transact(together), row
 
 
 def known_layouts(context: Context) -> Mapping[str, Layout]:
@@ -78,133 +122,85 @@ def known_layouts(context: Context) -> Mapping[str, Layout]:
 
 
 def open_rows(context: Context, stream: IO[bytes], arguments: Mapping[str, Any]) -> tuple[Bound, Iterator[Any]]:
-    """(the layout bound to the file's header, the rows below it); Unprocessable if the file is not what it should be."""
+    """(the layout bound to the file's header, the rows below it); Unprocessable for a file that is not what it says."""
     form = FORMATS[arguments["format"]]
     rows = form.open(cast("Any", stream))
     return bind(known_layouts(context)[arguments["layout"]], rows, form, arguments["facts"]), rows
 
 
-def results(context: Context, bound: Bound, rows: Iterator[Any], named: set[int], known: Known) -> Iterator[Result]:
-    """Each row's result: parsed, its provider registered, its member not named before."""
-    parsed = (parse_row(bound, cells, number) for number, cells in rows)
-    while chunk := list(islice(parsed, CHUNK)):
-        unknown = {result.facts.provider_npi for result in chunk if result.facts} - known.keys()
-        found = providers_by_npi(context, unknown)
-        known.update({npi: found.get(npi) for npi in unknown})
-        yield from (_judged(bound, result, named, known) for result in chunk)
-
-
-def _judged(bound: Bound, result: Result, named: set[int], known: Known) -> Result:
-    if result.facts is None:
-        return result
-    provider = known[result.facts.provider_npi]
-    if provider is None:
-        advice = "No ECM Provider here has this NPI. Correct it, or have the provider registered first."
-        return _rejected(bound, result, "provider_npi", words.UNKNOWN_PROVIDER, advice)
-    key = _name(provider.id, result.facts.cin)
-    if key in named:
-        advice = "The file names this member for this provider in a row above. Keep one of the rows."
-        return _rejected(bound, result, "cin", words.DUPLICATE_MEMBER, advice)
-    named.add(key)
-    return result
-
-
-def _name(provider_id: str, cin: str) -> int:
-    return xxhash.xxh3_64_intdigest(f"{provider_id}|{cin}".encode())
-
-
-def _rejected(bound: Bound, result: Result, fact: str, code: str, advice: str) -> Result:
-    header = next((column.header for column in bound.layout.columns if column.maps_to == fact), fact)
-    finding = Finding(result.number, header, code, advice, "error")
-    return response.with_finding(result, finding, words.REJECTED)
-
-
 def work(run: Run) -> None:
-    """Take in the file that the job's arguments name; see the module's docstring."""
-    tally, named, known = Tally(**run.cursor.get("tally", {})), set[int](), Known()
+    """Take in the file that the job's arguments name; see the module's docstring. Later while another one runs."""
+    await_turn(run)
     with files.local_copy(run.engine, run.arguments["file"]) as copy:
         bound, rows = open_rows(run.context(), copy, run.arguments)
-        found = results(run.context(), bound, rows, named, known)
-        while chunk := list(islice(found, CHUNK)):
-            _store(run, chunk, known, tally)
+        tally = Tally(**run.cursor.get("tally", {}))
+        this = _Import(run, Reading(bound), run.cursor.get("row", 0), tally)
+        for chunk in judged(run.context(), this.reading, rows):
+            _take_in(this, chunk)
         if run.arguments["mode"] == "full":
-            _drop_absent(run, named, tally)
+            _drop_absent(this)
         copy.seek(0)
-        name = _write_response(run, copy, tally)
-    run.context().transact(partial(_finish, run, tally, name))
+        name = _write_response(this, copy)
+    run.context().transact(partial(_finish, this, name))
 
 
-def _store(run: Run, chunk: Sequence[Result], known: Known, tally: Tally) -> None:
-    """Store a chunk and its cursor together; a chunk before the cursor was stored by an earlier try."""
-    if chunk[-1].number <= run.cursor.get("row", 0):
+def _take_in(this: _Import, chunk: Sequence[Result]) -> None:
+    """Store a chunk, unless an earlier try did."""
+    if chunk[-1].number <= this.row:
         return
-    rows = [(one.number, one.facts, provider) for one in chunk if one.facts and (provider := known[one.facts.provider_npi])]
-    source = Source(run.arguments["sha256"], run.arguments["recorded"])
-    before = asdict(tally)
+    reading = this.reading
+    rows = [(one.number, one.facts, reading.provider(one.facts)) for one in chunk if one.facts]
+    source = Source(this.run.arguments["sha256"], this.run.arguments["recorded"])
 
-    def store(transaction: Transaction) -> Tally:
-        after = Tally(**before)
-        after.count(chunk)
-        if rows:
-            after.add(enrol(transaction, source, rows, after.rosters))
-        if transaction.changes:
-            transaction.audit("import", 200, transaction.changes)
-        run.save(transaction, {"row": chunk[-1].number, "tally": asdict(after)}, f"{after.rows} rows taken in")
-        return after
+    def store(transaction: Transaction, tally: Tally) -> None:
+        done = enrol(transaction, source, rows, tally.rosters) if rows else Enrolment()
+        tally.add(done)
+        tally.count(settled(reading.bound, chunk, done.refused))
 
-    vars(tally).update(vars(run.context().transact(store)))
+    this.transact(store, chunk[-1].number, "{rows} rows taken in")
 
 
-def _drop_absent(run: Run, named: set[int], tally: Tally) -> None:
+def _drop_absent(this: _Import) -> None:
     """Drop every member whom a full file does not name, from the rosters of the providers in the file."""
-    for provider_id, fid in sorted(tally.rosters.items()):
-        after: str | None = ""
-        while after is not None:
-            after = run.context().transact(partial(_drop_page, run, named, tally, provider_id, fid, after))
+    for fid in sorted(this.tally.rosters.values()):
+        after = ""
+        while page := publishing.page(this.run.context(), fid, after):
+            after = page[-1].key
+            absent = [row for row in page if not this.reading.names(row.key)]
+            if absent:
+                this.transact(partial(_drop, fid, absent), _AFTER_ALL, "{dropped} members dropped")
 
 
-def _drop_page(
-    run: Run, named: set[int], tally: Tally, provider_id: str, fid: str, after: str, transaction: Transaction
-) -> str | None:
-    group = roster_rows.group(transaction, rh(f"Group/{fid}"))
-    rows, last = publishing.absent(
-        transaction, group.rh, after, lambda row: _name(provider_id, row.key) in named
-    )
-    if rows:
-        publishing.drop(transaction, group, rows)
-        tally.dropped += len(rows)
-        tally.touched = sorted({*tally.touched, fid})
-        run.save(transaction, {"row": tally_row(run), "tally": asdict(tally)}, f"{tally.dropped} members dropped")
-    return last or None
+def _drop(fid: str, absent: Sequence[Any], transaction: Transaction, tally: Tally) -> None:
+    publishing.drop(transaction, fid, absent)
+    tally.dropped += len(absent)
+    tally.touch({fid})
 
 
-def tally_row(run: Run) -> int:
-    """The last row of the file: behind it nothing is left to take in."""
-    return int(run.cursor.get("row", 2**31 - 1))
-
-
-def _write_response(run: Run, copy: IO[bytes], tally: Tally) -> str:
+def _write_response(this: _Import, copy: IO[bytes]) -> str:
     """Write the response file, one row per row of the file, in the file's own format."""
+    run, refusals = this.run, this.tally.refusals
     form, layout = FORMATS[run.arguments["format"]], known_layouts(run.context())["response"]
     bound, rows = open_rows(run.context(), copy, run.arguments)
-    found = results(run.context(), bound, rows, set(), {})
+    again = Reading(bound, providers=this.reading.providers)
+    found = (one for chunk in judged(run.context(), again, rows) for one in settled(bound, chunk, refusals))
     name = f"response.{form.suffix}"
     pieces = form.write(response.rows(layout, bound, found))
     files.keep(run.engine, run.caller.org_hash, run.id, name, form.media_types[0], pieces)
-    del tally
     return name
 
 
-def _finish(run: Run, tally: Tally, name: str, transaction: Transaction) -> None:
+def _finish(this: _Import, name: str, transaction: Transaction) -> None:
     """Publish what changed and end the job, all at once."""
-    published = {fid: publishing.publish(transaction, fid) for fid in tally.touched}
-    counted = {key: value for key, value in asdict(tally).items() if key not in {"rosters", "touched"}}
+    tally = this.tally
+    pending = {fid for fid in tally.rosters.values() if publishing.is_pending(transaction, fid)}
+    published = {fid: publishing.publish(transaction, fid) for fid in sorted({*tally.touched, *pending})}
     rosters = [
         {"provider": f"Organization/{provider}", "group": f"Group/{fid}", "published": published.get(fid)}
         for provider, fid in sorted(tally.rosters.items())
     ]
     output = [{"type": "response", "name": name, "count": tally.rows}]
-    run.finish(transaction, {"summary": counted, "rosters": rosters, "output": output})
+    this.run.finish(transaction, {"summary": tally.summary, "rosters": rosters, "output": output})
 
 
 JOB = Job(KIND, work)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from fhir_server.access.relations import member_rel
 from fhir_server.ecm import rosters
+from fhir_server.ecm.files import teams
 from fhir_server.engine import access_rows, roster_rows, writing
+from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir import wire
 from fhir_server.store import members, resources
@@ -17,30 +19,64 @@ from fhir_server.store.resources import Row
 PAGE = 500
 
 
-def absent(transaction: Transaction, group: int, after: str, is_named: Callable[[Member], bool]) -> tuple[list[Member], str]:
-    """(members of the next page of a roster whom the file does not name, last key looked at or "" at the end)."""
-    page = members.walk(transaction.connection, group, after, PAGE)
-    return [row for row in page if not is_named(row)], page[-1].key if page else ""
+def page(context: Context, fid: str, after: str) -> list[Member]:
+    """The next members of a roster in the order of their keys, dropped ones left out; [] at the end."""
+    return members.walk(context.connection, rh(f"Group/{fid}"), after, PAGE)
 
 
-def drop(transaction: Transaction, group: Row, rows: list[Member]) -> None:
-    """Mark members as dropped from the roster's next version on; their assignment ends now, nothing is deleted."""
+def drop(transaction: Transaction, fid: str, rows: Sequence[Member]) -> None:
+    """Mark members as dropped from the roster's next version on.
+
+    Assignment and care team end now; nothing is deleted.
+    """
     transaction.marks.add(rosters.IMPORTING)
-    now, version = transaction.context.now, group.ver + 1
-    begun = [row._replace(change="dropped", from_version=version, to_version=LAST, ends=min(row.ends, now)) for row in rows]
+    group = _roster(transaction, fid)
+    begun = [dropped(row, group.ver + 1, transaction.context.now) for row in rows]
     roster_rows.replace(transaction, rows, begun)
-    rels = [member_rel(group.rh, row.patient, rh(f"Organization/{row.provider_fid}"), row.begins, row.ends) for row in begun]
-    access_rows.set_relations(transaction, group.rh, rels)
+    give(transaction, begun)
+    visible = transaction.context.visible_targets()
+    wanted = [rh(f"CareTeam/{row.team_fid}") for row in rows]
+    for team in resources.by_hash(transaction.connection, visible, wanted):
+        teams.end(transaction, team)
+
+
+def dropped(row: Member, version: int, now: int) -> Member:
+    """The row of a member who leaves the roster with this version."""
+    return row._replace(change="dropped", from_version=version, to_version=LAST, ends=min(row.ends, now))
+
+
+def give(transaction: Transaction, rows: Sequence[Member]) -> None:
+    """Put the relations that follow from these roster rows in place of those their members had."""
+    by_group: dict[int, list[Member]] = {}
+    for row in rows:
+        by_group.setdefault(row.grp, []).append(row)
+    for group, found in by_group.items():
+        rels = [
+            member_rel(group, row.patient, rh(f"Organization/{row.provider_fid}"), row.begins, row.ends)
+            for row in found
+        ]
+        access_rows.set_relations(transaction, group, rels)
+
+
+def is_pending(transaction: Transaction, fid: str) -> bool:
+    """Whether rows wait to be published, such as those of an import that was given up."""
+    group, visible = _roster(transaction, fid), transaction.context.visible_targets()
+    rows = members.seen(transaction.connection, visible, group.rh, group.ver + 1, "", 1, since=group.ver)
+    return bool(rows)
 
 
 def publish(transaction: Transaction, fid: str) -> int:
     """Store the roster's next version, which its members have been written for; its number."""
     transaction.marks.add(rosters.IMPORTING)
+    row = _roster(transaction, fid)
+    made = writing.change(transaction, row, writing.Draft("Group", row.body, wire.parse(row.body)))
+    transaction.audit("update", 200, [made])
+    return made.row.ver
+
+
+def _roster(transaction: Transaction, fid: str) -> Row:
     row = resources.read(transaction.connection, transaction.context.visible("u"), "Group", fid)
     if row is None:
         message = "A roster that is being imported cannot disappear."
         raise LookupError(message)
-    group = writing.Draft("Group", row.body, wire.parse(row.body))
-    made = writing.change(transaction, row, group)
-    transaction.audit("update", 200, [made])
-    return made.row.ver
+    return row
