@@ -33,7 +33,7 @@ def smart_app(stage: Stage, who: str) -> Any:
 def provider_finds_members(stage: Stage) -> None:
     """The roster lists the provider's members; a search finds the same ones and nobody else."""
     server = smart_app(stage, PROVIDER)
-    rosters = Group.where({"managing-entity": f"Organization/{PLAN}"}).perform_resources(server)
+    rosters = list(Group.where({"managing-entity": f"Organization/{PLAN}"}).perform_resources_iter(server))
     expect([f"Group/{roster.id}" for roster in rosters] == [stage.made["roster"]], "the provider sees its one roster")
     listed = sorted(member.entity.reference for member in rosters[0].member)
     count = stage.get(PROVIDER, "Patient?_total=accurate&_count=1")["total"]
@@ -42,7 +42,7 @@ def provider_finds_members(stage: Stage) -> None:
         stage.made[name] = member
     member = Patient.read(listed[0].partition("/")[2], server)
     cin = next(one.value for one in member.identifier if one.system == words.CIN)
-    found = Patient.where({"identifier": f"{words.CIN}|{cin}"}).perform_resources(server)
+    found = list(Patient.where({"identifier": f"{words.CIN}|{cin}"}).perform_resources_iter(server))
     expect([one.id for one in found] == [member.id], "a member is found by the CIN")
     stage.tell(f"The roster lists {len(listed)} members; a search finds the same {count}, and each of them by CIN.")
 
@@ -54,7 +54,7 @@ def provider_writes_care_plan(stage: Stage) -> None:
     for entry in written["entry"]:
         type_, id_ = entry["response"]["location"].split("/_history")[0].split("/")[-2:]
         stage.made[f"care {type_}"] = f"{type_}/{id_}"
-    plans = CarePlan.where({"patient": stage.made["first"]}).perform_resources(server)
+    plans = list(CarePlan.where({"patient": stage.made["first"]}).perform_resources_iter(server))
     expect([plan.title for plan in plans] == ["Enhanced Care Management care plan"], "the care plan is there")
     stage.tell("Care team with its lead care manager, the need (Z59.41), a goal and the care plan: one transaction.")
     plan = stage.get(PLAN, stage.made["care CarePlan"])

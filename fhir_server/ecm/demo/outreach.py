@@ -1,6 +1,7 @@
 """Act 3, around the care plan: the plan's referral to Enhanced Care Management, outreach, and enrolment."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import requests
 
@@ -9,6 +10,7 @@ from fhir_server.ecm.demo import shapes
 from fhir_server.ecm.demo.food_bank import send
 from fhir_server.ecm.demo.stage import PLAN, PROVIDER, Json, Stage, codes_of, expect, reference
 
+CALIFORNIA = ZoneInfo("America/Los_Angeles")
 ATTEMPTS = (("text", 5, False), ("in-person", 30, True))  # method, minutes, whether the member was reached
 
 
@@ -33,7 +35,7 @@ def provider_reaches_member(stage: Stage) -> None:
 
 
 def _attempt(stage: Stage, place: int, method: str, minutes: int, reached: bool) -> Json:  # noqa: FBT001 - a fact
-    began = datetime.combine(stage.today, time(8 + place), UTC)
+    began = datetime.combine(stage.today, time(8 + place), CALIFORNIA)
     virtual = method != "in-person"
     return shapes.named(
         "Encounter", f"outreach-{place}", "",

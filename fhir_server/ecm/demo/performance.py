@@ -2,14 +2,16 @@
 
 import tempfile
 import time
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from fhir_server.ecm.client import enlisting, local_server, world
 from fhir_server.ecm.demo import ending
+from fhir_server.ecm.demo.outreach import CALIFORNIA
 from fhir_server.ecm.demo.stage import Json, Stage
 from fhir_server.ecm.demo.story import ACTS
 from fhir_server.engine.build import clock
@@ -37,7 +39,7 @@ def perform(console: Console) -> None:
                 clients=enlisting.services(scene, folder, base),
                 tell=lambda text: console.print(f"   {text}", markup=False, highlight=False, soft_wrap=True),
                 show=lambda title, rows: _show(console, title, rows),
-                today=date.today(),  # noqa: DTZ011 - the story plays today, where it is played
+                today=datetime.now(CALIFORNIA).date(),
             )
             _play(stage, console)
     console.print(f"\n[green]Everything is as told[/green] ({time.monotonic() - began:.0f} s).", highlight=False)
@@ -68,7 +70,7 @@ def _play(stage: Stage, console: Console) -> None:
 
 
 def _show(console: Console, title: str, rows: list[Json]) -> None:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in rows[0]:
         table.add_column(name, overflow="fold")
     for row in rows:

@@ -9,6 +9,7 @@ from fhir_server.ecm.demo import (
     care_plan,
     food_bank,
     outreach,
+    return_files,
     sent_elsewhere,
     strangers,
     tailored_meals,
@@ -60,6 +61,14 @@ ACTS: Sequence[tuple[str, Sequence[Step]]] = (
     (
         "A referral that is declined and sent elsewhere",
         (sent_elsewhere.food_bank_declines, sent_elsewhere.sent_elsewhere),
+    ),
+    (
+        "The return files come out",
+        (
+            return_files.provider_returns_members,
+            return_files.provider_returns_outreach,
+            return_files.meals_return_supports,
+        ),
     ),
     ("Strangers", (strangers.strangers_see_nothing,)),
     ("The same again changes nothing", (again.second_run,)),
