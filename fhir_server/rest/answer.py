@@ -40,7 +40,7 @@ class Service:
         context: Context | None = None
         try:
             if request.method == "OPTIONS":
-                return Response(204, b"", {"Allow": ", ".join(self.routes.methods(request))})
+                return self._preflight(request)
             row = self.routes.find(request)
             if not (isinstance(row, Operation) and row.answers_file):
                 negotiation.require_acceptable(request)
@@ -50,6 +50,12 @@ class Service:
             return self._run(context, row, request)
         except Exception as error:  # noqa: BLE001 - the one place where failures become answers
             return self._failure(context, request, request_id, error)
+
+    def _preflight(self, request: Request) -> Response:
+        """What may be asked of this URL, for browsers too; needs no token (B-53)."""
+        methods = ", ".join(self.routes.methods(request))
+        allowed = {"Access-Control-Allow-Methods": methods, "Access-Control-Allow-Headers": "*, Authorization"}
+        return Response(204, b"", {"Allow": methods, **allowed, "Access-Control-Max-Age": "86400"})
 
     def _run(self, context: Context, row: Interaction | Operation, request: Request) -> Response:
         if (

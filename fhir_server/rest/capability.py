@@ -16,6 +16,7 @@ from fhir_server.fhir.registry import entries
 from fhir_server.fhir.values import instant
 from fhir_server.rest import interactions
 from fhir_server.rest.message import Operation
+from fhir_server.search.expression import reference_targets
 from fhir_server.search.types import search_types
 from fhir_server.smart.discovery import capability_security
 
@@ -102,7 +103,7 @@ def _reverse(engine: Engine) -> Mapping[str, list[str]]:
         kept.update({type_: [] for type_ in engine.definitions.types})
         for source in engine.definitions.types:
             for code, param in engine.definitions.search_params(source).items():
-                for target in param.targets if param.type == "reference" else ():
+                for target in reference_targets(engine.definitions, param) if param.type == "reference" else ():
                     kept.get(target, []).append(f"{source}:{code}")
     return kept
 
@@ -121,5 +122,5 @@ def _operations(engine: Engine, level: str, type_: str) -> list[dict[str, str]]:
     return [
         {"name": row.name, "definition": row.definition}
         for row in rows
-        if level in row.levels and (level == "system" or type_ in row.types)
+        if row.definition and level in row.levels and (level == "system" or type_ in row.types)
     ]

@@ -22,6 +22,8 @@ _ALWAYS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Vary": "Accept, Accept-Encoding",
+    "Access-Control-Allow-Origin": "*",  # no cookie ever speaks for a caller: a page needs a token like any client
+    "Access-Control-Expose-Headers": "Content-Location, ETag, Last-Modified, Location, WWW-Authenticate, X-Request-Id",
 }
 _FHIR_JSON = "application/fhir+json; charset=utf-8"
 

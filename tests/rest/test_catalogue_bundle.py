@@ -7,6 +7,7 @@ import pytest
 
 from tests.live import Client
 from tests.rest.catalogue import Row, ask, refused
+from tests.rest.scene import organization, referral
 
 BASIC = {"resourceType": "Basic", "code": {"text": "a"}}
 
@@ -97,29 +98,23 @@ def test_the_same_entry_fails_alone_in_a_batch(clinic: Client, row: Row) -> None
         assert answer.json["entry"][0]["response"]["status"].startswith("201")
 
 
-def referral(clinic: Client, status: str) -> dict[str, Any]:
-    patient = clinic.post("Patient", {"resourceType": "Patient"}).json()["id"]
-    subject = {"reference": f"Patient/{patient}"}
-    party = {"reference": "Organization/clinic"}
-    asked = {"resourceType": "ServiceRequest", "status": "active", "intent": "order", "subject": subject}
-    focus = clinic.post("ServiceRequest", asked)
-    assert focus.status_code == 201, focus.text
-    return {
-        "resourceType": "Task", "status": status, "intent": "order", "for": subject, "requester": party, "owner": party,
-        "focus": {"reference": f"ServiceRequest/{focus.json()['id']}"}, "code": {"text": "a"},
-    }  # fmt: skip
-
-
 def test_an_illegal_move_of_a_referral(clinic: Client, loader: Client) -> None:
-    """Row 96: completed -> requested."""
-    loader.put("Organization/clinic", {"resourceType": "Organization", "id": "clinic", "name": "A clinic"})
-    made = clinic.post("Task", referral(clinic, "draft"))
+    """Row 96: from draft straight to work, and back from an end."""
+    own = organization(loader, "clinic")["reference"]
+    made = clinic.post("Task", referral(clinic, own, [own], "draft"))
     assert made.status_code == 201, made.text
-    task, tag = made.json(), made.headers["ETag"]
-    row = Row(96, "", "PUT", f"Task/{task['id']}", {**task, "status": "completed"}, 422, "business-rule", "Task.status",
-              headers={"If-Match": tag})  # fmt: skip
-    refused(ask(clinic, row), row)
-    assert clinic.get(f"Task/{task['id']}").json() == task
+    task = made.json()
+    for status, legal in (("in-progress", False), ("cancelled", True), ("requested", False)):
+        tag = clinic.get(f"Task/{task['id']}").headers["ETag"]
+        row = Row(96, status, "PUT", f"Task/{task['id']}", {**task, "status": status, "owner": {"reference": own}},
+                  422, "business-rule", None,
+                  headers={"If-Match": tag})  # fmt: skip
+        answer = ask(clinic, row)
+        if legal:
+            assert answer.status == 200, answer.body
+        else:
+            refused(answer, row)
+            assert clinic.get(f"Task/{task['id']}").headers["ETag"] == tag
 
 
 def test_an_active_consent_names_its_patient(clinic: Client) -> None:
