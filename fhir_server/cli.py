@@ -50,7 +50,7 @@ def main() -> None:
 def settings_in_force() -> Settings:
     """The settings of the environment, with the data folder made."""
     settings = from_environment()
-    settings.folder.mkdir(parents=True, exist_ok=True)
+    settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return settings
 
 

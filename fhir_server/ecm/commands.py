@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -56,7 +57,7 @@ def seed_load(
     """
     settings = from_environment()
     unfinished = settings.folder / "seed" / "unfinished"
-    settings.folder.mkdir(parents=True, exist_ok=True)
+    settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if if_empty and not unfinished.exists() and _has_clients(settings):
         console.print("Clients are registered already: the synthetic world is not loaded.")
         return
@@ -109,7 +110,9 @@ def assignments_import(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Member Information File: CSV, TXT, XLSX.")],
     *,
     client: Annotated[str, typer.Option(help="Id of the plan's client.")],
-    mode: Annotated[str, typer.Option(help="full: members absent from the file are dropped; delta: they stay.")],
+    mode: Annotated[
+        str, typer.Option(help="full: members absent from the file are dropped; delta: they stay.")
+    ] = "delta",
     server: Annotated[str, typer.Option(help="FHIR base URL; default from the settings.")] = "",
     key: Annotated[Path | None, typer.Option(help="Its key; default clients/ID.json in the data folder.")] = None,
     response: Annotated[Path | None, typer.Option(help="Where to save the response; default beside the file.")] = None,
@@ -121,7 +124,7 @@ def assignments_import(
     Examples:
       ecm-fhir assignments import members.csv --client valley-plan --mode full
 
-      ecm-fhir assignments import var/seed/samples/plan-valley.xlsx --client plan-valley --mode delta
+      ecm-fhir assignments import var/seed/samples/plan-valley.xlsx --client plan-valley
     """
     if mode not in {"full", "delta"}:
         raise typer.BadParameter("full or delta", param_hint="--mode")
@@ -154,18 +157,18 @@ def _rows(file: Path) -> int | None:
 
 
 def _report(imported: Imported, saved: Path) -> None:
-    table = Table("rows", "accepted", "with warnings", "rejected", "new", "changed", "unchanged", "dropped")
     names = ("rows", "accepted", "warnings", "rejected", "new", "changed", "unchanged", "dropped")
+    table = Table(*names, box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_row(*(f"{imported.summary[name]:,}" for name in names))
     console.print(table)
     if saved.suffix == ".csv":
         findings = [row for row in assignment.rows_of(imported) if row["Outcome"] != "accepted"]
         for row in findings[:_SHOWN_FINDINGS]:
             told = f"row {row['Row Number']} {row['Outcome']}: {row['Column']}: {row['Code']}. {row['Advice']}"
-            console.print(told, markup=False, highlight=False)
+            console.print(told, markup=False, highlight=False, soft_wrap=True)
         if len(findings) > _SHOWN_FINDINGS:
             console.print(f"... and {len(findings) - _SHOWN_FINDINGS} more rows with findings.")
-    console.print(f"{len(imported.rosters)} rosters. The response file: {saved}")
+    console.print(f"{len(imported.rosters)} rosters. The response file: {saved}", soft_wrap=True)
 
 
 def demo() -> None:

@@ -1,0 +1,83 @@
+"""The command line as a visitor uses it: the world loaded, a token fetched, a file sent, against a running server."""
+
+import csv
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from sqlalchemy import func, select
+from typer.testing import CliRunner, Result
+
+from fhir_server.cli import app
+from fhir_server.store import tables
+from tests.live import LiveServer, running
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def server(database_url: str, tmp_path: Path) -> Iterator[LiveServer]:
+    with running(database_url, tmp_path) as live:
+        yield live
+        live.app.extensions["worker"].stop()
+
+
+@pytest.fixture
+def command(server: LiveServer, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.setenv("ECM_FHIR_DATA_FOLDER", str(tmp_path))
+    monkeypatch.setenv("ECM_FHIR_DATABASE_URL", database_url)
+    monkeypatch.setenv("ECM_FHIR_BASE_URL", server.base)
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+def _versions(server: LiveServer) -> list[int]:
+    """How many current and how many superseded versions there are."""
+    connection = server.engine.database.read()
+    return [connection.execute(select(func.count()).select_from(table)).scalar_one() for table in TABLES]
+
+
+TABLES = (tables.res, tables.hist)
+
+
+def test_a_visitor_loads_the_world_and_sends_a_file(command: Command, server: LiveServer, tmp_path: Path) -> None:
+    """Loading twice changes nothing; keys are readable by their user only; the CLI twin reports like the operation."""
+    first = command("seed", "load", "--members", "20")
+    assert first.exit_code == 0, first.output
+    assert "17 clients registered" in first.output
+    assert stat.S_IMODE((tmp_path / "clients" / "plan-valley.json").stat().st_mode) == 0o600
+    before = _versions(server)
+    assert "0 clients registered" in command("seed", "load", "--members", "20").output
+    assert _versions(server) == before
+    assert "not loaded" in command("seed", "load", "--if-empty").output
+
+    token = command("clients", "token", "almond-clinic").output.strip()
+    answer = requests.get(f"{server.base}/Group", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    assert len(answer.json()["entry"]) == 1
+
+    sample = tmp_path / "seed" / "samples" / "plan-bay.csv"
+    sent = command("assignments", "import", str(sample), "--client", "plan-bay")
+    assert sent.exit_code == 0, sent.output
+    assert "500" in sent.output
+    assert "485" in sent.output
+    with (sample.parent / "plan-bay.response.csv").open(encoding="utf-8-sig") as file:
+        assert len(list(csv.DictReader(file))) == 500
+
+
+def test_what_cannot_be_done_is_said(command: Command, tmp_path: Path) -> None:
+    """A missing key, a wrong mode and a key of nobody end with a reason, not with a trace."""
+    file = tmp_path / "members.csv"
+    file.write_text("a,b\n1,2\n")
+    unknown = command("assignments", "import", str(file), "--client", "nobody")
+    assert unknown.exit_code == 1
+    assert "There is no key at" in str(unknown.exception)
+    assert command("assignments", "import", str(file), "--client", "nobody", "--mode", "half").exit_code == 2
+    made = command(
+        "clients", "register", "valley", "--organization", "Organization/valley", "--law-class", "covered",
+        "--scopes", "system/*.cruds", "--new-key", str(tmp_path / "clients" / "valley.json"),
+    )  # fmt: skip
+    assert made.exit_code == 0, made.output
+    refused = command("assignments", "import", str(file), "--client", "valley")
+    assert "was answered 422" in str(refused.exception)
