@@ -29,6 +29,7 @@ FITTING: Final[Mapping[str, tuple[str, ...]]] = {
     "failed": (words.LOOP_CLOSED,),
     "cancelled": (words.LOOP_CLOSED,),
 }
+RETURNED: Final = "return-file"  # the mark of a transaction that records what the performer's return file says
 _SILENT: Final = frozenset({"draft", "on-hold", "entered-in-error"})  # reaching these says nothing of the loop
 _REASONS: Final = {"completed": words.SERVICES_RECEIVED, "rejected": "provider-declined"}
 _WITH_REASON: Final = frozenset({"rejected", "completed", "failed", "cancelled"})

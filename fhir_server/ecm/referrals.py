@@ -140,7 +140,7 @@ def _moved(transaction: Transaction, task: Resource, old: Resource) -> Edits:
     edits = dict(_owned(task, old, sides, claims=before != after == "accepted"))
     if before != after:
         edits |= supports.decided(transaction, task, referred(transaction, task.get("focus"), "ServiceRequest"))
-    says = before != after or sides.is_performer
+    says = before != after or sides.is_performer or loops.RETURNED in transaction.marks
     return edits | dict(loops.kept_in_step(task, old, transaction.context.now, may_say=says))
 
 

@@ -1,0 +1,73 @@
+"""A file that comes in as the body of a request: kept piece by piece, looked at, and handed to a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from itertools import chain
+from typing import IO, Any
+
+from fhir_server.ecm.files.formats import FORMATS, detect
+from fhir_server.ecm.files.importing import open_rows
+from fhir_server.engine import repository
+from fhir_server.engine.context import Context
+from fhir_server.engine.transaction import Transaction
+from fhir_server.fhir.errors import BadValue, NotSupported
+from fhir_server.fhir.values import instant
+from fhir_server.jobs import files, queue
+from fhir_server.rest.message import Request, Response
+
+
+def parameters(request: Request, known: frozenset[str]) -> dict[str, str]:
+    """The operation's parameters by name; NotSupported for an unknown one, BadValue for an unknown format."""
+    given = dict(request.parameters)
+    for name in given:
+        if name not in known:
+            raise NotSupported(f"This operation has no parameter {name[:64]}. It has: {', '.join(sorted(known))}.")
+    if given.get("format", "csv") not in FORMATS:
+        raise BadValue(f"format is one of {', '.join(sorted(FORMATS))}.", "format")
+    return given
+
+
+def take(
+    context: Context, request: Request, kind: str, given: Mapping[str, str], arguments: Mapping[str, Any]
+) -> Response:
+    """202 with the status URL of the job, once format and header are right; 413, 415, 422 otherwise.
+
+    `arguments` are the job's own; it needs `layout` and `facts` (what is known beside the file) among them.
+    """
+    job_id = context.engine.ids.fid()
+    stored, format_name = _keep(context, request, given, job_id)
+    whole = {
+        "file": stored.id, "sha256": stored.sha256, "format": format_name, "recorded": instant(context.now),
+        "request": f"{request.base}/{'/'.join(request.path)}", **arguments,
+    }  # fmt: skip
+    try:
+        with files.local_copy(context.engine, stored.id) as copy:
+            open_rows(context, copy, whole)
+    except Exception:
+        files.discard(context.engine, stored.id)
+        raise
+    context.transact(partial(_submit, job_id, kind, whole))
+    return Response(202, b"", {"Content-Location": f"{request.base}/_jobs/{job_id}"})
+
+
+def _submit(job_id: str, kind: str, arguments: Mapping[str, Any], transaction: Transaction) -> None:
+    queue.submit(transaction, job_id, kind, arguments)
+    transaction.audit("import-kick-off", 202, [])
+
+
+def _keep(context: Context, request: Request, given: Mapping[str, str], job_id: str) -> tuple[files.Stored, str]:
+    """Store the body piece by piece, after a look at its first bytes."""
+    length = request.header("content-length")
+    size = int(length) if length.isdecimal() else None
+    stream: IO[bytes] = request.stream
+    pieces = files.pieces_of(stream, size)
+    head = next(pieces, b"")
+    media_type = FORMATS[given["format"]].media_types[0] if "format" in given else request.header("content-type")
+    form = detect(media_type, given.get("file-name", ""), head, size)
+    limit = context.engine.settings.max_file_bytes
+    name, owner = form.media_types[0], context.caller.org_hash
+    kept = files.keep(context.engine, owner, job_id, "input", name, chain([head], pieces), limit)
+    repository.note(context, "upload", 202, kept.sha256)
+    return kept, form.name
