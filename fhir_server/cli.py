@@ -24,7 +24,7 @@ from fhir_server.smart import clients, keys
 from fhir_server.smart.backend import ALL_SCOPES, BackendService, key_path, read_key
 from fhir_server.smart.backend import new_key as make_key
 from fhir_server.store.db import open_database
-from fhir_server.store.migrations import migrate, version
+from fhir_server.store.migrations import migrate, require_current, version
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The FHIR exchange for Enhanced Care Management.")
 db_app = typer.Typer(no_args_is_help=True, help="The database: migrate it, see its version.")
@@ -102,11 +102,10 @@ def serve(
 
 def _require_schema(settings: Settings) -> None:
     database = open_database(settings.url)
-    present, newest = version(database)
-    database.close()
-    if present != newest:
-        console.print(f"The database is at schema {present or 'nothing'}, not {newest}. First: {_program()} db migrate")
-        raise typer.Exit(1)
+    try:
+        require_current(database)
+    finally:
+        database.close()
 
 
 def _invite(settings: Settings) -> None:

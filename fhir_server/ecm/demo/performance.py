@@ -39,7 +39,7 @@ def perform(console: Console) -> None:
                 clients=enlisting.services(scene, folder, base),
                 tell=lambda text: console.print(f"   {text}", markup=False, highlight=False, soft_wrap=True),
                 show=lambda title, rows: _show(console, title, rows),
-                today=datetime.now(CALIFORNIA).date(),
+                today=datetime.fromtimestamp(clock() / 1000, CALIFORNIA).date(),
             )
             _play(stage, console)
     console.print(f"\n[green]Everything is as told[/green] ({time.monotonic() - began:.0f} s).", highlight=False)
