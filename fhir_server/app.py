@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import structlog
-from flask import Flask, Response, request
+from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
 from fhir_server.config import Settings, from_environment
@@ -17,7 +17,7 @@ from fhir_server.fhir.errors import FHIRError, UnknownType
 from fhir_server.jobs.worker import Worker
 from fhir_server.rest.answer import ANYONE, Service
 from fhir_server.rest.routes import all_routes
-from fhir_server.rest.views import fhir_blueprint, refusal, unknown_method
+from fhir_server.rest.views import Application, refusal
 from fhir_server.smart.server import Services, SmartSettings
 from fhir_server.smart.views import smart_blueprint
 
@@ -33,15 +33,14 @@ structlog.configure(
 Guest = Callable[[Engine], None]
 
 
-def create_app(settings: Settings | None = None, guests: Sequence[Guest] | None = None) -> Flask:
+def create_app(settings: Settings | None = None, guests: Sequence[Guest] | None = None) -> Application:
     """The WSGI application over a migrated database; `guests` are the extensions let in, all installed ones if None."""
     engine = create_engine(settings or from_environment(), guests)
-    app = Flask("fhir_server")
+    app = Application("fhir_server")
     app.extensions["engine"] = engine
-    service = Service(engine, all_routes(engine.definitions.types, engine.operations))
-    engine.operations = service.routes.operations
+    app.service = Service(engine, all_routes(engine.definitions.types, engine.operations))
+    engine.operations = app.service.routes.operations
     app.register_blueprint(smart_blueprint(_smart_services(engine)))
-    app.register_blueprint(fhir_blueprint(service), url_prefix="/" + engine.settings.base_url.split("/", 3)[3])
     app.register_error_handler(HTTPException, _answer_http_error)
     engine.start()
     if engine.settings.embedded_worker:
@@ -77,8 +76,6 @@ def _smart_services(engine: Engine) -> Services:
 
 
 def _answer_http_error(error: HTTPException) -> Response:
-    if error.code == 405:  # noqa: PLR2004 - Method Not Allowed
-        return unknown_method(request.environ)
     if error.code == 404:  # noqa: PLR2004 - Not Found
         return refusal(UnknownType("There is nothing at this URL."), request.environ)
     failure = FHIRError(error.description or "The request cannot be answered.")

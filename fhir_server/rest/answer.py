@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse as parse_scopes
@@ -67,7 +67,7 @@ class Service:
                 negotiation.require_form_body if request.path[-1:] == ("_search",) else negotiation.require_json_body
             )
             require(request)
-        return row.handler(context, replace(request, dispatch=self.entry))
+        return row.handler(context, request)
 
     def entry(self, context: Context, request: Request) -> Response:
         """The response to one entry of a batch or transaction; raises what the interaction raises."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -97,7 +98,12 @@ def etag(row: Version) -> str:
 
 def version_headers(row: Version) -> dict[str, str]:
     """ETag and Last-Modified of a version."""
-    return {"ETag": etag(row), "Last-Modified": formatdate(row.ts / 1000, usegmt=True)}
+    return {"ETag": etag(row), "Last-Modified": _http_date(row.ts // 1000)}
+
+
+@lru_cache(maxsize=4096)
+def _http_date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 def written(request: Request, change: Change) -> Response:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from fhir_server.fhir.errors import FHIRError, MethodNotAllowed, UnknownType
 from fhir_server.fhir.registry import entries
@@ -27,13 +28,32 @@ class Routes:
         if request.type and request.type not in self.types:
             raise UnknownType(f"{request.type[:64]} is not a resource type of FHIR R4.")
         method = "GET" if request.method == "HEAD" else request.method
-        fitting = [row for row in self.interactions if _fits(row.path, request)]
+        fitting = self._fitting(request.path)
         for row in fitting:
             if row.method == method:
                 return row
         if not fitting:
             raise UnknownType("There is nothing at this URL.")
         raise _not_allowed(request, [row.method for row in fitting])
+
+    def _fitting(self, path: tuple[str, ...]) -> Sequence[Interaction]:
+        """The rows whose template fits, remembered by the shape of the path: the words of templates, else the kinds."""
+        shape = tuple([part if part in self._words else _kind(part) for part in path[: self._longest + 1]])
+        if shape not in self._memo:
+            self._memo[shape] = [row for row in self.interactions if _fits(row.path, path)]
+        return self._memo[shape]
+
+    @cached_property
+    def _words(self) -> frozenset[str]:
+        return frozenset(step for row in self.interactions for step in row.path.split("/")) - _VARIABLES
+
+    @cached_property
+    def _longest(self) -> int:
+        return max(len(row.path.split("/")) for row in self.interactions)
+
+    @cached_property
+    def _memo(self) -> dict[tuple[str, ...], Sequence[Interaction]]:
+        return {}
 
     def methods(self, request: Request) -> list[str]:
         """The methods that the URL of a request takes, as Allow lists them; UnknownType if there is no such URL."""
@@ -74,17 +94,24 @@ def _level(request: Request) -> str:
     return ("system", "type", "instance")[min(len(request.path) - 1, 2)]
 
 
-def _fits(template: str, request: Request) -> bool:
+def _fits(template: str, path: tuple[str, ...]) -> bool:
     steps = tuple(template.split("/")) if template else ()
-    if len(steps) != len(request.path):
+    if len(steps) != len(path):
         return False
-    return all(_step_fits(step, part) for step, part in zip(steps, request.path, strict=True))
+    return all(_step_fits(step, part) for step, part in zip(steps, path, strict=True))
 
 
 def _step_fits(step: str, part: str) -> bool:
-    if step == "{type}":
-        return part[:1].isupper()
-    return step == part or (step in _VARIABLES and part[:1] not in {"_", "$", ""})
+    kind = _kind(part)
+    return step == part or (step in _VARIABLES and bool(kind) and (step != "{type}" or kind == "Type"))
+
+
+def _kind(part: str) -> str:
+    """What a step of a URL can stand for: a type or an id, an id only, or ("") neither."""
+    first = part[:1]
+    if first in {"_", "$", ""}:
+        return ""
+    return "Type" if first.isupper() else "id"
 
 
 def _not_allowed(request: Request, methods: Sequence[str]) -> MethodNotAllowed:

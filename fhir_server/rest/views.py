@@ -1,22 +1,31 @@
-"""Flask at the edge: a WSGI request becomes a Request, a Response becomes Flask's. No rule lives here."""
+"""The edge: a WSGI request becomes a Request, a Response becomes WSGI's or Flask's. No rule lives here.
+
+What is below the FHIR base does not pass through Flask: its request context, routing and response objects cost more
+than reading a resource does, access and audit included.
+"""
 
 import re
 import secrets
 from collections.abc import Iterable
+from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Flask
 from flask import Response as FlaskResponse
 
 from fhir_server.fhir.errors import BadValue, FHIRError, MethodNotAllowed, Structure, TooLarge, TooLongURI
 from fhir_server.fhir.outcome import outcome_bytes
 from fhir_server.rest import decoding
 from fhir_server.rest.answer import Service
+from fhir_server.rest.failures import known
 from fhir_server.rest.message import Request, Response
 from fhir_server.rest.negotiation import packed, unpacked
 from fhir_server.rest.routes import METHODS
 
 _LONGEST_URL = 16 * 1024
+_NO_BODY = {204, 304}
+_WELL_KNOWN = "/.well-known/"
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
 _ALWAYS = {
     "Cache-Control": "no-store",
@@ -28,27 +37,46 @@ _ALWAYS = {
 _FHIR_JSON = "application/fhir+json; charset=utf-8"
 
 
-def fhir_blueprint(service: Service) -> Blueprint:
-    """The FHIR API as a blueprint of one catch-all view."""
-    blueprint = Blueprint("fhir", __name__)
+class Application(Flask):
+    """Flask for everything but the FHIR API, which is answered directly."""
 
-    def view(path: str = "") -> FlaskResponse:  # noqa: ARG001 - the URL is read as it was sent
-        return _flask(answer(service, request.environ))
+    service: Service
 
-    blueprint.add_url_rule("/", "base", view, methods=METHODS, strict_slashes=False)
-    blueprint.add_url_rule("/<path:path>", "any", view, methods=METHODS)
-    return blueprint
+    def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer what is below the FHIR base; discovery documents and all else are Flask's."""
+        path = environ["PATH_INFO"]
+        base = _path_of(self.service.engine.settings.base_url)
+        if (path == base or path.startswith(base + "/")) and not path.startswith(base + _WELL_KNOWN):
+            return _send(answer(self.service, environ), start_response)
+        found: Iterable[bytes] = super().wsgi_app(environ, start_response)
+        return found
+
+
+@lru_cache(maxsize=8)
+def _path_of(base_url: str) -> str:
+    return "/" + "/".join(step for step in base_url.split("/")[3:] if step)
+
+
+def _send(response: Response, start_response: Any) -> Iterable[bytes]:
+    start_response(_status_line(response.status), list(_complete(response).items()))
+    return [response.body] if isinstance(response.body, bytes) else response.body
+
+
+@lru_cache(maxsize=64)
+def _status_line(status: int) -> str:
+    return f"{status} {HTTPStatus(status).phrase}"
 
 
 def answer(service: Service, environ: dict[str, Any]) -> Response:
-    """The complete response to a WSGI request below the FHIR base."""
+    """The complete response to a WSGI request below the FHIR base; never raises."""
     request_id = _request_id(environ)
     asked: Request | None = None
     try:
         asked = read_request(service, environ)
         response = service.answer(asked, request_id, environ.get("REMOTE_ADDR", ""))
-    except FHIRError as error:
-        response = Response(error.status, outcome_bytes(error.issues), dict(error.headers))
+    except Exception as error:  # noqa: BLE001 - nobody above would word it
+        failure = known(error, request_id)
+        response = Response(failure.status, outcome_bytes(failure.issues), dict(failure.headers))
     return _finished(asked, environ, response, request_id)
 
 
@@ -58,31 +86,30 @@ def refusal(error: FHIRError, environ: dict[str, Any]) -> FlaskResponse:
     return _flask(_finished(None, environ, response, _request_id(environ)))
 
 
-def unknown_method(environ: dict[str, Any]) -> FlaskResponse:
-    """405 for methods that FHIR does not have (row 31)."""
-    message = f"The method {environ['REQUEST_METHOD'][:16]} is not offered."
-    return refusal(MethodNotAllowed(message, headers={"Allow": ", ".join(METHODS)}), environ)
-
-
 def read_request(service: Service, environ: dict[str, Any]) -> Request:
     """The Request in a WSGI environment, its body unpacked and within limits."""
+    method = environ["REQUEST_METHOD"]
+    if method not in METHODS:
+        message = f"The method {method[:16]} is not offered."
+        raise MethodNotAllowed(message, headers={"Allow": ", ".join(METHODS)})
     raw, _, query = _raw_url(environ).partition("?")
     if len(raw) + len(query) >= _LONGEST_URL:
         raise TooLongURI("The URL is too long. Send the search as POST [type]/_search.")
-    steps = tuple(decoding.text(step) for step in raw.split("/") if step)[_depth(service) :]
+    settings = service.engine.settings
+    steps = tuple(decoding.text(step) for step in raw.split("/") if step)[_depth(settings.base_url) :]
     headers = _headers(environ)
     asked = Request(
-        environ["REQUEST_METHOD"], steps, decoding.pairs(query), headers,
-        base=service.engine.settings.base_url.rstrip("/"), stream=environ["wsgi.input"],
+        method, steps, decoding.pairs(query), headers,
+        base=settings.base_url.rstrip("/"), stream=environ["wsgi.input"], dispatch=service.entry,
     )  # fmt: skip
-    if service.streams(asked):
+    if method in {"GET", "HEAD"} or service.streams(asked):
         return asked
-    limit = service.engine.settings.max_resource_bytes if steps else service.engine.settings.max_bundle_bytes
-    return asked.with_body(_body(environ, headers, limit))
+    return asked.with_body(_body(environ, headers, settings.max_resource_bytes if steps else settings.max_bundle_bytes))
 
 
-def _depth(service: Service) -> int:
-    return len([step for step in service.engine.settings.base_url.split("/")[3:] if step])
+@lru_cache(maxsize=8)
+def _depth(base_url: str) -> int:
+    return len([step for step in base_url.split("/")[3:] if step])
 
 
 def _raw_url(environ: dict[str, Any]) -> str:
@@ -104,11 +131,16 @@ def _as_utf8(raw: str) -> str:
 
 
 def _headers(environ: dict[str, Any]) -> dict[str, str]:
-    found = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+    found = {_header_name(name): value for name, value in environ.items() if name.startswith("HTTP_")}
     for variable, name in (("CONTENT_TYPE", "content-type"), ("CONTENT_LENGTH", "content-length")):
         if environ.get(variable):
             found[name] = environ[variable]
     return found
+
+
+@lru_cache(maxsize=256)
+def _header_name(variable: str) -> str:
+    return variable[5:].replace("_", "-").lower()
 
 
 def _body(environ: dict[str, Any], headers: dict[str, str], limit: int) -> bytes:
@@ -146,12 +178,17 @@ def _finished(asked: Request | None, environ: dict[str, Any], response: Response
     return response
 
 
+def _complete(response: Response) -> dict[str, str]:
+    """The headers with the length of the body, where there is one to tell."""
+    headers = response.headers
+    if isinstance(response.body, bytes) and response.status not in _NO_BODY:
+        headers.setdefault("Content-Length", str(len(response.body)))
+    return headers
+
+
 def _flask(response: Response) -> FlaskResponse:
-    body: bytes | Iterable[bytes] = response.body
-    answered = FlaskResponse(body, status=response.status)
+    answered = FlaskResponse(response.body, status=response.status)
     answered.headers.clear()
-    for name, value in response.headers.items():
+    for name, value in _complete(response).items():
         answered.headers[name] = value
-    if isinstance(body, bytes) and "Content-Length" not in response.headers and response.status not in {204, 304}:
-        answered.headers["Content-Length"] = str(len(body))
     return answered
