@@ -137,7 +137,11 @@ def _moved(transaction: Transaction, task: Resource, old: Resource) -> Edits:
     if after == "rejected" and sides.others:
         return _step_back(task, old, sides)
     supports.require_own_decision(transaction, task, old)
-    edits = dict(_owned(task, old, sides, claims=before != after == "accepted"))
+    edits: dict[tuple[str | int, ...], Any] = {}
+    if before != after == "accepted" and sides.owner is None:
+        edits |= _claim(transaction, task, sides)
+    elif old.get("owner") != task.get("owner"):
+        raise BusinessRule("Task.owner is decided when an organization accepts.", "Task.owner")
     if before != after:
         edits |= supports.decided(transaction, task, referred(transaction, task.get("focus"), "ServiceRequest"))
     says = before != after or sides.is_performer or loops.RETURNED in transaction.marks
@@ -164,12 +168,12 @@ def _require_move(sides: Parties, before: str, after: str) -> None:
         raise BusinessRule(f"Only the {who} may take this referral from {before} to {after}.", "Task.status")
 
 
-def _owned(task: Resource, old: Resource, sides: Parties, *, claims: bool) -> Edits:
+def _claim(transaction: Transaction, task: Resource, sides: Parties) -> Edits:
     """Who accepts an open referral becomes its owner; the claim ends the others (SD-41)."""
-    if claims and sides.owner is None:
+    if "owner" not in task:
         return {("owner",): {"reference": sides.caller}}
-    if old.get("owner") != task.get("owner"):
-        raise BusinessRule("Task.owner is set by the server when an organization accepts.", "Task.owner")
+    if parties(transaction, task).owner != sides.caller:
+        raise BusinessRule("Accept for your own organization: Task.owner names another one.", "Task.owner")
     return {}
 
 

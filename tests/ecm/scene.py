@@ -158,13 +158,14 @@ class Scene:
 def scene(url: str, folder: Path, **settings: Any) -> Iterator[Scene]:
     """The world over a migrated database."""
     with running(url, folder, embedded_worker=False, **settings) as server:
-        loader = server.client("loader", rights="update-create")
         found = Scene(server)
         for name in (*COVERED, *OUTSIDE):
             law_class = "non-hipaa" if name in OUTSIDE else "covered"
             purpose = "HOPERAT" if "plan" in name else "TREAT"
             found.clients[name] = server.client(name, law_class=law_class, purposes=purpose)
-            assert loader.put(f"Organization/{name}", _organization(name)).status_code == 201
+            own = {"organization": f"Organization/{name}", "law_class": law_class, "rights": "update-create"}
+            stored = server.client(f"{name}-setup", **own).put(f"Organization/{name}", _organization(name))
+            assert stored.status_code == 201, stored.text
         yield found
 
 
