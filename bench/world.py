@@ -24,7 +24,7 @@ from fhir_server.store.migrations import migrate
 ROOT = Path(__file__).parent.parent
 JSON = "application/fhir+json"
 _START_SECONDS = 60
-_COMMAND = ("import sys,types; m=types.ModuleType('fhir_server.ecm.commands'); m.mount=lambda a:None; sys.modules['fhir_server.ecm.commands']=m; from fhir_server.cli import main; main()")
+_COMMAND = "from fhir_server.cli import main; main()"
 
 
 @dataclass
