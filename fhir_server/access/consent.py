@@ -6,7 +6,7 @@ type, an author, a person as recipient) is left away, so that it withholds more,
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import tzinfo
 from functools import lru_cache
 from pathlib import Path
@@ -50,6 +50,26 @@ def directives_of(
             raise BusinessRule(f"A Consent may name at most {_MOST} combinations; split it.", "Consent.provision")
         found.append(Directive(*row, consent, len(found)))
     return found
+
+
+def require_denials_kept(previous: Sequence[Directive], rows: Sequence[Directive], now: int) -> None:
+    """BusinessRule if a denial that is or will be in force would be lifted or narrowed.
+
+    For writers who did not record it: else the organization that a member shuts out could let itself in again.
+    """
+    kept = [row for row in rows if row.effect == "deny"]
+    for old in previous:
+        if old.effect != "deny" or old.ends <= now or any(_covers(row, old, now) for row in kept):
+            continue
+        message = "This lifts a denial. Only the organization that recorded it for the member may lift it."
+        raise BusinessRule(message, "Consent.provision")
+
+
+def _covers(new: Directive, old: Directive, now: int) -> bool:
+    everything = new.classes == ALL or (old.classes != ALL and not old.classes & ~new.classes)
+    who = new.recipient in {_ANYONE, old.recipient} and new.purpose in {ANY_PURPOSE, old.purpose}
+    in_time = new.begins <= max(old.begins, now) and new.ends >= old.ends
+    return new.patient == old.patient and who and everything and in_time
 
 
 def _is_about_something_else(resource: Resource) -> bool:

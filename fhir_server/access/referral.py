@@ -102,11 +102,17 @@ def shares_of_task(
     found: list[Share] = []
     for key, ends in wanted.items():
         old = lives.get(key)
-        if old is None and not widens:
+        if old is None and not (widens and _is_new_to(key, write)):
             continue
         begins, last = (old.begins, _end(old, ends)) if old else (write.now, ends)
         found.append(Share(*key, mask_of(key[0]), begins, last, write.source))
     return found
+
+
+def _is_new_to(key: tuple[int, int, int], write: Write) -> bool:
+    """Nobody shares with itself: what it may see by a relation would stay with it when the relation ends."""
+    org, target, _ = key
+    return target == write.source or org not in {write.writer, write.owner}
 
 
 def _end(old: Share, ends: int) -> int:

@@ -1,7 +1,7 @@
 """Everything the ECM programme adds to the engine, on one page."""
 
-from fhir_server.ecm import consents, narrative, operations, referrals, rosters
-from fhir_server.ecm.files import importing
+from fhir_server.ecm import consents, directory, narrative, operations, referrals, rosters
+from fhir_server.ecm.files import importing, returning_import
 from fhir_server.ecm.requirements import required_profiles
 from fhir_server.engine.context import Engine
 from fhir_server.fhir.registry import entries
@@ -11,8 +11,8 @@ def register(engine: Engine) -> None:
     """Add the programme's rules, operations and jobs to an engine."""
     hooks = engine.hooks
     hooks.required_profiles.append(required_profiles())
-    hooks.before_write += [referrals.check, rosters.check, consents.check, narrative.add]
+    hooks.before_write += [referrals.check, rosters.check, consents.check, directory.check, narrative.add]
     hooks.render["Group"] = rosters.render
     hooks.headers["Group"] = rosters.headers
     engine.operations = (*engine.operations, *entries(operations, "OPERATION"))
-    engine.jobs[importing.JOB.kind] = importing.JOB
+    engine.jobs |= {job.kind: job for job in (importing.JOB, returning_import.JOB)}

@@ -7,17 +7,19 @@ once, at the end of the transaction, from all relations and directives there are
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BindParameter, Table, bindparam, delete, select
 
 from fhir_server.access import predicate, referral
 from fhir_server.access.classes import OPEN
-from fhir_server.access.consent import directives_of
+from fhir_server.access.consent import directives_of, require_denials_kept
 from fhir_server.access.consequences import consequences
 from fhir_server.access.law import standard
-from fhir_server.access.relations import Rel, Share, from_care_team, from_coverage, local
+from fhir_server.access.relations import Directive, Rel, Share, from_care_team, from_coverage, local
 from fhir_server.fhir import wire
+from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store import resources
 from fhir_server.store.hashing import rh
 from fhir_server.store.resources import TENANT, Row
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _DAY = 86_400_000
 _CHUNK = 500
+_DIRECTIVE = ("patient", "recipient", "purpose", "classes", "effect", "from", "until", "consent", "ordinal")
 
 
 def apply(transaction: Transaction, change: Change) -> None:
@@ -51,23 +54,35 @@ def _touch(transaction: Transaction, change: Change) -> None:
 
 def _relations(transaction: Transaction, change: Change) -> None:
     source, zone = change.row.rh, transaction.context.engine.settings.zone
+    previous = _relations_of(transaction, change)
     if change.type == "Coverage":
         rows = from_coverage(change.resource, source, zone)
     else:
-        by_owner = transaction.context.caller.org_hash == change.row.owner
-        previous = [] if by_owner else _relations_of(transaction, source)
+        by_owner = _by_owner(transaction, change)
         rows = from_care_team(change.resource, source, zone, by_owner=by_owner, previous=previous)
     _put(transaction, change, rel, rel.c.source, [row.values for row in rows])
-    _touch(transaction, change)
+    # Not the row's patient: a Coverage that names a parent as its subscriber too is nobody's alone.
+    transaction.touched_patients |= {row.patient for row in (*rows, *previous)}
 
 
-def _relations_of(transaction: Transaction, source: int) -> list[Rel]:
-    return [Rel(*row) for row in _RELATIONS.rows(transaction.connection, {"source": source})]
+def _by_owner(transaction: Transaction, change: Change) -> bool:
+    return transaction.context.caller.org_hash == change.row.owner
+
+
+def _relations_of(transaction: Transaction, change: Change) -> list[Rel]:
+    if change.before is None:
+        return []
+    transaction.flush()
+    return [Rel(*row) for row in _RELATIONS.rows(transaction.connection, {"source": change.row.rh})]
 
 
 def _directives(transaction: Transaction, change: Change) -> None:
     engine = transaction.context.engine
     rows = directives_of(change.resource, change.row.rh, engine.settings.zone, engine.hooks.membership)
+    if change.before is not None and not _by_owner(transaction, change):
+        transaction.flush()
+        found = _DIRECTIVES.rows(transaction.connection, {"consent": change.row.rh})
+        require_denials_kept([Directive(*row) for row in found], rows, transaction.context.now)
     _put(transaction, change, directive, directive.c.consent, [row.values for row in rows])
     _touch(transaction, change)
 
@@ -92,9 +107,21 @@ def _shares(transaction: Transaction, change: Change) -> None:
     may_pass_on = predicate.shareable(transaction.connection, context.caller, context.now, wanted, patient)
     mask_of = referral.mask_by(standard(), transaction.law_class_of)
     working_for = organizations(transaction, change.resource, change.old or {})
+    _require_known_roles(change, working_for)
     previous = [Share(*old) for old in predicate.shares_of(transaction.connection, row.rh)] if change.before else []
     rows = referral.shares_of_task(write, may_pass_on, mask_of, previous, working_for.get)
+    rows = [_with_own_words(item, change.row, context.caller.org_hash, previous) for item in rows]
     _put(transaction, change, share, share.c.source, [item.values for item in rows])
+
+
+def _with_own_words(item: Share, task: Row, writer: int, previous: Sequence[Share]) -> Share:
+    """Who wrote in a Task goes on seeing it: a Part 2 unit's words raise its labels above the unit's own mask."""
+    if item.target != task.rh:
+        return item
+    mask = item.mask | (task.labels if item.org == writer else 0)
+    for old in previous:
+        mask |= old.mask if (old.org, old.target) == (item.org, task.rh) else 0
+    return replace(item, mask=mask)
 
 
 def _focus(transaction: Transaction, task: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -103,18 +130,32 @@ def _focus(transaction: Transaction, task: Mapping[str, Any]) -> Mapping[str, An
     return wire.parse(rows[0].body) if rows else None
 
 
+def _require_known_roles(change: Change, working_for: Mapping[str, str]) -> None:
+    """BusinessRule for a party named anew by a PractitionerRole that no organization vouches for."""
+    for name in sorted(_parties(change.resource) - _parties(change.old or {})):
+        if name.startswith("PractitionerRole/") and name not in working_for:
+            message = f"{name[:64]} was not written by the organization it works for. Name the organization instead."
+            raise BusinessRule(message, "Task")
+
+
 def organizations(transaction: Transaction, *tasks: Mapping[str, Any]) -> dict[str, str]:
-    """Organization of every requester, owner and recipient; of a PractitionerRole the one it works for."""
-    nodes: list[Any] = []
-    for task in tasks:
-        nodes += [task.get("requester"), task.get("owner"), *task.get("restriction", {}).get("recipient", [])]
-    names = {name for node in nodes if (name := local(node))}
+    """Organization of every requester, owner and recipient; of a PractitionerRole the one it works for.
+
+    A role counts if the organization says itself that it is one of its own, or the operator says so: whoever else wrote
+    it could send a referral elsewhere by writing it again.
+    """
+    names = {name for task in tasks for name in _parties(task)}
     found = {name: name for name in names if name.startswith("Organization/")}
     for row in _seen(transaction, [name for name in names if name.startswith("PractitionerRole/")]):
         organization = local(wire.parse(row.body).get("organization"), "Organization")
-        if organization:
+        if organization and transaction.speaks_for(row.owner, organization):
             found[f"PractitionerRole/{row.fid}"] = organization
     return found
+
+
+def _parties(task: Mapping[str, Any]) -> set[str]:
+    nodes = [task.get("requester"), task.get("owner"), *task.get("restriction", {}).get("recipient", [])]
+    return {name for node in nodes if (name := local(node))}
 
 
 def _seen(transaction: Transaction, references: Iterable[str]) -> list[Row]:
@@ -154,6 +195,9 @@ def recompute(transaction: Transaction) -> None:
 _SOME: BindParameter[Any] = bindparam("patients", expanding=True)
 _FORGET = delete(access).where(access.c.patient.in_(_SOME))
 _FORGET_FROM = delete(rel).where(rel.c.source == bindparam("source_"), rel.c.patient.in_(_SOME))
+_DIRECTIVES = Statement(
+    select(*[directive.c[name] for name in _DIRECTIVE]).where(directive.c.consent == bindparam("consent"))
+)
 _RELATIONS = Statement(
     select(*[rel.c[name] for name in ("patient", "org", "kind", "from", "until", "source")]).where(
         rel.c.source == bindparam("source")

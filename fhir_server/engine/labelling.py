@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 INHERITING = frozenset({"Provenance", "AuditEvent", "Binary"})  # they are as sensitive as what they speak of
 _PART2 = "part2"
-_STRICTNESS = {"covered": 1, "non-hipaa": 2, _PART2: 3}
+OPERATOR = "operator"
+_STRICTNESS = {OPERATOR: 0, "covered": 1, "non-hipaa": 2, _PART2: 3}
 
 
 def labels(transaction: Transaction, type_: str, resource: Mapping[str, Any]) -> int:
@@ -51,7 +52,7 @@ def require_not_lowered(type_: str, old: Mapping[str, Any], new: Mapping[str, An
 
 
 def law_classes(connection: Connection) -> dict[int, str]:
-    """Organization hash -> law class, from the registered clients; of several the strictest holds."""
+    """Organization hash -> law class (or "operator"), from the registered clients; of several the strictest holds."""
     found: dict[int, str] = {}
     rows = connection.execute(select(client.c.organization, client.c.law_class))
     for organization, law_class in sorted(rows, key=lambda row: _STRICTNESS.get(row[1], 0)):

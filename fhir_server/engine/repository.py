@@ -92,6 +92,12 @@ def _identity(context: Context) -> str:
     return f"{context.caller.client} {context.caller.org}"
 
 
+def show(context: Context, interaction: str, type_: str, row: Hit) -> bytes:
+    """The body of what criteria matched, as this caller is shown it; audited as a disclosure."""
+    _log(context, interaction, 200, [row], type_)
+    return render(context, type_, row)
+
+
 def _all(page: Page) -> list[Hit]:
     return [*page.hits, *page.included]
 
@@ -113,7 +119,7 @@ def create(context: Context, new: Draft, fid: str | None = None) -> Change:
     context.require("c", new.type)
 
     def work(transaction: Transaction) -> Change:
-        _require_writable(transaction, "c", new.type, None, _patient_of(transaction, new))
+        _require_writable(transaction.context, "c", new.type, None, _patient_of(transaction, new))
         made = writing.insert(transaction, new, fid)
         transaction.audit("create", 201, [made])
         return made
@@ -141,9 +147,10 @@ def update(context: Context, new: Draft, fid: str, tag: int | None, *, required:
 def _update(transaction: Transaction, new: Draft, fid: str, current: Row | None, tag: int | None) -> Change:
     if current is None:
         _require_right(transaction.context, new.type)
-        _require_writable(transaction, "c", new.type, None, _patient_of(transaction, new))
+        _require_own_name(transaction, f"{new.type}/{fid}")
+        _require_writable(transaction.context, "c", new.type, None, _patient_of(transaction, new))
         return writing.insert(transaction, new, fid)
-    _require_writable(transaction, "u", new.type, current, None)
+    _require_writable(transaction.context, "u", new.type, current, None)
     writing.if_match(current, tag)
     if current.deleted:
         return writing.insert(transaction, new, fid, over=current)
@@ -158,11 +165,11 @@ def modify(
     if required and tag is None and type_ in VERSIONED:
         message = f"{type_} is changed with If-Match only. Send If-Match with the ETag of the version you read."
         raise PreconditionRequired(message)
+    # Edited before the transaction begins, so that a long patch holds up nobody; again only if it came too late.
+    ready = None if context.transaction else _edited(context, type_, fid, tag, edit)
 
     def work(transaction: Transaction) -> Change:
-        current = _existing(transaction, "u", type_, fid)
-        writing.if_match(current, tag)
-        new = writing.draft(transaction.context, type_, edit(current))
+        current, new = _edited(transaction.context, type_, fid, tag, edit, ready)
         made = writing.change(transaction, current, new, "patch")
         transaction.audit("patch", 200, [made])
         return made
@@ -170,12 +177,28 @@ def modify(
     return context.transact(work)
 
 
+def _edited(
+    context: Context,
+    type_: str,
+    fid: str,
+    tag: int | None,
+    edit: Callable[[Row], bytes],
+    ready: tuple[Row, Draft] | None = None,
+) -> tuple[Row, Draft]:
+    """The current version and what `edit` makes of it; `ready` is what it made of an earlier look."""
+    current = _existing(context, "u", type_, fid)
+    writing.if_match(current, tag)
+    if ready and ready[0] == current:
+        return ready
+    return current, writing.draft(context, type_, edit(current))
+
+
 def delete(context: Context, type_: str, fid: str, tag: int | None = None) -> Change | None:
     """Mark a resource deleted; None if it was deleted already; NotFound if it is absent or hidden (B-10)."""
     context.require("d", type_)
 
     def work(transaction: Transaction) -> Change | None:
-        current = _existing(transaction, "d", type_, fid)
+        current = _existing(transaction.context, "d", type_, fid)
         if current.deleted:
             return None
         writing.if_match(current, tag)
@@ -190,24 +213,22 @@ def _current(context: Context, letter: str, type_: str, fid: str) -> Row | None:
     return resources.read(context.connection, context.visible(letter), type_, fid)
 
 
-def _existing(transaction: Transaction, letter: str, type_: str, fid: str) -> Row:
-    current = _current(transaction.context, letter, type_, fid)
+def _existing(context: Context, letter: str, type_: str, fid: str) -> Row:
+    current = _current(context, letter, type_, fid)
     if current is None:
-        raise _not_found(transaction.context, "delete" if letter == "d" else "patch", type_, fid)
+        raise _not_found(context, "delete" if letter == "d" else "patch", type_, fid)
     if current.deleted and letter != "d":
         raise Gone(f"{type_}/{fid} was deleted.")
-    _require_writable(transaction, letter, type_, current, None)
+    _require_writable(context, letter, type_, current, None)
     return current
 
 
-def _require_writable(
-    transaction: Transaction, letter: str, type_: str, current: Row | None, patient: int | None
-) -> None:
+def _require_writable(context: Context, letter: str, type_: str, current: Row | None, patient: int | None) -> None:
     """R12: visible but not this caller's to write is 422 and nothing changes."""
-    context, owner, task = transaction.context, None, 0
+    owner, task = None, 0
     if current:
         owner, patient, task = current.owner, current.patient, current.rh
-    about = predicate.facts(transaction.connection, context.caller, patient, task, context.now)
+    about = predicate.facts(context.connection, context.caller, patient, task, context.now)
     decision = may_write(context.caller, type_, owner, about, letter)
     if not decision:
         raise BusinessRule(decision.reason)
@@ -225,6 +246,14 @@ def _require_right(context: Context, type_: str) -> None:
         message = f"There is no such {type_} that you may update. Create one with POST; the server gives it an id."
         raise MethodNotAllowed(message, headers={"Allow": "GET, HEAD"})
     context.require("c", type_)
+
+
+def _require_own_name(transaction: Transaction, reference: str) -> None:
+    """An organization's own entry in the directory is its own to make, or the operator's: nobody takes its name."""
+    caller, organization = transaction.context.caller, rh(reference)
+    taken = reference.startswith("Organization/") and transaction.law_class_of(organization) is not None
+    if taken and organization != caller.org_hash and not caller.operator:
+        raise BusinessRule("This id belongs to another organization of the exchange. Choose another one.")
 
 
 def extra_headers(context: Context, type_: str, row: Version) -> dict[str, str]:

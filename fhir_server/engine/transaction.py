@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 from fhir_server.engine import access_rows, audit
 from fhir_server.engine.audit import Event
 from fhir_server.engine.context import Context
-from fhir_server.engine.labelling import law_classes
+from fhir_server.engine.labelling import OPERATOR, law_classes
 from fhir_server.store.db import lock_keys
+from fhir_server.store.hashing import rh
 from fhir_server.store.resources import TENANT, Row
 from fhir_server.store.rows import Batch
 from fhir_server.store.tables import outbox
@@ -61,6 +62,10 @@ class Transaction:
         if self._law_classes is None:
             self._law_classes = law_classes(self.connection)
         return self._law_classes.get(organization)
+
+    def speaks_for(self, owner: int, organization: str) -> bool:
+        """Whether what `owner` wrote of an organization is its own word, or that of the exchange's operator."""
+        return owner == rh(organization) or self.law_class_of(owner) == OPERATOR
 
     def flush(self) -> None:
         """Send what has been gathered, so that later statements of this transaction see it."""

@@ -28,7 +28,8 @@ def _found(context: Context, request: Request, hit: Hit) -> Response:
     """The one there is, as this caller is shown it."""
     headers = version_headers(hit) | {"Location": f"{request.base}/{request.type}/{hit.fid}/_history/{hit.ver}"}
     shown = preference(request, "return") not in {"minimal", "OperationOutcome"}
-    return Response(200, repository.render(context, request.type, hit) if shown else b"", headers, hit.ts)
+    body = repository.show(context, "create", request.type, hit)
+    return Response(200, body if shown else b"", headers, hit.ts)
 
 
 def _create_or_find(transaction: Transaction, request: Request, new: Draft) -> Change | Hit:

@@ -2,13 +2,14 @@
 
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
-from fhir_server.jobs import files
+from fhir_server.jobs import files, queue
 from fhir_server.rest.message import Interaction, Request, Response
 
 
 def job_file(context: Context, request: Request) -> Response:
-    """The file, streamed, to the organization it was made for; 404 to everybody else."""
+    """The file, streamed, to the client that asked for the job; 404 to everybody else (row 105)."""
     _, job_id, name = request.path
+    queue.status(context, job_id)
     media_type, pieces = files.download(context, job_id, name)
     repository.note(context, "download", 200, f"{job_id}/{name}")
     headers = {"Content-Type": media_type, "Content-Disposition": f'attachment; filename="{name}"'}

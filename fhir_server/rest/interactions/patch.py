@@ -23,7 +23,10 @@ def patch(context: Context, request: Request) -> Response:
         if error.status != _BAD_REQUEST:
             raise
         raise Unprocessable(issues=error.issues) from error  # not the request is malformed: its result would be
-    return written(request, change)
+    answer = written(request, change)
+    if not context.caller.scopes.allows("r", request.type):
+        answer.body = b""  # what the client did not send itself it must have a scope to read
+    return answer
 
 
 INTERACTION = Interaction("patch", "PATCH", "{type}/{id}", patch)

@@ -1,0 +1,46 @@
+"""A plan, its provider, a community organization and a stranger, each with a client of its own on a live server."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from tests.live import Client, LiveServer, running
+
+
+@dataclass
+class Exchange:
+    """The server and one client for each organization."""
+
+    server: LiveServer
+    plan: Client
+    clinic: Client
+    pantry: Client
+    stranger: Client
+
+    def join(self, name: str, law_class: str = "covered", **more: Any) -> Client:
+        """One more organization with its client and its entry in the directory."""
+        return joined(self.server, name, law_class, **more)
+
+    def rows(self, query: str) -> list[Any]:
+        """What a statement finds in the database."""
+        return list(self.server.engine.database.read().execute(text(query)))
+
+
+def joined(server: LiveServer, name: str, law_class: str = "covered", **more: Any) -> Client:
+    client = server.client(name, law_class=law_class, rights="update-create", **more)
+    put = client.put(f"Organization/{name}", {"resourceType": "Organization", "id": name, "name": name})
+    assert put.status_code == 201, put.text
+    return client
+
+
+@pytest.fixture
+def exchange(database_url: str, tmp_path: Path) -> Iterator[Exchange]:
+    """A fresh exchange for one test, on each database."""
+    with running(database_url, tmp_path / "server") as server:
+        classes = {"plan": "covered", "clinic": "covered", "pantry": "non-hipaa", "stranger": "covered"}
+        yield Exchange(server, *[joined(server, name, law) for name, law in classes.items()])
+        server.app.extensions["worker"].stop()
