@@ -7,12 +7,21 @@ from sqlalchemy import Table, bindparam, delete
 
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.store.resources import TENANT, Row
-from fhir_server.store.tables import dat, ref, string, tok, uri
+from fhir_server.store.tables import comp, dat, num, qty, ref, string, tok, uri
 
 if TYPE_CHECKING:
     from fhir_server.search.extract import IndexRows
 
-_LISTS = (("tok", tok), ("string", string), ("dat", dat), ("ref", ref), ("uri", uri))
+_LISTS = (
+    ("tok", tok),
+    ("string", string),
+    ("dat", dat),
+    ("ref", ref),
+    ("uri", uri),
+    ("num", num),
+    ("qty", qty),
+    ("comp", comp),
+)
 _ALL_OF = [delete(table).where(table.c.rid == bindparam("rid_")) for _, table in _LISTS]
 
 

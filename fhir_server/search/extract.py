@@ -21,7 +21,7 @@ from fhir_server.search.model import Adders, Converter, Site
 from fhir_server.search.types import search_types
 
 LOGICAL = ":identifier"  # the parameter under which identifiers of logical references are kept
-REVISION = "1"  # of the conversion of values; raise it when rows come out differently
+REVISION = "2"  # of the conversion of values; raise it when rows come out differently
 UNSTORED = frozenset({"_id", "_lastUpdated"})  # columns of the resource row answer these
 
 _SET = re.compile(r"(\w+)\.(\w+)\.exists\(\) and \1\.\2 != false")
@@ -35,6 +35,9 @@ class IndexRows(NamedTuple):
     dat: list[tuple[int, int, int]]
     ref: list[tuple[int, int]]
     uri: list[tuple[int, str]]
+    num: list[tuple[int, str, str]]
+    qty: list[tuple[int, str, str, int, str, str]]
+    comp: list[tuple[int, str, int, str, str, str, str, int, int]]
 
 
 Extract = Callable[[Mapping[str, Any], Adders], None]
@@ -86,15 +89,11 @@ class Extractor:
         functions = self._functions.get(kind)
         if functions is None:
             functions = self._functions[kind] = compile_type(self._site, self._params, kind)
-        tok: set[Any] = set()
-        string: set[Any] = set()
-        dat: set[Any] = set()
-        ref: set[Any] = set()
-        uri: set[Any] = set()
-        adders = Adders(tok.add, string.add, dat.add, ref.add, uri.add)
+        found: list[set[Any]] = [set() for _ in Adders._fields]
+        adders = Adders(*[rows.add for rows in found])
         for extract in functions:
             extract(resource, adders)
-        return IndexRows(list(tok), list(string), list(dat), list(ref), list(uri))
+        return IndexRows(*[list(rows) for rows in found])
 
 
 @dataclass(slots=True)
@@ -199,6 +198,7 @@ def _emit_items(hop: Hop, after: _Node, depth: int, indent: str, lines: list[str
 
 
 _SHAPES = (
+    ("Range", {"low", "high"}),
     ("CodeableConcept", {"coding", "text"}),
     ("Reference", {"reference"}),
     ("Period", {"start", "end"}),
@@ -207,7 +207,14 @@ _SHAPES = (
     ("Address", {"line", "city", "postalCode"}),
     ("Identifier", {"value"}),
 )
-_PRIMITIVES = {"token": "code", "string": "string", "date": "dateTime", "reference": "canonical", "uri": "uri"}
+_PRIMITIVES = {
+    "token": "code",
+    "string": "string",
+    "date": "dateTime",
+    "reference": "canonical",
+    "uri": "uri",
+    "number": "decimal",
+}
 
 
 def _by_engine(site: Site, param: SearchParam, key: Any) -> Extract:
@@ -228,5 +235,7 @@ def _datatype(value: Any, kind: str) -> str:
     if isinstance(value, bool):
         return "boolean"
     if not isinstance(value, dict):
-        return _PRIMITIVES[kind]
+        return _PRIMITIVES.get(kind, "")
+    if kind == "quantity" and "value" in value:
+        return "Quantity"
     return next((name for name, members in _SHAPES if members & value.keys()), "")

@@ -129,6 +129,9 @@ class Adders(NamedTuple):
     dat: Adder
     ref: Adder
     uri: Adder
+    num: Adder
+    qty: Adder
+    comp: Adder
 
 
 Converter = Callable[[Adders, Any, Any], None]

@@ -15,7 +15,8 @@ from fhir_server.search.model import OWN_KINDS, SearchQuery, SortKey
 from fhir_server.search.types import search_types
 from fhir_server.search.types.date import OPEN_END, OPEN_START
 
-_LAST = {"date": (OPEN_END, OPEN_START), "string": ("\U0010ffff", ""), "token": ("\U0010ffff", "")}
+_LAST: dict[str, tuple[Any, Any]] = {"date": (OPEN_END, OPEN_START)}
+_LAST_TEXT = ("\U0010ffff", "")
 
 
 def sorted_page(frame: Frame, query: SearchQuery, plan: Plan, limit: int, *, after: bool) -> Select[Any]:
@@ -45,7 +46,7 @@ def _value(frame: Frame, query: SearchQuery, key: SortKey, at: Any) -> ColumnEle
     query_ = select(best).where(*same(row, at), frame.param(row, query.type, key.code))
     if key.kind == "token":
         query_ = query_.where(value != "")
-    last = literal(_LAST[key.kind][key.descending], BigInteger() if key.kind == "date" else None)
+    last = literal(_LAST.get(key.kind, _LAST_TEXT)[key.descending], BigInteger() if key.kind == "date" else None)
     return func.coalesce(query_.correlate(at).scalar_subquery(), last)
 
 

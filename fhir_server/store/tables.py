@@ -88,7 +88,7 @@ hist = Table(
 )
 
 
-def _posting(name: str, values: list[Column[Any]], key: list[str]) -> Table:
+def _posting(name: str, values: dict[str, Any], key: list[str]) -> Table:
     """A posting list: clustered by (param, value, rid) and reachable by (rid, param)."""
     return Table(
         name,
@@ -96,7 +96,7 @@ def _posting(name: str, values: list[Column[Any]], key: list[str]) -> Table:
         *_place(),
         Column("param", Integer, nullable=False),
         Column("rid", BigInteger, nullable=False),
-        *values,
+        *[Column(column, kind, nullable=False) for column, kind in values.items()],
         PrimaryKeyConstraint("param", *key, "part", "tenant"),
         Index(f"{name}_rid", "rid", "param"),
         sqlite_with_rowid=False,
@@ -104,28 +104,28 @@ def _posting(name: str, values: list[Column[Any]], key: list[str]) -> Table:
 
 
 # sys: 0 = the value has no system; otherwise the keyed hash of the system URI.
-tok = _posting(
-    "tok",
-    [Column("val", EXACT, nullable=False), Column("sys", BigInteger, nullable=False)],
-    ["val", "rid", "sys"],
-)
+tok = _posting("tok", {"val": EXACT, "sys": BigInteger}, ["val", "rid", "sys"])
 # norm: folded (lower case, no accents); raw: as written.
-string = _posting(
-    "str",
-    [Column("norm", EXACT, nullable=False), Column("raw", EXACT, nullable=False)],
-    ["norm", "rid", "raw"],
-)
+string = _posting("str", {"norm": EXACT, "raw": EXACT}, ["norm", "rid", "raw"])
 # [lo, hi) in UTC milliseconds; open ends are the smallest and largest 64-bit values kept in search/types/date.py.
-dat = _posting(
-    "dat",
-    [
-        Column("lo", BigInteger, nullable=False),
-        Column("hi", BigInteger, nullable=False),
-    ],
-    ["lo", "hi", "rid"],
+dat = _posting("dat", {"lo": BigInteger, "hi": BigInteger}, ["lo", "hi", "rid"])
+ref = _posting("ref", {"tgt": BigInteger}, ["tgt", "rid"])
+uri = _posting("uri", {"val": EXACT}, ["val", "rid"])
+# [lo, hi] as text that sorts as the numbers do (search/decimals.py).
+num = _posting("num", {"lo": EXACT, "hi": EXACT}, ["lo", "hi", "rid"])
+# The same with a unit; sys as in tok.
+qty = _posting(
+    "qty",
+    {"lo": EXACT, "hi": EXACT, "sys": BigInteger, "code": EXACT, "unit": EXACT},
+    ["lo", "hi", "rid", "sys", "code", "unit"],
 )
-ref = _posting("ref", [Column("tgt", BigInteger, nullable=False)], ["tgt", "rid"])
-uri = _posting("uri", [Column("val", EXACT, nullable=False)], ["val", "rid"])
+# Values that stand together in one element: a token (val, sys) and a second value, whose columns differ by its type.
+_TEXTS = {"text1": EXACT, "text2": EXACT, "text3": EXACT, "text4": EXACT}
+comp = _posting(
+    "comp",
+    {"val": EXACT, "sys": BigInteger, **_TEXTS, "number1": BigInteger, "number2": BigInteger},
+    ["val", "text1", "number1", "rid", "sys", "text2", "text3", "text4", "number2"],
+)
 
 # Interned search parameters: (type, code) -> number used in the posting lists.
 param = Table(

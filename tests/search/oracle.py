@@ -7,6 +7,7 @@ import unicodedata
 from calendar import monthrange
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -28,7 +29,9 @@ class Case(NamedTuple):
 
 
 def walk(value: Any, path: str) -> list[Any]:
-    """The values at a dotted path, lists flattened."""
+    """The values at a dotted path, lists flattened; several paths stand between blanks."""
+    if " " in path:
+        return [found for one in path.split() for found in walk(value, one)]
     values = [value]
     for name in path.split("."):
         found = [item.get(name) for item in values if isinstance(item, dict)]
@@ -144,6 +147,74 @@ def date_fits(target: tuple[int, int], prefix: str, asked: tuple[int, int]) -> b
         "sa": low >= end,
         "eb": high <= start,
     }[prefix]
+
+
+# ---- numbers and quantities
+
+LOW, HIGH = Decimal("-1e9"), Decimal("1e9")
+TINY = Decimal("1e-9")
+Unit = tuple[str, str, str]  # system, code, word
+
+
+def amounts(resource: Resource, path: str) -> list[tuple[Decimal, Decimal, Unit]]:
+    """(least, greatest, unit) of every number, quantity, range and amount of money that has a value."""
+    return [found for value in walk(resource, path) for found in _amounts(value)]
+
+
+def _amounts(value: Any) -> list[tuple[Decimal, Decimal, Unit]]:
+    if not isinstance(value, dict):
+        return [(Decimal(str(value)), Decimal(str(value)), ("", "", ""))]
+    if "low" in value or "high" in value:
+        ends = [value.get("low"), value.get("high")]
+        unit = _unit(ends[0] or ends[1])
+        low, high = (Decimal(str(one["value"])) if one else None for one in ends)
+        return [(LOW if low is None else low, HIGH if high is None else high, unit)]
+    if "data" in value:
+        origin, factor = Decimal(str(value["origin"]["value"])), Decimal(str(value.get("factor", 1)))
+        numbers = [origin + factor * Decimal(word) for word in value["data"].split() if word not in "EUL"]
+        return [(min(numbers), max(numbers), _unit(value["origin"]))]
+    if "value" not in value:
+        return []
+    number, sign = Decimal(str(value["value"])), value.get("comparator", "")
+    low = LOW if "<" in sign else number + TINY if sign == ">" else number
+    high = HIGH if ">" in sign else number - TINY if sign == "<" else number
+    return [(low, high, _unit(value))]
+
+
+def _unit(value: Resource) -> Unit:
+    if "currency" in value:
+        return "urn:iso:std:iso:4217", value["currency"], ""
+    return value.get("system", ""), value.get("code", ""), value.get("unit", "")
+
+
+def amount_fits(target: tuple[Decimal, Decimal], prefix: str, asked: str) -> bool:
+    """B-39: without prefix the last digit asked for counts, with one the number is exact."""
+    (low, high), number = target, Decimal(asked)
+    places = len(asked.partition(".")[2])
+    half = Decimal(5).scaleb(-places - 1)
+    if prefix in ("", "eq", "ne"):
+        inside = number - half <= low and high < number + half
+        return inside is (prefix != "ne")
+    if prefix == "ap":
+        margin = max(abs(number) / 10, half)
+        return low <= number + margin and high >= number - margin
+    return {
+        "gt": high > number,
+        "lt": low < number,
+        "ge": high >= number,
+        "le": low <= number,
+        "sa": low > number,
+        "eb": high < number,
+    }[prefix]
+
+
+def unit_fits(unit: Unit, system: str | None, code: str | None) -> bool:
+    """No code: any unit. No system: the code, or the word for the unit."""
+    if code is None:
+        return True
+    if not system:
+        return code in unit[1:]
+    return unit[:2] == (system, code)
 
 
 # ---- references

@@ -12,7 +12,7 @@ from fhir_server.search.extract import Extractor, parameters
 from fhir_server.search.run import Page, Searcher
 from fhir_server.store.db import Database
 from fhir_server.store.hashing import rh
-from fhir_server.store.tables import dat, ref, res, string, tok, uri
+from fhir_server.store.tables import comp, dat, num, qty, ref, res, string, tok, uri
 
 BASE = "https://here.example/fhir"
 SECRET = b"for tests"
@@ -20,6 +20,9 @@ DEFINITIONS: Definitions = load()
 PARAMS: Mapping[tuple[str, str], int] = {pair: number for number, pair in enumerate(parameters(DEFINITIONS), start=1)}
 
 Resource = dict[str, Any]
+
+
+LISTS = {"tok": tok, "string": string, "dat": dat, "ref": ref, "uri": uri, "num": num, "qty": qty, "comp": comp}
 
 
 class Everything:
@@ -59,7 +62,7 @@ class World:
 
     def store(self, resources: Iterable[Resource], owner: int = 1, *, deleted: bool = False) -> list[int]:
         """Store resources; the row numbers grow in their order."""
-        rows = {table: [] for table in (res, tok, string, dat, ref, uri)}
+        rows = {table: [] for table in (res, *LISTS.values())}
         rids = []
         for resource in resources:
             rid = 1000 + 2 * len(self.resources)
@@ -80,7 +83,7 @@ class World:
     def _index(self, rows, rid: int, resource: Resource) -> None:
         found = self.extractor.rows(resource["resourceType"], resource)
         place = {"tenant": 1, "part": rid % 7, "rid": rid}
-        for table, name in ((tok, "tok"), (string, "string"), (dat, "dat"), (ref, "ref"), (uri, "uri")):
+        for name, table in LISTS.items():
             columns = [column.name for column in table.columns][4:]
             for values in getattr(found, name):
                 rows[table].append({**place, "param": values[0], **dict(zip(columns, values[1:], strict=True))})

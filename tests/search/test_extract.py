@@ -9,6 +9,7 @@ import pytest
 from fhirpathpy import compile as fhirpath
 from fhirpathpy.models import models
 
+from fhir_server.search import decimals
 from fhir_server.search.expression import Unsupported, tracks
 from fhir_server.search.extract import REVISION, Extractor, parameters
 from fhir_server.search.text import clip, fold, next_text, split, unescape
@@ -95,7 +96,30 @@ def expected_uris(found):
     return {(text,) for one in found for text in (one, one.partition("|")[0] if "|" in one else one)}
 
 
+def expected_numbers(found):
+    amounts = {one[:2] for value in found for one in oracle._amounts(value)}
+    return {(edge_key(low), edge_key(high)) for low, high in amounts}
+
+
+def expected_quantities(found):
+    amounts = {one for value in found for one in oracle._amounts(value)}
+    return {
+        (edge_key(low), edge_key(high), system_hash(system), clip(code), clip(word))
+        for low, high, (system, code, word) in amounts
+    }
+
+
+def edge_key(number):
+    """The server's key for an end that the oracle writes as a number, a hair beside it where the end is open."""
+    if number in (oracle.LOW, oracle.HIGH):
+        return decimals.OPEN_START if number == oracle.LOW else decimals.OPEN_END
+    beside = {1: decimals.ABOVE, 9: decimals.BELOW}.get(int(number / oracle.TINY) % 10, decimals.EXACT)
+    return decimals.key(round(number, 8).normalize(), beside) if beside != decimals.EXACT else decimals.key(number)
+
+
 EXPECTED = {
+    "number": expected_numbers,
+    "quantity": expected_quantities,
     "token": expected_tokens,
     "string": expected_strings,
     "date": expected_dates,

@@ -10,7 +10,7 @@ from tests.search import oracle
 from tests.search.stored import World, updated
 from tests.search.world import DATED, STRINGS, TOKENS, generate
 
-STORED = generate(seed=7, count=150)
+STORED = generate(seed=7, count=250)
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,7 @@ REFUSED = [
     ("Patient", "_has:x=1", NotSupported),
     ("Patient", "_sort=shoe-size", NotSupported),
     ("Patient", "_sort=-general-practitioner", NotSupported),
-    ("Observation", "value-quantity=5", NotSupported),
-    ("RiskAssessment", "probability=0.5", NotSupported),
+    ("RiskAssessment", "probability:not=0.5", NotSupported),
     ("Location", "near=1|2", NotSupported),
     ("Observation", "code-value-quantity=a$5", NotSupported),
     # row 78: modifiers
@@ -70,6 +69,15 @@ REFUSED = [
     ("Patient", "general-practitioner=organization/1", BadValue),
     ("Task", "focus=1", BadValue),  # an id alone, of any type
     ("Task", "patient:Patient=Group/1", BadValue),
+    ("RiskAssessment", "probability=half", BadValue),
+    ("RiskAssessment", "probability=.5", BadValue),
+    ("RiskAssessment", "probability=ge", BadValue),
+    ("RiskAssessment", "probability=0.5|x", BadValue),
+    ("Observation", "value-quantity=mg", BadValue),
+    ("Observation", "value-quantity=5|mg", BadValue),
+    ("Observation", "value-quantity=5|http://u|mg|x", BadValue),
+    ("Observation", "value-quantity=5||", BadValue),
+    ("Observation", "value-quantity=1e9999", BadValue),
     # row 81
     ("Patient", "_count=abc", BadValue),
     ("Patient", "_count=-1", BadValue),

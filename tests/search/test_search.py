@@ -14,7 +14,7 @@ from tests.search import oracle
 from tests.search.stored import World, searcher
 from tests.search.world import generate, question
 
-STORED = generate(seed=20260301, count=240)
+STORED = generate(seed=20260301, count=320)
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
@@ -61,7 +61,7 @@ def test_pages_and_totals(planned, asked, size):
 
 def test_questions_find_something(planned):
     """B-35, B-42: what the comparison asks is not all empty."""
-    assert len(planned.ids("Patient", "family=munoz")) > 3
-    assert len(planned.ids("Patient", "family=o'brien")) > 3
-    assert len(planned.ids("Task", "focus:CarePlan.status=active")) > 3
-    assert len(planned.ids("CarePlan", "_has:Task:focus:status=draft")) > 3
+    assert len(planned.ids("Patient", "family=munoz")) > 2
+    assert len(planned.ids("Patient", "family=o'brien")) > 2
+    assert len(planned.ids("Task", "focus:CarePlan.status=active")) > 2
+    assert len(planned.ids("CarePlan", "_has:Task:focus:status=draft")) > 2

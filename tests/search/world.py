@@ -50,6 +50,8 @@ TOKENS = {
     },
     "Task": {"status": ("status", TASK_STATUS_SYSTEM), "code": ("code", ""), "identifier": ("identifier", "")},
     "CarePlan": {"status": ("status", ""), "category": ("category", "")},
+    "Observation": {"code": ("code", ""), "combo-code": ("code component.code", "")},
+    "RiskAssessment": {"identifier": ("identifier", "")},
 }
 STRINGS = {
     "Patient": {
@@ -64,6 +66,12 @@ DATED = {
     "Patient": {"birthdate": "birthDate"},
     "Task": {"authored-on": "authoredOn", "period": "executionPeriod"},
     "CarePlan": {"date": "period"},
+    "Observation": {"date": "effectivePeriod"},
+    "RiskAssessment": {"date": "occurrenceDateTime"},
+}
+AMOUNTS = {
+    "Observation": {"value-quantity": "valueQuantity", "component-value-quantity": "component.valueQuantity"},
+    "RiskAssessment": {"probability": "prediction.probabilityDecimal prediction.probabilityRange"},
 }
 REFERENCES = {
     "Patient": {"general-practitioner": ("generalPractitioner", ["Organization", "Practitioner"], "")},
@@ -74,8 +82,18 @@ REFERENCES = {
         "part-of": ("partOf", ["Task"], ""),
     },
     "CarePlan": {"subject": ("subject", ["Patient", "Group"], ""), "patient": ("subject", ["Patient"], "Patient")},
+    "Observation": {
+        "subject": ("subject", ["Patient", "Group", "Device", "Location"], ""),
+        "patient": ("subject", ["Patient"], "Patient"),
+    },
+    "RiskAssessment": {
+        "subject": ("subject", ["Patient", "Group"], ""),
+        "patient": ("subject", ["Patient"], "Patient"),
+    },
 }
-TYPES = ("Patient", "Task", "CarePlan")
+TYPES = ("Patient", "Task", "CarePlan", "Observation", "RiskAssessment")
+NUMBERS = ["0", "1", "4.9", "5", "5.0", "5.05", "5.1", "100", "99.5", "100.5", "-5", "-0.25", "0.5", "110"]
+UNITS = [("http://unitsofmeasure.org", "mg", "milligram"), ("http://unitsofmeasure.org", "g", "g"), ("", "mg", "mg")]
 
 
 # ---- resources
@@ -84,7 +102,13 @@ TYPES = ("Patient", "Task", "CarePlan")
 def generate(seed: int, count: int) -> Stored:
     """Resources of three types that refer to one another, the same for the same seed."""
     rng = random.Random(seed)
-    makers = {"Patient": _patient, "Task": _task, "CarePlan": _care_plan}
+    makers = {
+        "Patient": _patient,
+        "Task": _task,
+        "CarePlan": _care_plan,
+        "Observation": _observation,
+        "RiskAssessment": _risk,
+    }
     stored = []
     for number in range(count):
         kind = rng.choice(TYPES)
@@ -178,6 +202,57 @@ def _care_plan(rng: random.Random, stored: Stored) -> Resource:
     )
 
 
+def _number(rng: random.Random) -> Any:
+    return float(text) if "." in (text := rng.choice(NUMBERS)) else int(text)
+
+
+def _quantity(rng: random.Random) -> Resource:
+    system, code, word = rng.choice(UNITS)
+    unit = _some(rng, system=lambda: system, code=lambda: code, unit=lambda: word)
+    made = {"value": _number(rng)} | {name: text for name, text in unit.items() if text}
+    if rng.random() < 0.25:
+        made["comparator"] = rng.choice(["<", "<=", ">", ">="])
+    return made if rng.random() < 0.9 else {"unit": "no value"}
+
+
+def _range(rng: random.Random) -> Resource:
+    low, high = sorted([_number(rng), _number(rng)])
+    return rng.choice([{"low": {"value": low}, "high": {"value": high}}, {"low": {"value": low}}])
+
+
+def _measured(rng: random.Random) -> Resource:
+    made = {"code": {"coding": _codings(rng)}}
+    kinds = {
+        "valueQuantity": lambda: _quantity(rng),
+        "valueCodeableConcept": lambda: {"coding": _codings(rng)},
+        "valueString": lambda: rng.choice(FAMILIES),
+    }
+    kind = rng.choice([*kinds, "valueQuantity", ""])
+    return made | {kind: kinds[kind]()} if kind else made
+
+
+def _observation(rng: random.Random, stored: Stored) -> Resource:
+    return {"status": "final", **_measured(rng)} | _some(
+        rng,
+        subject=lambda: _reference(rng, stored, ["Patient"]),
+        effectivePeriod=lambda: _period(rng),
+        component=lambda: [_measured(rng) for _ in range(rng.randint(1, 2))],
+    )
+
+
+def _prediction(rng: random.Random) -> Resource:
+    return rng.choice([{"probabilityDecimal": _number(rng)}, {"probabilityRange": _range(rng)}, {"rationale": "none"}])
+
+
+def _risk(rng: random.Random, stored: Stored) -> Resource:
+    return {"status": "final", "subject": _reference(rng, stored, ["Patient"])} | _some(
+        rng,
+        identifier=lambda: _identifiers(rng),
+        occurrenceDateTime=lambda: rng.choice(DATES),
+        prediction=lambda: [_prediction(rng) for _ in range(rng.randint(1, 2))],
+    )
+
+
 # ---- questions
 
 
@@ -246,6 +321,30 @@ def date_case(draw: st.DrawFn, kind: str) -> Case:
 
 
 @st.composite
+def amount_case(draw: st.DrawFn, kind: str) -> Case:
+    code = draw(st.sampled_from(sorted(AMOUNTS[kind])))
+    prefix = st.sampled_from(["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"])
+    number = st.sampled_from([*NUMBERS, "5.00", "10", "5.15", "99", "-1"])
+    units = st.sampled_from([(None, None), *[one[:2] for one in UNITS], ("", "milligram"), ("http://other", "g")])
+    if kind == "RiskAssessment":
+        units = st.just((None, None))
+    wanted = draw(st.lists(st.tuples(prefix, number, units), min_size=1, max_size=2))
+    written = [
+        f"{ask}{text}" if unit[1] is None else f"{ask}{text}|{escape(unit[0])}|{unit[1]}" for ask, text, unit in wanted
+    ]
+
+    def holds(stored: Stored, resource: Resource) -> bool:
+        found = oracle.amounts(resource, AMOUNTS[kind][code])
+        return any(
+            oracle.amount_fits(one[:2], ask, text) and oracle.unit_fits(one[2], *unit)
+            for one in found
+            for ask, text, unit in wanted
+        )
+
+    return Case(code, ",".join(written), holds)
+
+
+@st.composite
 def reference_case(draw: st.DrawFn, kind: str, stored: Stored) -> Case:
     code = draw(st.sampled_from(sorted(REFERENCES[kind])))
     path, targets, only = REFERENCES[kind][code]
@@ -283,10 +382,12 @@ def missing_case(draw: st.DrawFn, kind: str) -> Case:
     paths = {code: path for code, (path, _) in TOKENS[kind].items()}
     paths |= STRINGS.get(kind, {}) | DATED[kind]
     paths |= {code: path for code, (path, _, only) in REFERENCES[kind].items() if not only}
+    paths |= AMOUNTS.get(kind, {})
     code, wanted = draw(st.sampled_from(sorted(paths))), draw(st.booleans())
+    there = oracle.amounts if code in AMOUNTS.get(kind, {}) else oracle.walk
 
     def holds(stored: Stored, resource: Resource) -> bool:
-        return (not oracle.walk(resource, paths[code])) is wanted
+        return (not there(resource, paths[code])) is wanted
 
     return Case(f"{code}:missing", "true" if wanted else "false", holds)
 
@@ -314,7 +415,9 @@ def plain_case(kind: str, stored: Stored) -> st.SearchStrategy[Case]:
     """One criterion without chains."""
     kinds = [token_case(kind), date_case(kind), reference_case(kind, stored), logical_case(kind), missing_case(kind)]
     kinds += [uri_case(kind), id_case(kind, stored)]
-    return st.one_of(*kinds, *([string_case(kind)] if kind in STRINGS else []))
+    kinds += [string_case(kind)] if kind in STRINGS else []
+    kinds += [amount_case(kind), amount_case(kind)] if kind in AMOUNTS else []
+    return st.one_of(*kinds)
 
 
 @st.composite
@@ -352,7 +455,7 @@ def any_case(kind: str, stored: Stored, depth: int) -> st.SearchStrategy[Case]:
     """One criterion, with up to `depth` steps to other resources."""
     if depth == 0:
         return plain_case(kind, stored)
-    linked = [has_case(kind, stored, depth)] if depth <= 2 else []
+    linked = [has_case(kind, stored, depth)] if depth <= 2 and kind in ("Patient", "Task", "CarePlan") else []
     if kind != "Patient":
         linked.append(chain_case(kind, stored, depth))
     return st.one_of(plain_case(kind, stored), *linked)
