@@ -15,10 +15,12 @@ from fhir_server.engine import audit
 from fhir_server.engine.build import build
 from fhir_server.fhir.definitions import type_names
 from fhir_server.store.db import Database, open_database
+from fhir_server.store.members import LAST
 from fhir_server.store.tables import audit as trail
-from fhir_server.store.tables import dat, hist, outbox, ref, res, string, tok, uri
+from fhir_server.store.tables import dat, hist, member, outbox, ref, res, string, tok, uri
 from tests.reliability.load import Memory
 
+WRITING = {"create", "update", "patch", "delete", "import"}
 LISTS = {"tok": tok, "string": string, "dat": dat, "ref": ref, "uri": uri}
 
 
@@ -104,11 +106,21 @@ def _check_index(engine: Any) -> None:
         made = engine.extractor.rows(type_names()[type_], json.loads(bytes(body)))
         for name in LISTS:
             expected[name] |= {(value[0], rid, *value[1:]) for value in getattr(made, name)}
+    expected["ref"] |= _of_members(engine)
     for name, table in LISTS.items():
         there = {tuple(row)[2:] for row in database.read().execute(select(table))}
         missing, spare = expected[name] - there, there - expected[name]
         assert not missing, f"{name} lacks {len(missing)} rows, such as {next(iter(missing))}"
         assert not spare, f"{name} has {len(spare)} rows too many, such as {next(iter(spare))}"
+
+
+def _of_members(engine: Any) -> set[tuple[Any, ...]]:
+    """A roster is found by the members in force, though they do not stand in its body."""
+    param = engine.params["Group", "member"]
+    query = select(res.c.rid, member.c.patient).where(
+        res.c.rh == member.c.grp, res.c.view == 0, member.c.to_version == LAST, member.c.change != "dropped"
+    )
+    return {(param, rid, patient) for rid, patient in engine.database.read().execute(query)}
 
 
 def _check_trail(engine: Any, memory: Memory) -> None:

@@ -106,7 +106,7 @@ class Site:
     def unexpected(self) -> list[str]:
         """Lines of the server's log that speak of an unforeseen failure."""
         lines = self.log.read_text(errors="replace").splitlines()
-        return [line for line in lines if '"event": "unexpected"' in line or ("worker" in line and "exception" in line)]
+        return [line for line in lines if '"event": "unexpected"' in line]
 
 
 def twin(client: Client) -> Client:
