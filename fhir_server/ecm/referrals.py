@@ -139,7 +139,7 @@ def _moved(transaction: Transaction, task: Resource, old: Resource) -> Edits:
     supports.require_own_decision(transaction, task, old)
     edits: dict[tuple[str | int, ...], Any] = {}
     if before != after == "accepted" and sides.owner is None:
-        edits |= _claim(transaction, task, sides)
+        _require_own_claim(transaction, task, sides)
     elif old.get("owner") != task.get("owner"):
         raise BusinessRule("Task.owner is decided when an organization accepts.", "Task.owner")
     if before != after:
@@ -168,13 +168,10 @@ def _require_move(sides: Parties, before: str, after: str) -> None:
         raise BusinessRule(f"Only the {who} may take this referral from {before} to {after}.", "Task.status")
 
 
-def _claim(transaction: Transaction, task: Resource, sides: Parties) -> Edits:
-    """Who accepts an open referral becomes its owner; the claim ends the others (SD-41)."""
-    if "owner" not in task:
-        return {("owner",): {"reference": sides.caller}}
+def _require_own_claim(transaction: Transaction, task: Resource, sides: Parties) -> None:
+    """Who accepts an open referral makes itself the owner; the claim ends the others (SD-41)."""
     if parties(transaction, task).owner != sides.caller:
-        raise BusinessRule("Accept for your own organization: Task.owner names another one.", "Task.owner")
-    return {}
+        raise BusinessRule("Accept for your own organization: name it as Task.owner.", "Task.owner")
 
 
 def _step_back(task: Resource, old: Resource, sides: Parties) -> Edits:
