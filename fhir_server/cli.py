@@ -149,13 +149,37 @@ def worker() -> None:
 
 
 @app.command("settings")
-def show_settings() -> None:
+def show_settings(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the page docs/settings.md instead.")] = False,
+) -> None:
     """List every setting with its value and meaning."""
+    if markdown:
+        print(settings_page(), end="")
+        return
     table = Table("variable", "value", "meaning")
     now = from_environment()
     for row in fields(Settings):
         table.add_row(PREFIX + row.name.upper(), str(getattr(now, row.name)), row.metadata["help"])
     console.print(table)
+
+
+def settings_page() -> str:
+    """The page of the documentation that lists the settings."""
+    rows = "".join(_settings_line(row.name, row.default, row.metadata["help"]) for row in fields(Settings))
+    return f"""# Settings
+
+Environment variables, read once at the start. A variable that begins with `{PREFIX}` and is not listed here stops the
+program, so that a mistyped one is noticed. `ecm-fhir settings` shows the values in force; this page is what
+`ecm-fhir settings --markdown` prints.
+
+| variable | default | meaning |
+|---|---|---|
+{rows}"""
+
+
+def _settings_line(name: str, default: object, help_text: str) -> str:
+    shown = f"`{default}`" if str(default) else ""
+    return f"| `{PREFIX}{name.upper()}` | {shown} | {help_text} |\n"
 
 
 @clients_app.command("register")
