@@ -16,6 +16,7 @@ from fhir_server.engine.transaction import event
 from fhir_server.fhir.errors import FHIRError, UnknownType
 from fhir_server.jobs.worker import Worker
 from fhir_server.rest.answer import ANYONE, Service
+from fhir_server.rest.failures import places_only
 from fhir_server.rest.routes import all_routes
 from fhir_server.rest.views import Application, refusal
 from fhir_server.smart.server import Services, SmartSettings
@@ -25,7 +26,7 @@ structlog.configure(
     processors=[
         structlog.processors.TimeStamper(fmt="iso"),
         structlog.processors.add_log_level,
-        structlog.processors.format_exc_info,  # without local variables: they hold members' data
+        places_only,
         structlog.processors.JSONRenderer(),
     ]
 )

@@ -160,6 +160,8 @@ def running(url: str, folder: Path, threads: int = 16, **settings: Any) -> Itera
         thread.join()
         listener.pool.shutdown()
         listener.server_close()
+        if "worker" in app.extensions:
+            app.extensions["worker"].stop()
         engine.close()
 
 

@@ -30,3 +30,9 @@ def stranger(server: LiveServer) -> Client:
 def loader(server: LiveServer) -> Client:
     """A client with the right to choose ids (update-create)."""
     return server.client("loader", rights="update-create")
+
+
+@pytest.fixture(scope="module")
+def registrar(server: LiveServer) -> Client:
+    """The operator of the exchange, who enters organizations in its directory."""
+    return server.client("registrar", law_class="operator", rights="update-create")

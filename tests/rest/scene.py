@@ -6,10 +6,11 @@ from typing import Any
 from tests.live import Client
 
 
-def organization(loader: Client, name: str) -> dict[str, str]:
+def organization(registrar: Client, name: str) -> dict[str, str]:
     """A stored Organization, as a reference."""
     body = {"resourceType": "Organization", "id": name, "name": f"The {name}"}
-    assert loader.put(f"Organization/{name}", body).status_code in {200, 201}
+    answer = registrar.put(f"Organization/{name}", body)
+    assert answer.status_code in {200, 201}, answer.text
     return {"reference": f"Organization/{name}"}
 
 

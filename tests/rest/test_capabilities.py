@@ -13,6 +13,7 @@ from fhir_server.fhir.errors import FHIRError
 from fhir_server.validation import structure
 from tests.live import Client, LiveServer
 from tests.rest.catalogue import send
+from tests.rest.scene import organization
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 EXCHANGE = [
@@ -20,7 +21,15 @@ EXCHANGE = [
     "Organization", "Patient", "Practitioner", "PractitionerRole", "Provenance", "QuestionnaireResponse",
     "RelatedPerson", "ServiceRequest", "Task",
 ]  # fmt: skip
-PLAUSIBLE = {"token": "a", "string": "a", "date": "2026-01-01", "uri": "urn:a", "reference": "Patient/a"}
+PLAUSIBLE = {
+    "token": "a",
+    "string": "a",
+    "date": "2026-01-01",
+    "uri": "urn:a",
+    "reference": "Patient/a",
+    "number": "1",
+    "quantity": "1",
+}
 OUTSIDE = [
     ("GET", ""), ("DELETE", ""), ("PUT", ""), ("GET", "_history"), ("GET", "Patient/_history"), ("POST", "_search"),
     ("DELETE", "Patient"), ("PATCH", "Patient"), ("POST", "Patient/a"), ("GET", "Patient/a/Condition"),
@@ -40,15 +49,12 @@ def by_type(statement: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def member(clinic: Client, loader: Client) -> str:
+def member(clinic: Client, registrar: Client) -> str:
     """A Patient with something about it."""
-    loader.put(
-        "Organization/clinic", {"resourceType": "Organization", "id": "clinic", "name": "A clinic", "active": True}
-    )
-    organization = {"reference": "Organization/clinic"}
+    reference = organization(registrar, "clinic")
     made = clinic.post("Patient", {
         "resourceType": "Patient", "active": True, "gender": "female", "birthDate": "1980-02-03",
-        "name": [{"family": "Muñoz", "given": ["Ana"]}], "managingOrganization": organization,
+        "name": [{"family": "Muñoz", "given": ["Ana"]}], "managingOrganization": reference,
         "identifier": [{"system": "urn:member", "value": "7"}], "telecom": [{"system": "phone", "value": "555"}],
     })  # fmt: skip
     assert made.status_code == 201, made.text

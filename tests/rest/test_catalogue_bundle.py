@@ -98,15 +98,17 @@ def test_the_same_entry_fails_alone_in_a_batch(clinic: Client, row: Row) -> None
         assert answer.json["entry"][0]["response"]["status"].startswith("201")
 
 
-def test_an_illegal_move_of_a_referral(clinic: Client, loader: Client) -> None:
-    """Row 96: from draft straight to work, and back from an end."""
-    own = organization(loader, "clinic")["reference"]
-    made = clinic.post("Task", referral(clinic, own, [own], "draft"))
+def test_an_illegal_move_of_a_referral(clinic: Client, registrar: Client) -> None:
+    """Row 96: from draft straight to work, and back to draft."""
+    own = organization(registrar, "clinic")["reference"]
+    bank = organization(registrar, "bank")["reference"]
+    made = clinic.post("Task", referral(clinic, own, [bank], "draft"))
     assert made.status_code == 201, made.text
     task = made.json()
-    for status, legal in (("in-progress", False), ("cancelled", True), ("requested", False)):
+    for status, legal in (("in-progress", False), ("requested", True), ("draft", False)):
         tag = clinic.get(f"Task/{task['id']}").headers["ETag"]
-        row = Row(96, status, "PUT", f"Task/{task['id']}", {**task, "status": status, "owner": {"reference": own}},
+        taken = {"owner": {"reference": bank}} if status == "in-progress" else {}
+        row = Row(96, status, "PUT", f"Task/{task['id']}", {**task, "status": status, **taken},
                   422, "business-rule", None,
                   headers={"If-Match": tag})  # fmt: skip
         answer = ask(clinic, row)

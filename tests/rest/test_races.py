@@ -100,10 +100,10 @@ def test_increments_with_tags_lose_nothing(clinic: Client) -> None:
     assert times == sorted(times, reverse=True)
 
 
-def test_a_referral_is_claimed_once(server: LiveServer, clinic: Client, loader: Client) -> None:
+def test_a_referral_is_claimed_once(server: LiveServer, clinic: Client, registrar: Client) -> None:
     """Of several candidates that accept an open Task at once, exactly one has it."""
     names = [f"bank{number}" for number in range(6)]
-    own, *candidates = [organization(loader, name)["reference"] for name in ("clinic", *names)]
+    own, *candidates = [organization(registrar, name)["reference"] for name in ("clinic", *names)]
     banks = [Crowd(server.client(name, law_class="non-hipaa")) for name in names]
     for _ in range(max(ROUNDS // 5, 2)):
         made = clinic.post("Task", referral(clinic, own, candidates, "requested"))
