@@ -1,4 +1,4 @@
-"""Act 8: the same again changes nothing: the file, the care plan, the referrals."""
+"""The same again changes nothing: the file, the care plan, the referrals."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Act 1: a plan loads its assignment file, and is told row by row what became of it."""
+"""A plan loads its assignment file, and is told row by row what became of it."""
 
 import csv
 import io

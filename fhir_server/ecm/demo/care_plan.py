@@ -1,4 +1,4 @@
-"""Act 2: the provider finds its members and writes a care plan, with the library of a SMART app.
+"""The provider finds its members and writes a care plan, with the library of a SMART app.
 
 https://docs.smarthealthit.org/client-py: fhirclient asks for the token itself, by a signed assertion.
 """

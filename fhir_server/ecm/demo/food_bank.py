@@ -1,4 +1,4 @@
-"""Act 3: a member is referred to a food bank, which works with nothing but HTTP requests."""
+"""A member is referred to a food bank, which works with nothing but HTTP requests."""
 
 import requests
 

@@ -1,4 +1,4 @@
-"""Act 3, around the care plan: the plan's referral to Enhanced Care Management, outreach, and enrolment."""
+"""The plan's referral to Enhanced Care Management, outreach, and enrolment."""
 
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""Act 7: the return files come out, rendered from the same record that the referrals and care plans are."""
+"""The return files come out, rendered from the same record that the referrals and care plans are."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Act 5: a referral is declined with a reason, and sent elsewhere on the same request."""
+"""A referral is declined with a reason, and sent elsewhere on the same request."""
 
 import requests
 

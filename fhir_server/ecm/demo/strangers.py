@@ -1,4 +1,4 @@
-"""Act 7: who has no part in a member's care finds nothing, whatever they try; hidden looks like absent."""
+"""Who has no part in a member's care finds nothing, whatever they try; hidden looks like absent."""
 
 from collections.abc import Iterator
 

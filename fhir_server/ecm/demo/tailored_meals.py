@@ -1,4 +1,4 @@
-"""Act 4: a Community Support goes through the plan: provider, plan, meal provider; parent and child Task in step."""
+"""A Community Support goes through the plan: provider, plan, meal provider; parent and child Task in step."""
 
 from fhir_server.ecm.demo import shapes
 from fhir_server.ecm.demo.food_bank import send
