@@ -67,7 +67,8 @@ def send(
         connection.putrequest(method, path if path.startswith("/") else f"/fhir/{path}", skip_accept_encoding=True)
         for name, value in (headers or {}).items():
             connection.putheader(name, value)
-        if body or method in {"POST", "PUT", "PATCH"}:
+        stated = "Content-Length" in (headers or {})
+        if not stated and (body or method in {"POST", "PUT", "PATCH"}):
             connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body)
         response = connection.getresponse()

@@ -12,7 +12,7 @@ from fhir_server.ecm.files.importing import open_rows
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
-from fhir_server.fhir.errors import BadValue, NotSupported
+from fhir_server.fhir.errors import BadValue, NotSupported, TooLarge
 from fhir_server.fhir.values import instant
 from fhir_server.jobs import files, queue
 from fhir_server.rest.message import Request, Response
@@ -61,12 +61,14 @@ def _keep(context: Context, request: Request, given: Mapping[str, str], job_id: 
     """Store the body piece by piece, after a look at its first bytes."""
     length = request.header("content-length")
     size = int(length) if length.isdecimal() else None
+    limit = context.engine.settings.max_file_bytes
+    if size is not None and size > limit:
+        raise TooLarge(f"The file is longer than {limit} bytes.")  # said before a byte of it is awaited
     stream: IO[bytes] = request.stream
     pieces = files.pieces_of(stream, size)
     head = next(pieces, b"")
     media_type = FORMATS[given["format"]].media_types[0] if "format" in given else request.header("content-type")
     form = detect(media_type, given.get("file-name", ""), head, size)
-    limit = context.engine.settings.max_file_bytes
     name, owner = form.media_types[0], context.caller.org_hash
     kept = files.keep(context.engine, owner, job_id, "input", name, chain([head], pieces), limit)
     repository.note(context, "upload", 202, kept.sha256)
