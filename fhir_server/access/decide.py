@@ -101,9 +101,9 @@ def decide_version(caller: Caller, letter: str, version: Row, *, current: Row, w
     """Whether the caller may see a superseded version: by itself and by the current row, deleted or not (R13)."""
     if not decide(caller, letter, current, world, now).visible:
         return Decision(visible=False, rule="R13")
-    if version.view == 0:
-        return _whole(caller, version, world, now)
-    return Decision(visible=_is_shared(caller, version, world, now), rule="R5")
+    if version.view:
+        return Decision(visible=False, rule="contact views have no past")
+    return _whole(caller, version, world, now)
 
 
 def _whole(caller: Caller, row: Row, world: World, now: int) -> Decision:

@@ -115,11 +115,8 @@ def _visible(shape: Shape, row: FromClause, of: str | None) -> Condition:
 
 
 def _version(shape: Shape, row: FromClause, of: str | None) -> Condition:
-    """A version row by itself; which of the two views is shown is up to the current row."""
-    whole = and_(row.c.view == _ZERO, _resource(shape, row, of))
-    if shape.reach == "directory" or of not in (None, "Patient"):
-        return and_(_in_scope(shape, row, of), whole)
-    return and_(_in_scope(shape, row, of), or_(whole, and_(row.c.view == _ONE, _shared(row, _ONE))))
+    """A version row by itself. A contact view has no past: where a member lived before is nobody's errand."""
+    return and_(_in_scope(shape, row, of), row.c.view == _ZERO, _resource(shape, row, of))
 
 
 def _resource(shape: Shape, row: FromClause, of: str | None) -> Condition:

@@ -13,6 +13,7 @@ def register(engine: Engine) -> None:
     hooks.required_profiles.append(required_profiles())
     hooks.before_write += [referrals.check, rosters.check, consents.check, directory.check, narrative.add]
     hooks.render["Group"] = rosters.render
+    engine.searcher.veiled.add(("Group", "member"))
     hooks.headers["Group"] = rosters.headers
     engine.operations = (*engine.operations, *entries(operations, "OPERATION"))
     engine.jobs |= {job.kind: job for job in (importing.JOB, returning_import.JOB)}

@@ -42,6 +42,7 @@ from fhir_server.search.frame import (
     posting,
     same,
     some_posting,
+    unveiled,
 )
 from fhir_server.search.model import OWN_KINDS, Chain, Criterion, Has, Match, SearchQuery
 from fhir_server.search.types import search_types
@@ -277,7 +278,7 @@ def _list(frame: Frame, match: Match, names: Names) -> tuple[FromClause, list[Co
         twin = tok.alias()
         earlier = (twin.c.param == row.c.param, twin.c.val == row.c.val, *same(twin, row), twin.c.sys < row.c.sys)
         where.append(not_(fenced(select(ONE).where(*earlier), row)))
-    return row, [*where, row.c.tenant == number(TENANT)]
+    return row, [*where, row.c.tenant == number(TENANT), *unveiled(frame, match, row)]
 
 
 def page(frame: Frame, query: SearchQuery, plan: Plan, limit: int, *, after: bool) -> Select[Any]:

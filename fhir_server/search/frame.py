@@ -5,7 +5,7 @@ The two databases are told apart in `follow` alone: SQLite keeps the order of a 
 sub-select with OFFSET 0.  https://www.sqlite.org/optoverview.html#crossjoin
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -87,11 +87,16 @@ def names_for(prefix: str, criterion: Any) -> Names:
 
 @dataclass(slots=True)
 class Frame:
-    """One statement under construction."""
+    """One statement under construction.
+
+    veiled: the parameters by which a resource is found only through targets that the caller may see, because what it is
+    shown leaves out the others.
+    """
 
     dialect: str
     visible: Visible
     params: Mapping[tuple[str, str], int]
+    veiled: Collection[tuple[str, str]] = ()
     numbers: Iterator[int] = field(default_factory=count)
 
     def resource(self, kind: str = "", *, by_hash: bool = False) -> tuple[Subquery, list[ColumnElement[bool]]]:
@@ -129,7 +134,16 @@ def posting(frame: Frame, match: Match, terms: Sequence[Term], names: Names) -> 
         frame.param(row, match.type, match.code),
         fits,
         row.c.tenant == number(TENANT),
+        *unveiled(frame, match, row),
     )
+
+
+def unveiled(frame: Frame, match: Match, row: FromClause) -> list[ColumnElement[bool]]:
+    """That the caller may see what a posting row refers to, where that matters."""
+    if (match.type, match.code) not in frame.veiled:
+        return []
+    target, current = frame.resource(by_hash=True)
+    return [fenced(select(ONE).where(target.c.rh == row.c.tgt, *current), row)]
 
 
 def any_posting(frame: Frame, r: Subquery, table: Table, kind: str, code: str) -> Exists:
@@ -145,7 +159,8 @@ def some_posting(frame: Frame, r: Subquery, match: Match, names: Names) -> Exist
     fits = or_(
         *[kind.clause(row, terms[0].op, [names.take(term) for term in terms]) for terms in groups(match, apart=False)]
     )
-    return fenced(select(ONE).where(*same(row, r), frame.param(row, match.type, match.code), fits), r)
+    seen = unveiled(frame, match, row)
+    return fenced(select(ONE).where(*same(row, r), frame.param(row, match.type, match.code), fits, *seen), r)
 
 
 def same(row: FromClause, r: FromClause) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -51,6 +51,7 @@ class Searcher:
         base: str = "",
     ) -> None:
         self._definitions, self._params, self._zone, self._base = definitions, params, zone, base
+        self.veiled: set[tuple[str, str]] = set()  # filled while the engine is built, see frame.Frame
         self._sealer = Sealer(secret)
         self._statements: OrderedDict[Hashable, Statement] = OrderedDict()
         self._lock = Lock()
@@ -101,7 +102,7 @@ class Searcher:
             if found is not None:
                 self._statements.move_to_end(whole)
                 return found
-        made = Statement(build(Frame(dialect, visible, self._params)))
+        made = Statement(build(Frame(dialect, visible, self._params, self.veiled)))
         with self._lock:
             self._statements[whole] = made
             if len(self._statements) > _KEPT:

@@ -96,7 +96,7 @@ def _seen_by(visible: Visible) -> Select[Any]:
     r = visible("r", of="Patient")
     return (
         select(member)
-        .select_from(member.join(r, (r.c.rh == member.c.patient) & r.c.deleted.is_(False)))
+        .select_from(member.join(r, (r.c.rh == member.c.patient) & r.c.deleted.is_(False) & (r.c.view == 0)))
         .where(
             member.c.grp == bindparam("grp"),
             member.c.tenant == TENANT,

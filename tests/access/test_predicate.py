@@ -152,7 +152,7 @@ def test_old_versions_pass_by_themselves_and_by_the_current_row(scene):
             if oracle.decide_version(who, "r", row, current=scene.rows[rid], world=world, now=NOW).visible
         }
         assert scene.sees_versions(who) == expected, name
-        assert expected or name == "rival"
+        assert expected or name == "rival" or law_class == "non-hipaa"  # contact views have no past
 
 
 # ---- the truth table: lines in force ------------------------------------------------------------------------------

@@ -1,0 +1,93 @@
+"""Rosters, their files and jobs tell nobody more of a member than the member's record would."""
+
+from typing import Any
+
+from tests.ecm.exchange import MEMBERS, NPIS, done, mif
+from tests.live import Client
+from tests.security.conftest import Exchange
+from tests.security.world import changed, deny, name_of, organization, request, sees, task
+
+NPI = "http://hl7.org/fhir/sid/us-npi"
+CIN = "https://ecm-exchange.org/fhir/sid/medi-cal-cin"
+
+
+def assign(exchange: Exchange, cins: list[str]) -> Any:
+    """The answer to an assignment file of these members for the clinic, and its manifest."""
+    headers = {"Content-Type": "text/csv"}
+    answer = exchange.plan.request("POST", "Group/$import-assignments?mode=full", mif(cins), headers=headers)
+    assert answer.status_code == 202, answer.text
+    return answer, done(exchange.plan, answer)
+
+
+def enrolled(exchange: Exchange) -> dict[str, Any]:
+    """The clinic's members by CIN, once the plan assigned them."""
+    own = exchange.clinic.get("Organization/clinic").json()
+    changed(exchange.clinic, own, identifier=[{"system": NPI, "value": NPIS["clinic"]}])
+    assign(exchange, list(MEMBERS))
+    return {cin: exchange.plan.get(f"Patient?identifier={CIN}|{cin}").json()["entry"][0]["resource"] for cin in MEMBERS}
+
+
+def found(client: Client, query: str) -> int:
+    return int(client.get(f"{query}&_summary=count").json()["total"])
+
+
+def shown(client: Client) -> set[str]:
+    """Whom the client's roster lists."""
+    group = client.get("Group").json()["entry"][0]["resource"]
+    return {member["entity"]["reference"] for member in group.get("member", [])}
+
+
+def test_a_hidden_member_is_not_found_by_the_roster(exchange: Exchange) -> None:
+    """L8 and L19: who is not shown in a roster cannot be asked for there."""
+    people = enrolled(exchange)
+    hidden, other = people["90000001A"], people["90000002B"]
+    assert found(exchange.clinic, f"Group?member={name_of(hidden)}") == 1
+    deny(exchange.plan, hidden, exchange.clinic)
+    assert not sees(exchange.clinic, hidden)
+    assert name_of(hidden) not in shown(exchange.clinic)
+    both = f"{name_of(hidden)},{name_of(other)}"
+    for query in ("Group?member={}", "Group?member:Patient={}", "Group?type=person&member={}"):
+        assert found(exchange.clinic, query.format(name_of(hidden))) == 0, query
+        assert found(exchange.clinic, query.format(both)) == 1, query
+        assert found(exchange.plan, query.format(name_of(hidden))) == 1, query
+    for query in (f"Group?_has:Group:member:_id={hidden['id']}", f"Group?member.name={hidden['name'][0]['family']}"):
+        answer = exchange.clinic.get(query)
+        assert answer.status_code == 400 or answer.json()["total"] == 0
+    page = exchange.clinic.get(f"Group?_sort=_id&member={name_of(hidden)}").json()
+    assert not page.get("entry")
+
+
+def test_who_leaves_the_roster_is_gone(exchange: Exchange) -> None:
+    """Row 24: a full file without a member ends the clinic's access to it."""
+    people = enrolled(exchange)
+    gone = people["90000001A"]
+    assert sees(exchange.clinic, gone)
+    assign(exchange, ["90000002B", "90000003C"])
+    assert not sees(exchange.clinic, gone)
+    assert name_of(gone) not in shown(exchange.clinic)
+
+
+def test_a_contact_view_shows_no_roster_row(exchange: Exchange) -> None:
+    """A former provider that still serves a member by a referral sees how to reach it, not its row of the roster."""
+    people = enrolled(exchange)
+    gone = people["90000001A"]
+    sent = task(exchange.plan, gone, request(exchange.plan, gone), owner=organization(exchange.clinic))
+    assign(exchange, ["90000002B", "90000003C"])
+    for team in exchange.plan.get(f"CareTeam?patient={gone['id']}&status=active").json().get("entry", []):
+        changed(exchange.plan, team["resource"], status="inactive")
+    assert sees(exchange.clinic, sent)
+    assert "identifier" not in exchange.clinic.get(name_of(gone)).json()
+    assert name_of(gone) not in shown(exchange.clinic)
+
+
+def test_a_file_is_for_the_client_that_asked(exchange: Exchange) -> None:
+    """Row 105: another client of the same plan, with no scope for members, gets neither job nor file."""
+    enrolled(exchange)
+    answer, manifest = assign(exchange, list(MEMBERS))
+    job = answer.headers["Content-Location"]
+    colleague = exchange.server.client("colleague", "Organization/plan", scopes="system/Organization.rs")
+    for client in (colleague, exchange.clinic, exchange.stranger):
+        for url in (job, manifest["output"][0]["url"], f"{job}/input"):
+            assert client.get(url).status_code == 404
+            assert client.delete(job).status_code == 404
+    assert exchange.plan.get(manifest["output"][0]["url"]).status_code == 200
