@@ -21,7 +21,7 @@ from tests.reliability.inspection import check_everything, opened
 from tests.reliability.load import Memory
 from tests.reliability.site import Site, chance, cycles, site
 
-ROWS, PROVIDERS = 4000, 6
+ROWS, PROVIDERS = 2500, 6
 NPI = "http://hl7.org/fhir/sid/us-npi"
 CSV = {"Content-Type": "text/csv"}
 HELD = {"lease_seconds": "2"}  # the next server need not wait long for the job of the one that died
