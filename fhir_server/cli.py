@@ -1,6 +1,7 @@
 """The command line: `ecm-fhir --help` teaches it."""
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -84,6 +85,8 @@ def serve(
 
     settings = settings_in_force()
     _require_schema(settings)
+    # It warns of more threads than two per core; ours wait for the disk and for each other's commit, not for a core.
+    logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
     on_sqlite = settings.url.startswith("sqlite")
     console.print(f"FHIR base: [bold]{settings.base_url}[/bold]  (CapabilityStatement: /metadata, no token needed)")
     _invite(settings)
