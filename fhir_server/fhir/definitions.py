@@ -150,7 +150,7 @@ def _params_by_type(types: Sequence[str], params: Sequence[SearchParam]) -> dict
 def part_for(base: str, expression: str) -> str:
     """The alternatives of an expression that start at `base`; the whole expression if none names it."""
     parts = _alternatives(expression)
-    mine = [part for part in parts if part.lstrip("(").startswith(f"{base}.")]
+    mine = [part for part in parts if part == base or part.lstrip("(").startswith(f"{base}.")]
     return " | ".join(mine) if mine else expression
 
 

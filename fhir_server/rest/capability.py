@@ -16,8 +16,8 @@ from fhir_server.fhir.registry import entries
 from fhir_server.fhir.values import instant
 from fhir_server.rest import interactions
 from fhir_server.rest.message import Operation
+from fhir_server.search.criteria import offers
 from fhir_server.search.expression import reference_targets
-from fhir_server.search.types import search_types
 from fhir_server.smart.discovery import capability_security
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _params(engine: Engine, type_: str) -> list[dict[str, str]]:
     return [
         {"name": code, "definition": param.url, "type": param.type}
         for code, param in sorted(params.items())
-        if param.type in search_types() or code in {"_id", "_lastUpdated"}
+        if offers(engine.definitions, type_, param)
     ]
 
 

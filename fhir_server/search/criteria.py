@@ -6,11 +6,12 @@ https://hl7.org/fhir/R4/search.html#chaining
 import re
 from collections.abc import Callable
 
-from fhir_server.fhir.definitions import SearchParam
+from fhir_server.fhir.definitions import Definitions, SearchParam
 from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
 from fhir_server.search.expression import reference_targets
 from fhir_server.search.extract import LOGICAL
 from fhir_server.search.model import Asked, Chain, Criterion, Has, Match, Site, Term
+from fhir_server.search.pairs import pair_of
 from fhir_server.search.text import shown, split
 from fhir_server.search.types import search_types
 
@@ -54,9 +55,16 @@ def find_param(site: Site, kind: str, code: str) -> SearchParam:
     param = site.definitions.search_params(kind).get(code)
     if param is None or code in _NOT_OFFERED:
         raise NotSupported(f"{kind} has no search parameter {shown(code)} here; /metadata lists those it has")
-    if param.type not in search_types():
-        raise NotSupported(f"{shown(code)} is a {param.type} parameter; this server does not offer those yet")
+    if not offers(site.definitions, kind, param):
+        raise NotSupported(f"{shown(code)} is a {param.type} parameter; this server does not offer it")
     return param
+
+
+def offers(definitions: Definitions, kind: str, param: SearchParam) -> bool:
+    """Whether the resources of a type can be found by one of their parameters."""
+    if param.type == "composite":
+        return pair_of(definitions, kind, param.code) is not None
+    return param.code in _OWN or (param.type in search_types() and param.code not in _NOT_OFFERED)
 
 
 def _has(site: Site, kind: str, name: str, value: str) -> Has:

@@ -4,8 +4,7 @@ https://hl7.org/fhir/R4/searchparameter.html
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import tzinfo
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -16,8 +15,10 @@ from fhirpathpy.models import models
 
 from fhir_server.fhir.definitions import Definitions, SearchParam
 from fhir_server.fhir.values import PACIFIC
-from fhir_server.search.expression import Hop, Unsupported, tracks
+from fhir_server.search.expression import Unsupported
+from fhir_server.search.generator import Extract, Node, generate, plant
 from fhir_server.search.model import Adders, Converter, Site
+from fhir_server.search.pairs import plant_pair
 from fhir_server.search.types import search_types
 
 LOGICAL = ":identifier"  # the parameter under which identifiers of logical references are kept
@@ -38,9 +39,6 @@ class IndexRows(NamedTuple):
     num: list[tuple[int, str, str]]
     qty: list[tuple[int, str, str, int, str, str]]
     comp: list[tuple[int, str, int, str, str, str, str, int, int]]
-
-
-Extract = Callable[[Mapping[str, Any], Adders], None]
 
 
 def parameters(definitions: Definitions) -> list[tuple[str, str]]:
@@ -96,17 +94,9 @@ class Extractor:
         return IndexRows(*[list(rows) for rows in found])
 
 
-@dataclass(slots=True)
-class _Node:
-    """A place in the JSON: what is converted there, and where to go on."""
-
-    calls: list[tuple[str, Any]] = field(default_factory=list)
-    hops: dict[Hop, "_Node"] = field(default_factory=dict)
-
-
 def compile_type(site: Site, params: Mapping[tuple[str, str], int], kind: str) -> tuple[Extract, ...]:
     """The generated function of a type, and one more per parameter that only a FHIRPath engine understands."""
-    root, names, others = _Node(), _converters(site), []
+    root, names, others = Node(), dict(_converters(site)), []
     flags: list[tuple[str, int]] = []
     for param in site.definitions.search_params(kind).values():
         key = _key(params, kind, param)
@@ -116,11 +106,14 @@ def compile_type(site: Site, params: Mapping[tuple[str, str], int], kind: str) -
         if setting and isinstance(key, int):
             flags.append((setting[2], key))
             continue
+        if param.type == "composite":
+            plant_pair(root, site, kind, param, key, names)
+            continue
         try:
-            _plant(root, site, kind, param, key, names)
+            plant(root, site, kind, param, key, names)
         except Unsupported:
             others.append(_by_engine(site, param, key))
-    return (_generate(kind, root, flags, site, names), *others)
+    return (generate(kind, root, flags, site, names), *others)
 
 
 def _key(params: Mapping[tuple[str, str], int], kind: str, param: SearchParam) -> Any:
@@ -140,61 +133,6 @@ def _converters(site: Site) -> dict[str, Converter]:
         for name, kind in search_types().items()
         for datatype, converter in kind.converters(site).items()
     }
-
-
-def _plant(root: _Node, site: Site, kind: str, param: SearchParam, key: Any, names: Mapping[str, Converter]) -> None:
-    for track in tracks(site.definitions.elements, kind, param.expression):
-        name = f"{param.type}_{track.kind}"
-        if name not in names:
-            continue
-        node = root
-        for hop in track.hops:
-            node = node.hops.setdefault(hop, _Node())
-        node.calls.append((name, (*key[:2], track.target) if isinstance(key, tuple) else key))
-
-
-def _generate(
-    kind: str, root: _Node, flags: list[tuple[str, int]], site: Site, names: Mapping[str, Converter]
-) -> Extract:
-    lines = ["def extract(v0, rows):"]
-    for stem, number in flags:
-        members = site.definitions.elements.members(kind).items()
-        keys = [name for name, (element, _) in members if element.name == f"{stem}[x]"]
-        tests = " or ".join(f"v0.get({name!r}, False) is not False" for name in keys)
-        lines.append(f"    token_boolean(rows, {number}, {tests})")
-    _emit(root, 0, "    ", lines)
-    lines.append("    return")
-    space: dict[str, Any] = dict(names)
-    exec(compile("\n".join(lines), f"<search parameters of {kind}>", "exec"), space)  # noqa: S102 - our own definitions
-    extract: Extract = space["extract"]
-    return extract
-
-
-def _emit(node: _Node, depth: int, indent: str, lines: list[str]) -> None:
-    """The lines that convert what is at `v<depth>` and walk on from there."""
-    lines.extend(f"{indent}{name}(rows, {key!r}, v{depth})" for name, key in node.calls)
-    members: dict[tuple[str, bool], list[tuple[Hop, _Node]]] = {}
-    for hop, after in node.hops.items():
-        members.setdefault((hop.name, hop.repeats), []).append((hop, after))
-    for (name, repeats), hops in members.items():
-        value, below = f"v{depth + 1}", indent + "    "
-        source = f"w{depth + 1}" if repeats else value
-        lines.append(f"{indent}{source} = v{depth}.get({name!r})")
-        lines.append(f"{indent}if {source} is not None:")
-        for hop, after in hops:
-            _emit_items(hop, after, depth + 1, below, lines)
-
-
-def _emit_items(hop: Hop, after: _Node, depth: int, indent: str, lines: list[str]) -> None:
-    if hop.repeats:
-        part = f"[{hop.index}:{hop.index + 1}]" if hop.index >= 0 else ""
-        lines.append(f"{indent}for v{depth} in w{depth}{part}:")
-        indent += "    "
-        lines.append(f"{indent}if v{depth} is None: continue")  # null keeps primitive arrays aligned
-    if hop.member:
-        lines.append(f"{indent}if v{depth}.get({hop.member!r}) == {hop.text!r}:")
-        indent += "    "
-    _emit(after, depth, indent, lines)
 
 
 _SHAPES = (

@@ -29,6 +29,7 @@ PLAUSIBLE = {
     "reference": "Patient/a",
     "number": "1",
     "quantity": "1",
+    "composite": "a$2026",
 }
 OUTSIDE = [
     ("GET", ""), ("DELETE", ""), ("PUT", ""), ("GET", "_history"), ("GET", "Patient/_history"), ("POST", "_search"),

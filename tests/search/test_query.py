@@ -25,7 +25,9 @@ REFUSED = [
     ("Patient", "_sort=-general-practitioner", NotSupported),
     ("RiskAssessment", "probability:not=0.5", NotSupported),
     ("Location", "near=1|2", NotSupported),
-    ("Observation", "code-value-quantity=a$5", NotSupported),
+    ("MolecularSequence", "chromosome-window-coordinate=1$2$3", NotSupported),
+    ("Observation", "code-value-quantity:not=a$5", NotSupported),
+    ("Observation", "_sort=code-value-quantity", NotSupported),
     # row 78: modifiers
     ("Patient", "name:foo=x", NotSupported),
     ("Patient", "name:text=x", NotSupported),
@@ -78,6 +80,11 @@ REFUSED = [
     ("Observation", "value-quantity=5|http://u|mg|x", BadValue),
     ("Observation", "value-quantity=5||", BadValue),
     ("Observation", "value-quantity=1e9999", BadValue),
+    ("Observation", "code-value-quantity=a", BadValue),
+    ("Observation", "code-value-quantity=a$", BadValue),
+    ("Observation", "code-value-quantity=a$5$6", BadValue),
+    ("Observation", "code-value-quantity=a|b|c$5", BadValue),
+    ("Observation", "code-value-quantity=a$mg", BadValue),
     # row 81
     ("Patient", "_count=abc", BadValue),
     ("Patient", "_count=-1", BadValue),

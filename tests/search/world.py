@@ -344,6 +344,47 @@ def amount_case(draw: st.DrawFn, kind: str) -> Case:
     return Case(code, ",".join(written), holds)
 
 
+COMPOSITES = {
+    "code-value-quantity": (".", "valueQuantity"),
+    "combo-code-value-quantity": (". component", "valueQuantity"),
+    "component-code-value-quantity": ("component", "valueQuantity"),
+    "code-value-concept": (".", "valueCodeableConcept"),
+    "combo-code-value-concept": (". component", "valueCodeableConcept"),
+    "code-value-string": (".", "valueString"),
+}
+
+
+@st.composite
+def composite_case(draw: st.DrawFn) -> Case:
+    name = draw(st.sampled_from(sorted(COMPOSITES)))
+    where, path = COMPOSITES[name]
+    system, code = draw(st.tuples(st.sampled_from([None, "", *SYSTEMS]), st.sampled_from(CODES)))
+    prefix, number = draw(st.tuples(st.sampled_from(["", "gt", "le"]), st.sampled_from(NUMBERS)))
+    unit = draw(st.sampled_from([(None, None), UNITS[0][:2]]))
+    other, start = draw(st.tuples(st.sampled_from(CODES), st.sampled_from(["m", "s", "O'", "1"])))
+    amount = f"{prefix}{number}" + (f"|{unit[0]}|{unit[1]}" if unit[1] else "")
+    value = {"valueQuantity": amount, "valueCodeableConcept": escape(other), "valueString": start}[path]
+
+    def fits(element: Resource) -> bool:
+        if path == "valueString":
+            return any(oracle.string_fits(text, start, "") for text in oracle.strings(element, path))
+        if path == "valueCodeableConcept":
+            return any(oracle.token_fits(one, None, other) for one in oracle.tokens(element, path))
+        return any(
+            oracle.amount_fits(one[:2], prefix, number) and oracle.unit_fits(one[2], *unit)
+            for one in oracle.amounts(element, path)
+        )
+
+    def holds(stored: Stored, resource: Resource) -> bool:
+        elements = [*([resource] if "." in where else []), *(oracle.walk(resource, "component") * ("comp" in where))]
+        return any(
+            fits(one) and any(oracle.token_fits(pair, system, code) for pair in oracle.tokens(one, "code"))
+            for one in elements
+        )
+
+    return Case(name, f"{_written_token(system, code)}${value}", holds)
+
+
 @st.composite
 def reference_case(draw: st.DrawFn, kind: str, stored: Stored) -> Case:
     code = draw(st.sampled_from(sorted(REFERENCES[kind])))
@@ -417,6 +458,7 @@ def plain_case(kind: str, stored: Stored) -> st.SearchStrategy[Case]:
     kinds += [uri_case(kind), id_case(kind, stored)]
     kinds += [string_case(kind)] if kind in STRINGS else []
     kinds += [amount_case(kind), amount_case(kind)] if kind in AMOUNTS else []
+    kinds += [composite_case()] * 3 if kind == "Observation" else []
     return st.one_of(*kinds)
 
 

@@ -40,7 +40,7 @@ def compare(lo: ColumnElement[str], hi: ColumnElement[str], op: str, binds: Bind
 
 
 def _number(rows: Adders, param: int, value: object) -> None:
-    key = decimals.key(decimals.stored(value))
+    key = decimals.stored_key(value)
     rows.num((param, key, key))
 
 
@@ -56,8 +56,8 @@ def range_keys(value: Mapping[str, Any]) -> tuple[str, str] | None:
     if low is None and high is None:
         return None
     return (
-        OPEN_START if low is None else decimals.key(decimals.stored(low)),
-        OPEN_END if high is None else decimals.key(decimals.stored(high)),
+        OPEN_START if low is None else decimals.stored_key(low),
+        OPEN_END if high is None else decimals.stored_key(high),
     )
 
 

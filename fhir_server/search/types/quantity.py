@@ -63,9 +63,9 @@ def _quantity(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
     number = value.get("value")
     if number is None:
         return
-    exact, comparator = decimals.stored(number), value.get("comparator", "")
-    low = OPEN_START if comparator.startswith("<") else decimals.key(exact, ABOVE if comparator == ">" else EXACT)
-    high = OPEN_END if comparator.startswith(">") else decimals.key(exact, BELOW if comparator == "<" else EXACT)
+    sign = value.get("comparator", "")
+    low = OPEN_START if sign.startswith("<") else decimals.stored_key(number, ABOVE if sign == ">" else EXACT)
+    high = OPEN_END if sign.startswith(">") else decimals.stored_key(number, BELOW if sign == "<" else EXACT)
     rows.qty((param, low, high, *_unit(value)))
 
 
@@ -76,7 +76,7 @@ def _unit(value: Mapping[str, Any]) -> tuple[int, str, str]:
 def _money(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
     number, currency = value.get("value"), value.get("currency", "")
     if number is not None:
-        key = decimals.key(decimals.stored(number))
+        key = decimals.stored_key(number)
         rows.qty((param, key, key, system_hash(CURRENCIES) if currency else 0, clip(currency), ""))
 
 
