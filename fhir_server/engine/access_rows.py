@@ -58,11 +58,22 @@ def _relations(transaction: Transaction, change: Change) -> None:
     if change.type == "Coverage":
         rows = from_coverage(change.resource, source, zone)
     else:
-        by_owner = _by_owner(transaction, change)
-        rows = from_care_team(change.resource, source, zone, by_owner=by_owner, previous=previous)
+        rows = from_care_team(change.resource, source, zone)
+        if not _by_owner(transaction, change):
+            _require_no_more(rows, from_care_team(change.resource, source, zone, by_owner=False, previous=previous))
     _put(transaction, change, rel, rel.c.source, [row.values for row in rows])
     # Not the row's patient: a Coverage that names a parent as its subscriber too is nobody's alone.
     transaction.touched_patients |= {row.patient for row in (*rows, *previous)}
+
+
+def _require_no_more(rows: Sequence[Rel], kept: Sequence[Rel]) -> None:
+    """BusinessRule if an organization is added, or for longer, by another than the owner.
+
+    Its next write, made in good faith, would let that organization in.
+    """
+    if set(rows) - set(kept):
+        message = "Only who wrote this CareTeam adds organizations to it. Write a CareTeam of your own for the member."
+        raise BusinessRule(message, "CareTeam.participant")
 
 
 def _by_owner(transaction: Transaction, change: Change) -> bool:

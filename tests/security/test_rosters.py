@@ -5,7 +5,7 @@ from typing import Any
 from tests.ecm.exchange import MEMBERS, NPIS, done, mif
 from tests.live import Client
 from tests.security.conftest import Exchange
-from tests.security.world import changed, deny, name_of, organization, request, sees, task
+from tests.security.world import attempt, changed, deny, name_of, organization, request, sees, task
 
 NPI = "http://hl7.org/fhir/sid/us-npi"
 CIN = "https://ecm-exchange.org/fhir/sid/medi-cal-cin"
@@ -65,6 +65,24 @@ def test_who_leaves_the_roster_is_gone(exchange: Exchange) -> None:
     assign(exchange, ["90000002B", "90000003C"])
     assert not sees(exchange.clinic, gone)
     assert name_of(gone) not in shown(exchange.clinic)
+
+
+def test_a_provider_adds_nobody_to_the_plans_team(exchange: Exchange) -> None:
+    """L23: what the provider wrote in the plan's CareTeam must not take effect by the plan's next write."""
+    people = enrolled(exchange)
+    person = people["90000001A"]
+    teams = exchange.plan.get(f"CareTeam?patient={person['id']}").json()["entry"]
+    (team,) = [one["resource"] for one in teams]
+    members = team["participant"]
+    friend = {"member": organization(exchange.stranger), "role": members[0]["role"]}
+    assert attempt(exchange.clinic, team, participant=[*members, friend]).status_code == 422
+    longer = [{**one, "period": {"end": "2030-01-01"}} for one in members]
+    team = changed(exchange.plan, team, participant=longer)
+    assert attempt(exchange.clinic, team, participant=members).status_code == 422
+    named = [*longer, {"member": {"display": "A neighbour"}, "role": members[0]["role"]}]
+    team = changed(exchange.clinic, team, participant=named)
+    changed(exchange.plan, team, name="Team")
+    assert not sees(exchange.stranger, person)
 
 
 def test_a_contact_view_shows_no_roster_row(exchange: Exchange) -> None:
