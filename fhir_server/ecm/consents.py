@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fhir_server.ecm import vocabulary as words
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir.errors import BusinessRule
 
@@ -37,7 +38,7 @@ def _require_elements(consent: Mapping[str, Any], provision: Mapping[str, Any], 
         "Consent.organization": (consent.get("organization"), "who may disclose"),
         f"{path}.actor": (provision.get("actor"), "who receives"),
         f"{path}.purpose": (provision.get("purpose"), "the purpose"),
-        f"{path}.period": (provision.get("period") or consent.get("provision", {}).get("period"), "when it ends"),
+        f"{path}.period": (_ends(provision) or _ends(consent.get("provision", {})), "when or upon what it ends"),
         "Consent.policy": (consent.get("policy") or consent.get("policyRule"), "the right to revoke"),
         "Consent.source[x]": (_source(consent), "the signed form"),
         "Consent.performer": (consent.get("performer"), "who signed"),
@@ -47,6 +48,12 @@ def _require_elements(consent: Mapping[str, Any], provision: Mapping[str, Any], 
         if not value:
             message = f"A consent to share substance use records needs {meaning} ({element})."
             raise BusinessRule(message, element)
+
+
+def _ends(provision: Mapping[str, Any]) -> Any:
+    """A date, or the condition or event upon which the consent ends."""
+    events = [one for one in provision.get("extension", []) if one.get("url") == words.CONSENT_EXPIRATION]
+    return provision.get("period", {}).get("end") or events
 
 
 def _source(consent: Mapping[str, Any]) -> Any:

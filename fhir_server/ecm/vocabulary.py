@@ -77,6 +77,7 @@ REFERRAL_STATUS_DATE: Final = profile("ecm-referral-status-date")
 PARALLEL_REFERRAL_REASON: Final = profile("ecm-parallel-referral-reason")
 OUTREACH_SUCCESSFUL: Final = profile("ecm-outreach-successful")
 SOURCE_ROW: Final = profile("ecm-source-row")
+CONSENT_EXPIRATION: Final = profile("ecm-consent-expiration")
 
 ATR: Final = "http://hl7.org/fhir/us/davinci-atr/StructureDefinition"
 CHANGE_TYPE: Final = f"{ATR}/ext-changeType"

@@ -21,6 +21,7 @@ log = structlog.get_logger()
 
 _POLL_SECONDS = 0.5
 _MOST_ATTEMPTS = 5
+_OURS = 500  # from this status on it is the server's own trouble, which may pass
 
 
 class Worker:
@@ -90,11 +91,12 @@ class Worker:
             log.info("lease lost", job=run.id)
         except Later:
             self._wait(run)
-        except FHIRError as error:
-            self._fail(run, error)
-        except Exception:
-            log.exception("job failed", job=run.id)
-            self._retry(run)
+        except Exception as error:
+            if isinstance(error, FHIRError) and error.status < _OURS:
+                self._fail(run, error)  # what was asked for cannot be done, now or later
+            else:
+                log.exception("job failed", job=run.id)
+                self._retry(run)
 
     def _require_active(self, run: Run) -> None:
         active = self._engine.database.read().execute(_ACTIVE, {"id": run.caller.client}).scalar()

@@ -52,7 +52,8 @@ def read(stream: BinaryIO, delimiter: str) -> Iterator[NumberedRow]:
     except csv.Error:
         raise refused(f"After row {number} a quote is not closed or stands in the wrong place.") from None
     finally:
-        text.detach()
+        if not stream.closed:  # a reader that was given up may end after its file
+            text.detach()
 
 
 def write(rows: Iterable[Sequence[str]], delimiter: str) -> Iterator[bytes]:
