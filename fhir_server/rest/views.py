@@ -24,6 +24,7 @@ from fhir_server.rest.negotiation import packed, unpacked
 from fhir_server.rest.routes import METHODS
 
 _LONGEST_URL = 16 * 1024
+_MOST_DISCARDED = 64 * 1024**2
 _NO_BODY = {204, 304}
 _WELL_KNOWN = "/.well-known/"
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
@@ -71,12 +72,15 @@ def answer(service: Service, environ: dict[str, Any]) -> Response:
     """The complete response to a WSGI request below the FHIR base; never raises."""
     request_id = _request_id(environ)
     asked: Request | None = None
+    environ["wsgi.input"] = body = _Input(environ)
     try:
         asked = read_request(service, environ)
         response = service.answer(asked, request_id, environ.get("REMOTE_ADDR", ""))
     except Exception as error:  # noqa: BLE001 - nobody above would word it
         failure = known(error, request_id)
         response = Response(failure.status, outcome_bytes(failure.issues), dict(failure.headers))
+    if response.status >= HTTPStatus.BAD_REQUEST:
+        body.discard()
     return _finished(asked, environ, response, request_id)
 
 
@@ -158,6 +162,29 @@ def _body(environ: dict[str, Any], headers: dict[str, str], limit: int) -> bytes
         raise Structure("The body ended before its Content-Length.")
     plain = unpacked(headers.get("content-encoding", ""), body, limit)
     return bytes(plain)
+
+
+class _Input:
+    """The body on its way in; knows how much of it has not been read, where its length was stated."""
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        stated = environ.get("CONTENT_LENGTH") or ""
+        self._source = environ["wsgi.input"]
+        self._left = int(stated) if stated.isdecimal() else None
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes, never past the stated length: behind it some servers wait for more."""
+        if self._left is not None:
+            size = self._left if size < 0 else min(size, self._left)
+        piece: bytes = self._source.read(size) if size else b""
+        if self._left is not None:
+            self._left -= len(piece)
+        return piece
+
+    def discard(self) -> None:
+        """Read what is left of a refused body: a client that is still sending would never see the answer."""
+        while self._left and self._left <= _MOST_DISCARDED and self.read(65_536):
+            pass
 
 
 def _request_id(environ: dict[str, Any]) -> str:

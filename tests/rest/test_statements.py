@@ -106,5 +106,5 @@ def test_statements_of_writing(server: LiveServer, clinic: Client, sent: Sent, f
         assert len(kinds) <= 4
     else:
         tables = {kind for kind in kinds if kind != "SELECT"}
-        assert tables == {f"INSERT INTO {name}" for name in ("res", "tok", "outbox", "audit")}
+        assert tables == {f"INSERT INTO {name}" for name in ("res", "tok", "str", "outbox", "audit")}
         assert kinds.count("SELECT") <= 3
