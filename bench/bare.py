@@ -20,9 +20,10 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from bench.rows import LISTS, NODE, Renewal, Rows
+from bench.rows import INDEX, NODE, Renewal, Rows
 from fhir_server.config import Settings
 from fhir_server.engine.build import _packages, clock
+from fhir_server.engine.index_rows import LISTS
 from fhir_server.fhir.definitions import load, type_names
 from fhir_server.search.extract import Extractor
 from fhir_server.store import tables
@@ -97,11 +98,11 @@ def run(plan: Bare) -> dict[str, float]:
 
 
 def _write(database: Database, rows: Rows, parsed: Parsed, extractor: Extractor | None) -> None:
-    index: dict[Any, list[tuple[Any, ...]]] = {table: [] for table in LISTS}
+    index: dict[Any, list[tuple[Any, ...]]] = {table: [] for _, table in LISTS}
     for part, rid, type_, resource in parsed:
         found = extractor.rows(type_, resource) if extractor else None
-        for table in LISTS:
-            values = getattr(found, "string" if table.name == "str" else table.name)
+        for name, table in LISTS:
+            values = getattr(found, name)
             index[table] += [(1, part, value[0], rid, *value[1:]) for value in values]
 
     def once(connection: Any) -> None:
@@ -121,7 +122,7 @@ def _prepared(rows: Rows, extractor: Extractor | None) -> tuple[Rows, Parsed]:
     for row in rows.get(tables.res, []):
         known = dict(zip(names, row, strict=True))
         parsed.append((known["part"], known["rid"], type_names()[known["type"]], orjson.loads(known["body"])))
-    return {table: each for table, each in rows.items() if table not in LISTS}, parsed
+    return {table: each for table, each in rows.items() if table not in INDEX}, parsed
 
 
 def _table(name: str) -> Any:

@@ -25,7 +25,9 @@ def durability(database: Any) -> str:
     """The settings in force, asked from a connection of the store."""
     connection = database.read()
     if database.dialect == "sqlite":
-        mode, level = (connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous"))
+        mode, level = (
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")
+        )
         names = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}
         return f"journal_mode={mode}, synchronous={names[int(level)]}"
     shown = {name: connection.exec_driver_sql(f"SHOW {name}").scalar()

@@ -6,13 +6,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, select
 
+from fhir_server.engine import index_rows
 from fhir_server.store import tables
 from fhir_server.store.ids import Ids, part_of
 
 Rows = dict[Table, list[tuple[Any, ...]]]
 
-LISTS = (tables.tok, tables.string, tables.dat, tables.ref, tables.uri)
-_BY_RID = (tables.res, *LISTS, tables.keys, tables.outbox)
+INDEX = tuple(table for _, table in index_rows.LISTS)
+_BY_RID = (tables.res, *INDEX, tables.keys, tables.outbox)
 _HASHES = {"rh", "patient", "tgt", "source", "target", "consent"}
 _SOME = 500
 NODE = 1000  # of the process that writes again what a server wrote

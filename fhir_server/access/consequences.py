@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby, pairwise
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fhir_server.access.classes import ALL, ANY_PURPOSE, TPO
 from fhir_server.access.law import Law
@@ -88,10 +88,14 @@ def _of_organization(
     mask_for: Callable[[str, str], int | None],
 ) -> list[AccessSpan]:
     slices: dict[str, list[tuple[int, int, int]]] = {}
+    computed: list[tuple[Any, list[tuple[int, int, int]]]] = []  # most purposes are entitled to the same
     for purpose in TPO:
         mine = [d for d in denies if d.recipient in (0, org) and d.purpose in (ANY_PURPOSE, purpose)]
         entitled = [(span, mask) for span in spans if (mask := mask_for(span.kind, purpose)) is not None]
-        slices[purpose] = _slices(entitled, mine)
+        cuts = next((known for was, known in computed if was == (entitled, mine)), None)
+        if cuts is None:
+            computed.append(((entitled, mine), cuts := _slices(entitled, mine)))
+        slices[purpose] = cuts
     first = slices[TPO[0]]
     if all(other == first for other in slices.values()):
         slices = {ANY_PURPOSE: first}

@@ -43,14 +43,19 @@ def contact_view(patient: Node, today: str = "") -> dict[str, Any]:
 
 
 def contact_labels(
-    patient: Node, *, source_is_part2: bool, membership: Membership = no_lists, table: LabelTable | None = None
+    patient: Node,
+    *,
+    source_is_part2: bool,
+    membership: Membership = no_lists,
+    table: LabelTable | None = None,
+    view: Node | None = None,
 ) -> int:
     """The label bits of the contact view: those stated of the whole and of its source, and of the codes it keeps.
 
     So a homeless member can be referred to a food bank, and one whom somebody labelled as a victim of violence cannot
-    be, by a share that does not reach so far.
+    be, by a share that does not reach so far. `view` is the contact view where it is made already.
     """
-    kept = {**contact_view(patient), "meta": patient.get("meta", {})}
+    kept = {**(contact_view(patient) if view is None else view), "meta": patient.get("meta", {})}
     return labels_of("Patient", kept, source_is_part2, membership, table)
 
 
@@ -93,15 +98,18 @@ def _is_former(entry: Node, today: str) -> bool:
 
 def _only(node: Any, names: Sequence[str]) -> dict[str, Any]:
     """Those elements, without the nulls that stand for values known by an extension alone."""
-    kept = {name: node[name] for name in names if isinstance(node, Mapping) and name in node}
-    kept = {
-        name: [v for v in value if v is not None] if isinstance(value, list) else value for name, value in kept.items()
-    }
-    return {name: value for name, value in kept.items() if value not in (None, [])}
+    kept: dict[str, Any] = {}
+    for name in names if isinstance(node, dict) else ():
+        value = node.get(name)
+        if isinstance(value, list):
+            value = [item for item in value if item is not None]
+        if value not in (None, []):
+            kept[name] = value
+    return kept
 
 
 def _list(value: Any) -> list[Node]:
-    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def _put(target: dict[str, Any], name: str, value: Any) -> None:

@@ -123,8 +123,10 @@ def sources_of(resource: Node) -> frozenset[str]:
     found: set[str] = set()
     for name in _SOURCES:
         value = resource.get(name)
+        if value is None:
+            continue
         for entry in value if isinstance(value, list) else [value]:
-            inner = entry.get("actor", entry) if isinstance(entry, Mapping) else None
+            inner = entry.get("actor", entry) if isinstance(entry, dict) else None
             reference = local(inner, "Organization")
             found |= {reference} if reference else set()
     return frozenset(found)
@@ -141,21 +143,21 @@ def _stated(node: Any, table: LabelTable) -> int:
 
 
 def _pair(coding: Any) -> tuple[str, str]:
-    given = coding if isinstance(coding, Mapping) else {}
+    given = coding if isinstance(coding, dict) else {}
     return str(given.get("system", "")), str(given.get("code", ""))
 
 
 def _codings(resource: Node) -> Iterator[tuple[str, str]]:
     """(system, code) of every Coding outside meta; a Quantity has them too, but with a value."""
-    stack: list[Any] = [value for name, value in resource.items() if name != "meta"]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, list):
-            stack += node
-        elif isinstance(node, dict):
+    waiting: list[Any] = [value for name, value in resource.items() if name != "meta"]
+    for node in waiting:  # grows while it is walked
+        kind = type(node)
+        if kind is list:
+            waiting += node
+        elif kind is dict:
             if "code" in node and "system" in node and "value" not in node:
                 yield _pair(node)
-            stack += [value for value in node.values() if isinstance(value, (dict, list))]
+            waiting += node.values()
 
 
 def _spoken_of(consent: Node, membership: Membership, table: LabelTable) -> int:

@@ -123,7 +123,7 @@ class Inputs:
 
 def local(reference: Any, *types: str) -> str | None:
     """The "Type/id" of a Reference to this server (a version is left out), of one of `types` if given; else None."""
-    text = reference.get("reference") if isinstance(reference, Mapping) else None
+    text = reference.get("reference") if isinstance(reference, dict) else None
     match = _LOCAL.fullmatch(text) if isinstance(text, str) else None
     if match is None or (types and match[1].partition("/")[0] not in types):
         return None

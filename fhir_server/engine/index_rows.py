@@ -12,7 +12,7 @@ from fhir_server.store.tables import comp, dat, num, qty, ref, string, tok, uri
 if TYPE_CHECKING:
     from fhir_server.search.extract import IndexRows
 
-_LISTS = (
+LISTS = (
     ("tok", tok),
     ("string", string),
     ("dat", dat),
@@ -22,7 +22,7 @@ _LISTS = (
     ("qty", qty),
     ("comp", comp),
 )
-_ALL_OF = [delete(table).where(table.c.rid == bindparam("rid_")) for _, table in _LISTS]
+_ALL_OF = [delete(table).where(table.c.rid == bindparam("rid_")) for _, table in LISTS]
 
 
 def add(transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any]) -> None:
@@ -63,7 +63,7 @@ def remove(transaction: Transaction, row: Row, type_: str, resource: Mapping[str
 def _placed(row: Row, rows: "IndexRows") -> list[tuple[Table, list[tuple[Any, ...]]]]:
     return [
         (table, [(TENANT, row.part, value[0], row.rid, *value[1:]) for value in getattr(rows, name)])
-        for name, table in _LISTS
+        for name, table in LISTS
     ]
 
 

@@ -28,11 +28,11 @@ def labels(transaction: Transaction, type_: str, resource: Mapping[str, Any]) ->
     return labels_of(type_, resource, from_unit, transaction.context.engine.hooks.membership)
 
 
-def labels_of_contact(transaction: Transaction, patient: Mapping[str, Any]) -> int:
+def labels_of_contact(transaction: Transaction, patient: Mapping[str, Any], view: Mapping[str, Any]) -> int:
     """The label bits of a Patient's contact view."""
     from_unit = _is_from_unit(transaction, patient)
     membership = transaction.context.engine.hooks.membership
-    return contact_labels(patient, source_is_part2=from_unit, membership=membership)
+    return contact_labels(patient, source_is_part2=from_unit, membership=membership, view=view)
 
 
 def _is_from_unit(transaction: Transaction, resource: Mapping[str, Any]) -> bool:

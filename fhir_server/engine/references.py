@@ -1,6 +1,6 @@
 """The references inside a resource: where they are, where they point, and whether the caller may point there."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -12,19 +12,40 @@ from fhir_server.store import resources
 from fhir_server.store.hashing import rh
 
 Path = tuple[str | int, ...]
+_Trail = tuple["_Trail", str | int] | None
 
 
-def references(node: Any, path: Path = ()) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+def references(resource: Mapping[str, Any]) -> list[tuple[Path, Mapping[str, Any]]]:
     """Every Reference in a resource with its path, contained resources included."""
-    if isinstance(node, dict):
-        if isinstance(node.get("reference"), str):
-            yield path, node
-        for name, child in node.items():
-            if isinstance(child, (dict, list)):
-                yield from references(child, (*path, name))
-    elif isinstance(node, list):
-        for number, child in enumerate(node):
-            yield from references(child, (*path, number))
+    found: list[tuple[Path, Mapping[str, Any]]] = []
+    _gather(resource, None, found)
+    return found
+
+
+def _gather(node: Mapping[str, Any], trail: _Trail, found: list[tuple[Path, Mapping[str, Any]]]) -> None:
+    """Add what stands in and below an object; the way there is kept as links and written out where it is wanted."""
+    if type(node.get("reference")) is str:
+        found.append((_path(trail), node))
+    for name, child in node.items():
+        kind = type(child)
+        if kind is dict:
+            _gather(child, (trail, name), found)
+        elif kind is list:
+            _gather_items(child, (trail, name), found)
+
+
+def _gather_items(items: list[Any], trail: _Trail, found: list[tuple[Path, Mapping[str, Any]]]) -> None:
+    for number, item in enumerate(items):
+        if type(item) is dict:
+            _gather(item, (trail, number), found)
+
+
+def _path(trail: _Trail) -> Path:
+    steps: list[str | int] = []
+    while trail is not None:
+        trail, step = trail
+        steps.append(step)
+    return tuple(reversed(steps))
 
 
 def local(reference: str) -> str | None:
@@ -45,7 +66,7 @@ def require_targets(transaction: Transaction, what: Change, resource: Mapping[st
     Unprocessable (422 not-found) for a new reference to what is absent or hidden: one answer for both (L12). References
     that stood there before stay, even if this writer cannot see their target.
     """
-    old = {local(node["reference"]) for _, node in references(what.old or {})}
+    old = {local(node["reference"]) for _, node in references(what.old)} if what.old else set()
     named = {target: path for path, node in references(resource) if (target := local(node["reference"]))}
     known = transaction.written.keys() | transaction.promised
     if what.type not in INHERITING:

@@ -32,7 +32,7 @@ _PEOPLE = ("Patient", "RelatedPerson", "Person")
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A checked resource on its way in: its type, bytes and parsed form."""
+    """A checked resource on its way in: its type, bytes (b"" for what our own code made) and parsed form."""
 
     type: str
     body: bytes
@@ -54,7 +54,7 @@ def draft(context: Context, type_: str, body: bytes) -> Draft:
 def built(context: Context, type_: str, resource: dict[str, Any]) -> Draft:
     """A draft of a resource that the server's own code built; checked like any other."""
     check(context, type_, resource)
-    return Draft(type_, orjson.dumps(resource), resource)
+    return Draft(type_, b"", resource)
 
 
 def check(context: Context, type_: str, resource: dict[str, Any]) -> None:
@@ -91,7 +91,7 @@ def _normalize(context: Context, body: bytes, resource: dict[str, Any]) -> tuple
 def _edited(body: bytes, resource: Any, edits: Mapping[tuple[str | int, ...], Any]) -> tuple[bytes, Any]:
     if not edits:
         return body, resource
-    body = wire.edit(body, edits)
+    body = wire.edit(body or orjson.dumps(resource), edits)
     return body, wire.parse(body)
 
 
@@ -102,7 +102,9 @@ def insert(transaction: Transaction, new: Draft, fid: str | None = None, *, over
     fid = fid or context.engine.ids.fid(part_of(patient.split("/")[1]) if patient else None)
     if over:
         return _succeed(transaction, "update", over, new, {})
-    row = _row(transaction, new, fid, version=1, rid=context.engine.ids.rid(), owner=context.caller.org_hash)
+    patient = f"Patient/{fid}" if new.type == "Patient" else patient
+    rid, owner = context.engine.ids.rid(), context.caller.org_hash
+    row = _row(transaction, new, fid, patient, version=1, rid=rid, owner=owner)
     return _store(transaction, Change("create", new.type, row, new.resource), new)
 
 
@@ -114,7 +116,8 @@ def change(transaction: Transaction, current: Row, new: Draft, interaction: str 
 
 
 def _succeed(transaction: Transaction, interaction: str, current: Row, new: Draft, old: Mapping[str, Any]) -> Change:
-    row = _row(transaction, new, current.fid, current.ver + 1, current.rid, current.owner, current.ts)
+    patient = transaction.context.engine.patients.find(new.type, current.fid, new.resource)
+    row = _row(transaction, new, current.fid, patient, current.ver + 1, current.rid, current.owner, current.ts)
     row = row._replace(labels=row.labels | current.labels)
     if not current.deleted and row.patient != current.patient and new.type != "Patient":
         message = "The patient of a stored resource cannot change. Create a new resource for the other patient."
@@ -139,10 +142,16 @@ def remove(transaction: Transaction, type_: str, current: Row) -> Change:
 
 
 def _row(
-    transaction: Transaction, new: Draft, fid: str, version: int, rid: int, owner: int, not_before: int = 0
+    transaction: Transaction,
+    new: Draft,
+    fid: str,
+    patient: str | None,
+    version: int,
+    rid: int,
+    owner: int,
+    not_before: int = 0,
 ) -> Row:
     context = transaction.context
-    patient = context.engine.patients.find(new.type, fid, new.resource)
     reference = f"{new.type}/{fid}"
     now = max(context.now, not_before)
     return Row(
@@ -171,9 +180,10 @@ def _store(transaction: Transaction, what: Change, new: Draft) -> Change:
     if edits:
         check(transaction.context, what.type, resource)
     inherited = require_targets(transaction, what, resource)
-    what.row = what.row._replace(labels=what.row.labels | inherited)
-    what.resource = resource
-    what.row = what.row._replace(body=wire.stamp(body, what.row.fid, what.row.ver, what.row.ts))
+    what.resource, row = resource, what.row
+    place = row.fid, row.ver, row.ts
+    stamped = wire.stamp(body, *place) if body else wire.dump(resource, *place)
+    what.row = row._replace(labels=row.labels | inherited, body=stamped)
     keys.claim(transaction, what)
     if what.before is None:
         resources.insert(transaction.batch, what.row)
@@ -196,21 +206,23 @@ def _before_write(transaction: Transaction, what: Change) -> dict[tuple[str | in
 
 def _replace_contact(transaction: Transaction, what: Change) -> None:
     """Keep the Patient's second body, the contact view, with index rows of its own."""
-    row = _contact_row(transaction, what.row, what.resource)
+    view = contact_view(what.resource)
+    row = _contact_row(transaction, what.row, what.resource, view)
     if what.before is None:
         resources.insert(transaction.batch, row)
-        index_rows.add(transaction, row, "Patient", contact_view(what.resource))
+        index_rows.add(transaction, row, "Patient", view)
         return
     old = what.old or {}
-    before = _contact_row(transaction, what.before, old)
+    old_view = contact_view(old)
+    before = _contact_row(transaction, what.before, old, old_view)
     resources.replace(transaction.connection, transaction.batch, before, row)
-    contact = Change(what.interaction, "Patient", row, contact_view(what.resource), before, contact_view(old))
+    contact = Change(what.interaction, "Patient", row, view, before, old_view)
     index_rows.change(transaction, contact)
 
 
-def _contact_row(transaction: Transaction, row: Row, resource: Mapping[str, Any]) -> Row:
-    body = b"" if row.deleted else wire.stamp(orjson.dumps(contact_view(resource)), row.fid, row.ver, row.ts)
-    return row._replace(rid=row.rid + 1, view=1, labels=labels_of_contact(transaction, resource), body=body)
+def _contact_row(transaction: Transaction, row: Row, resource: Mapping[str, Any], view: Mapping[str, Any]) -> Row:
+    body = b"" if row.deleted else wire.dump(view, row.fid, row.ver, row.ts)
+    return row._replace(rid=row.rid + 1, view=1, labels=labels_of_contact(transaction, resource, view), body=body)
 
 
 def if_match(current: Row, tag: int | None) -> None:

@@ -1,7 +1,8 @@
 """The wire form: bytes pass a strict gate once and are kept as they came.  https://hl7.org/fhir/R4/json.html
 
 `parse` refuses what JSON libraries let through in silence: duplicate keys, control characters, endless numbers, depth.
-`stamp`, `edit`, `append_meta` and `strip_displays` change single spans of the bytes and leave every other byte alone.
+`stamp`, `edit`, `append_meta` and `strip_displays` change single spans of the bytes and leave every other byte alone;
+`dump` writes what our own code made.
 """
 
 import re
@@ -9,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from fhir_server.fhir.editor import DELETE, Value, append_meta, edit, stamp, strip_displays
+from fhir_server.fhir.editor import DELETE, Value, append_meta, dump, edit, stamp, strip_displays
 from fhir_server.fhir.errors import BadValue, FHIRError, Structure, TooCostly, TooLarge, UnsupportedMedia
 from fhir_server.fhir.scan import Place, find_array, find_control, find_deep, find_duplicate, find_number, find_string
 
@@ -20,6 +21,7 @@ __all__ = [
     "StringTooLong",
     "Value",
     "append_meta",
+    "dump",
     "edit",
     "parse",
     "stamp",

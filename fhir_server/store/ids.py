@@ -48,7 +48,8 @@ class Ids:
 
     def fid(self, part: int | None = None) -> str:
         """A new logical id in `part`, or in a random one."""
-        place = secrets.randbelow(_PARTS) if part is None else part
-        number = (self._clock() & (1 << 48) - 1) << 80 | 7 << 76 | place << 64 | 2 << 62 | secrets.randbits(62)
+        drawn = secrets.randbits(74)
+        place = drawn >> 62 if part is None else part
+        number = (self._clock() & (1 << 48) - 1) << 80 | 7 << 76 | place << 64 | 2 << 62 | drawn & (1 << 62) - 1
         text = f"{number:032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

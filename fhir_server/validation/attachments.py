@@ -10,9 +10,23 @@ from fhir_server.fhir.errors import Issue, Unprocessable
 
 def check(type_: str, resource: Mapping[str, Any]) -> None:
     """Unprocessable (422 value) if an inline attachment's size or SHA-1 is not that of its data (row 71)."""
-    issues = [issue for path, node in _inline(resource, type_) for issue in _issues(path, node)]
-    if issues:
-        raise Unprocessable(issues=issues[:50])
+    if _has_inline(resource):
+        issues = [issue for path, node in _inline(resource, type_) for issue in _issues(path, node)]
+        if issues:
+            raise Unprocessable(issues=issues[:50])
+
+
+def _has_inline(resource: Mapping[str, Any]) -> bool:
+    """Whether to look closer; hardly any resource has such data."""
+    waiting: list[Any] = [resource]
+    for node in waiting:  # grows while it is walked
+        if type(node) is list:
+            waiting += node
+        elif type(node) is dict:
+            if "data" in node:
+                return True
+            waiting += node.values()
+    return False
 
 
 def _inline(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
