@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from dataclasses import fields, replace
 from importlib import import_module
@@ -85,6 +86,7 @@ def serve(
 
     settings = settings_in_force()
     _require_schema(settings)
+    _require_port(host or settings.host, port or settings.port)
     # It warns of more threads than two per core; ours wait for the disk and for each other's commit, not for a core.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
     on_sqlite = settings.url.startswith("sqlite")
@@ -109,6 +111,19 @@ def _require_schema(settings: Settings) -> None:
         require_current(database)
     finally:
         database.close()
+
+
+def _require_port(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            other = port + 1
+            raise ValueError(
+                f"Port {port} of {host} cannot be had: {error.strerror}. Another one: ECM_FHIR_PORT={other} "
+                f"ECM_FHIR_BASE_URL=http://{host}:{other}/fhir in front of the command."
+            ) from error
 
 
 def _invite(settings: Settings) -> None:
