@@ -41,7 +41,8 @@ Examples: `python -m bench --quick` · `python -m bench --engine sqlite --only c
 
 
 @app.command(help=HELP)
-def main(
+def main(  # an option each
+    *,
     quick: Annotated[bool, typer.Option("--quick", help="One short round each; for a first look.")] = False,
     engine: Annotated[str, typer.Option(help="sqlite or postgresql; both if not given.")] = "",
     only: Annotated[str, typer.Option(help="Figures whose name contains this.")] = "",

@@ -33,7 +33,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Result:
-    """What came back: answers per second, latencies in milliseconds, answers other than 2xx, and the generator's load."""
+    """Answers per second, latencies in milliseconds, answers other than 2xx, and the generator's own load."""
 
     rate: float
     p50_ms: float

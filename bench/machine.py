@@ -30,6 +30,6 @@ def durability(database: Any) -> str:
         )
         names = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}
         return f"journal_mode={mode}, synchronous={names[int(level)]}"
-    shown = {name: connection.exec_driver_sql(f"SHOW {name}").scalar()
-             for name in ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers")}  # fmt: skip
+    names_shown = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
+    shown = {name: connection.exec_driver_sql(f"SHOW {name}").scalar() for name in names_shown}
     return ", ".join(f"{name}={value}" for name, value in shown.items())

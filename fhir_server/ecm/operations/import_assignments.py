@@ -8,7 +8,7 @@ from fhir_server.ecm.files import receiving
 from fhir_server.ecm.files.importing import KIND, known_layouts
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine.context import Context
-from fhir_server.fhir.errors import BadValue
+from fhir_server.fhir.errors import BadValue, Forbidden
 from fhir_server.rest.message import Operation, Request, Response
 
 _MODES = ("full", "delta")
@@ -27,6 +27,8 @@ def import_assignments(context: Context, request: Request) -> Response:
         raise BadValue("mode is full (absent members are dropped) or delta (they stay).", "mode")
     if layout not in known_layouts(context):
         raise BadValue("There is no such layout.", "layout")
+    if context.caller.law_class != "covered":
+        raise Forbidden("Assignment files are a plan's; this client's organization is registered as another kind.")
     return receiving.take(context, request, KIND, given, {"mode": mode, "layout": layout, "facts": _facts(given)})
 
 
