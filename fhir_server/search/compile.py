@@ -26,7 +26,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import CompoundSelect
 
-from fhir_server.search.extract import LOGICAL
 from fhir_server.search.frame import (
     ONE,
     ZERO,
@@ -45,6 +44,7 @@ from fhir_server.search.frame import (
     unveiled,
 )
 from fhir_server.search.model import OWN_KINDS, Chain, Criterion, Has, Match, SearchQuery
+from fhir_server.search.modifiers import LOGICAL
 from fhir_server.search.types import search_types
 from fhir_server.search.types.date import compare_moment
 from fhir_server.store.resources import TENANT

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from fhir_server.fhir.definitions import Definitions, SearchParam
 from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
 from fhir_server.search.expression import reference_targets
-from fhir_server.search.extract import LOGICAL
 from fhir_server.search.model import Asked, Chain, Criterion, Has, Match, Site, Term
+from fhir_server.search.modifiers import lists, way
 from fhir_server.search.pairs import pair_of
 from fhir_server.search.text import shown, split
 from fhir_server.search.types import search_types
@@ -117,9 +117,10 @@ def _match(site: Site, kind: str, param: SearchParam, modifier: str, name: str, 
     asked = Asked(site, kind, param, name, modifier)
     if modifier == "missing":
         return Match(kind, param.code, searched, (_missing(name, value),), "missing")
-    if modifier == "identifier" and param.type == "reference":
-        tokens = _terms(search_types()["token"].parse, asked, value)
-        return Match(kind, param.code + LOGICAL, "token", tokens)
+    other = way(param, modifier) if searched == param.type else None
+    if other and (not other.suffix or other.suffix in lists(site.definitions, kind, param)):
+        terms = _terms(other.parse, asked, value)
+        return Match(kind, param.code + other.suffix, other.kind, terms, "not" if other.negative else "")
     _check_modifier(asked, searched)
     terms = _terms(search_types()[param.type].parse, asked, value)
     if searched == "id":
@@ -131,7 +132,7 @@ def _check_modifier(asked: Asked, searched: str) -> None:
     modifier, param = asked.modifier, asked.param
     if not modifier:
         return
-    if searched == param.type and modifier in search_types()[param.type].modifiers:
+    if searched == param.type and modifier in search_types()[param.type].modifiers and not way(param, modifier):
         return
     if param.type == "reference":
         _require_target(asked.site, param, modifier, reference_targets(asked.site.definitions, param))

@@ -202,6 +202,15 @@ def _members(elements: ElementTable, track: Track, name: str) -> list[Track]:
 
 
 @lru_cache(maxsize=8192)
+def data_types(definitions: Definitions, kind: str, expression: str) -> frozenset[str]:
+    """The data types of a parameter's values; none if its expression cannot be followed."""
+    try:
+        return frozenset(end.kind for end in tracks(definitions.elements, kind, expression))
+    except Unsupported:
+        return frozenset()
+
+
+@lru_cache(maxsize=8192)
 def implied_systems(definitions: Definitions, kind: str, expression: str) -> frozenset[str]:
     """The code systems behind the `code` elements of a parameter, where R4 binds them to a value set it lists."""
     try:

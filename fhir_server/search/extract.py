@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/searchparameter.html
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import tzinfo
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -18,11 +19,11 @@ from fhir_server.fhir.values import PACIFIC
 from fhir_server.search.expression import Unsupported
 from fhir_server.search.generator import Extract, Node, generate, plant
 from fhir_server.search.model import Adders, Converter, Site
+from fhir_server.search.modifiers import FURTHER, LOGICAL, lists
 from fhir_server.search.pairs import plant_pair
 from fhir_server.search.types import search_types
 
-LOGICAL = ":identifier"  # the parameter under which identifiers of logical references are kept
-REVISION = "2"  # of the conversion of values; raise it when rows come out differently
+REVISION = "3"  # of the conversion of values; raise it when rows come out differently
 UNSTORED = frozenset({"_id", "_lastUpdated"})  # columns of the resource row answer these
 
 _SET = re.compile(r"(\w+)\.(\w+)\.exists\(\) and \1\.\2 != false")
@@ -49,8 +50,7 @@ def parameters(definitions: Definitions) -> list[tuple[str, str]]:
         for code, param in sorted(definitions.search_params(kind).items()):
             if param.type in kinds and code not in UNSTORED:
                 names.append((kind, code))
-                if param.type == "reference":
-                    names.append((kind, code + LOGICAL))
+                names += [(kind, code + suffix) for suffix in lists(definitions, kind, param)]
     return names
 
 
@@ -109,6 +109,8 @@ def compile_type(site: Site, params: Mapping[tuple[str, str], int], kind: str) -
         if param.type == "composite":
             plant_pair(root, site, kind, param, key, names)
             continue
+        for suffix in lists(site.definitions, kind, param) if param.type == "token" else ():
+            plant(root, site, kind, replace(param, type=suffix[1:]), params[kind, param.code + suffix], names)
         try:
             plant(root, site, kind, param, key, names)
         except Unsupported:
@@ -128,10 +130,10 @@ def _key(params: Mapping[tuple[str, str], int], kind: str, param: SearchParam) -
 @lru_cache(maxsize=8)
 def _converters(site: Site) -> dict[str, Converter]:
     """Every converter by the name it has in generated code: search type, data type."""
+    found = {name: kind.converters(site) for name, kind in search_types().items()}
+    found |= {suffix[1:].replace("-", "_"): converters for suffix, converters in FURTHER.items()}
     return {
-        f"{name}_{datatype}": converter
-        for name, kind in search_types().items()
-        for datatype, converter in kind.converters(site).items()
+        f"{name}_{datatype}": converter for name, by_type in found.items() for datatype, converter in by_type.items()
     }
 
 

@@ -12,15 +12,17 @@ from sqlalchemy import BindParameter, ColumnElement, FromClause, Table
 
 from fhir_server.fhir.definitions import Definitions, SearchParam
 from fhir_server.fhir.values import PACIFIC
+from fhir_server.terminology.codes import Terminology
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where the server stands: its definitions, its time zone, and the base URL under which its own resources live."""
+    """Where the server stands: its definitions, its time zone, the base URL of its own resources, and its codes."""
 
     definitions: Definitions
     zone: tzinfo = PACIFIC
     base: str = ""
+    terminology: Terminology | None = None
 
 
 @dataclass(frozen=True, slots=True)

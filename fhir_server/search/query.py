@@ -17,6 +17,7 @@ from fhir_server.search.expression import reference_targets
 from fhir_server.search.model import Criterion, Include, Match, SearchQuery, Site, SortKey, values
 from fhir_server.search.text import shown
 from fhir_server.search.types import search_types
+from fhir_server.terminology.codes import Terminology
 
 MOST_PARAMETERS = 50
 MOST_INCLUDES = 10
@@ -50,6 +51,7 @@ def parse(
     lenient: bool = False,
     zone: tzinfo = PACIFIC,
     base: str = "",
+    terminology: Terminology | None = None,
 ) -> SearchQuery:
     """The query that decoded `name=value` pairs ask on a resource type.
 
@@ -58,7 +60,7 @@ def parse(
     """
     if len(pairs) > MOST_PARAMETERS:
         raise TooCostly(f"a search may have {MOST_PARAMETERS} parameters; this one has {len(pairs)}")
-    draft, ignored = _Draft(Site(definitions, zone, base), type), []
+    draft, ignored = _Draft(Site(definitions, zone, base, terminology), type), []
     for name, value in pairs:
         try:
             _read(draft, name, value)

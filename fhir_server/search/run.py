@@ -23,6 +23,7 @@ from fhir_server.search.paging import Place, Sealer
 from fhir_server.search.query import LARGEST_PAGE, parse
 from fhir_server.store.resources import Visible
 from fhir_server.store.statements import Statement
+from fhir_server.terminology.codes import Terminology
 
 _KEPT = 2000  # compiled statements
 _SIZES = (2, 11, 21, 51, 101, LARGEST_PAGE + 1)  # written into the SQL: a planner must know how little is wanted
@@ -49,8 +50,10 @@ class Searcher:
         zone: tzinfo = PACIFIC,
         secret: bytes = b"",
         base: str = "",
+        terminology: Terminology | None = None,
     ) -> None:
         self._definitions, self._params, self._zone, self._base = definitions, params, zone, base
+        self._terminology = terminology
         self.veiled: set[tuple[str, str]] = set()  # filled while the engine is built, see frame.Frame
         self._sealer = Sealer(secret)
         self._statements: OrderedDict[Hashable, Statement] = OrderedDict()
@@ -58,7 +61,15 @@ class Searcher:
 
     def parse(self, kind: str, pairs: Sequence[tuple[str, str]], *, lenient: bool = False) -> SearchQuery:
         """The query that pairs ask, with this deployment's zone and base; raises as `search.query.parse` does."""
-        return parse(self._definitions, kind, pairs, lenient=lenient, zone=self._zone, base=self._base)
+        return parse(
+            self._definitions,
+            kind,
+            pairs,
+            lenient=lenient,
+            zone=self._zone,
+            base=self._base,
+            terminology=self._terminology,
+        )
 
     def resume(self, token: str, identity: str, now_ms: int) -> SearchQuery:
         """The query whose next page a token offers; BadValue, NotFound or ExpiredPage if it cannot be used."""

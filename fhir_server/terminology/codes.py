@@ -72,6 +72,34 @@ class Terminology:
             for code, display in one.listed().items()
         ]
 
+    def enumerated(self, url: str) -> list[tuple[str, str, bool]] | None:
+        """All of a value set as (system, code, True), or (system, beginning of codes, False); None if it is not known.
+
+        Not known is a value set that is not installed, or takes codes from a system that is not, or leaves codes out
+        of those that begin alike.
+        """
+        members = self._value_sets.get(url.partition("|")[0])
+        if members is None or any(one.open or (one.prefixes and one.without) for one in members.values()):
+            return None
+        found = [(system, code, True) for system, one in members.items() for code in one.listed()]
+        return found + [(system, start, False) for system, one in members.items() for start in sorted(one.prefixes)]
+
+    def below(self, system: str, code: str) -> list[str] | None:
+        """The code and all codes under it; None if the system is not installed."""
+        found = self._systems.get(system)
+        return [code, *found.below(code)] if found else None
+
+    def above(self, system: str, code: str) -> list[str] | None:
+        """The code and all codes it stands under; None if the system is not installed."""
+        found = self._systems.get(system)
+        if found is None:
+            return None
+        codes = [code]
+        for one in codes:  # grows while it is walked
+            concept = found.concepts.get(one)
+            codes += [parent for parent in concept.parents if parent not in codes] if concept else []
+        return codes
+
     def _concept(self, system: str, code: str) -> code_systems.Concept | None:
         found = self._systems.get(system)
         return found.concepts.get(code) if found else None

@@ -8,11 +8,13 @@ from typing import Any
 from sqlalchemy import Subquery, bindparam, insert, select
 
 from fhir_server.fhir.definitions import Definitions, load, type_number
+from fhir_server.fhir.folders import data_folder
 from fhir_server.search.extract import Extractor, parameters
 from fhir_server.search.run import Page, Searcher
 from fhir_server.store.db import Database
 from fhir_server.store.hashing import rh
 from fhir_server.store.tables import comp, dat, num, qty, ref, res, string, tok, uri
+from fhir_server.terminology.codes import Terminology
 
 BASE = "https://here.example/fhir"
 SECRET = b"for tests"
@@ -22,6 +24,31 @@ PARAMS: Mapping[tuple[str, str], int] = {pair: number for number, pair in enumer
 Resource = dict[str, Any]
 
 
+def _concept(code, *concepts):
+    return {"code": code, "concept": list(concepts)} if concepts else {"code": code}
+
+
+def _value_set(name, *include):
+    return {"resourceType": "ValueSet", "url": f"http://v.example/{name}", "compose": {"include": list(include)}}
+
+
+ICD = "http://hl7.org/fhir/sid/icd-10-cm"
+TERMS = [
+    {
+        "resourceType": "CodeSystem",
+        "url": "http://a.example",
+        "content": "complete",
+        "concept": [_concept("top", _concept("one", _concept("two")), _concept("a,b")), _concept("a|b")],
+    },
+    _value_set("listed", {"system": "http://a.example", "concept": [{"code": "one"}, {"code": "a,b"}]}),
+    _value_set("whole", {"system": "http://a.example"}, {"system": "urn:oid:1.2.3", "concept": [{"code": "One"}]}),
+    _value_set("open", {"system": "http://b.example"}),
+    _value_set("many", {"system": "x", "concept": [{"code": str(number)} for number in range(501)]}),
+    _value_set("statuses", {"system": "http://hl7.org/fhir/task-status", "concept": [{"code": "draft"}]}),
+    _value_set("opioids", {"system": ICD, "filter": [{"property": "concept", "op": "is-a", "value": "F11"}]}),
+    _value_set("nothing", {"system": "http://a.example", "concept": []}),
+]
+CODES = Terminology(Definitions(data_folder("profiles") / "r4-core", TERMS))
 LISTS = {"tok": tok, "string": string, "dat": dat, "ref": ref, "uri": uri, "num": num, "qty": qty, "comp": comp}
 
 
@@ -48,7 +75,7 @@ def extractor() -> Extractor:
 
 
 def searcher() -> Searcher:
-    return Searcher(DEFINITIONS, PARAMS, secret=SECRET, base=BASE)
+    return Searcher(DEFINITIONS, PARAMS, secret=SECRET, base=BASE, terminology=CODES)
 
 
 @dataclass

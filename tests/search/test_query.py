@@ -6,11 +6,13 @@ from fhir_server.fhir.errors import BadValue, FHIRError, NotSupported, TooCostly
 from fhir_server.search.model import Include, Match, Term, shape, values
 from fhir_server.search.query import parse
 from fhir_server.store.hashing import rh, system_hash
-from tests.search.stored import BASE, DEFINITIONS
+from tests.search.stored import BASE, CODES, DEFINITIONS
 
 
 def ask(kind, *pairs, lenient=False):
-    return parse(DEFINITIONS, kind, [tuple(pair.split("=", 1)) for pair in pairs], lenient=lenient, base=BASE)
+    return parse(
+        DEFINITIONS, kind, [tuple(pair.split("=", 1)) for pair in pairs], lenient=lenient, base=BASE, terminology=CODES
+    )
 
 
 REFUSED = [
@@ -31,10 +33,21 @@ REFUSED = [
     # row 78: modifiers
     ("Patient", "name:foo=x", NotSupported),
     ("Patient", "name:text=x", NotSupported),
-    ("Patient", "gender:in=x", NotSupported),
+    ("Patient", "gender:text=x", NotSupported),  # a code element has no words
+    ("Patient", "gender:of-type=a|b|c", NotSupported),
+    ("Patient", "gender:in=http://v.example/unknown", NotSupported),
+    ("Patient", "gender:not-in=http://v.example/open", NotSupported),
+    ("Patient", "gender:in=http://v.example/many", TooCostly),
+    ("Condition", "code:below=http://unheld.example|x", NotSupported),
+    ("Task", "status:below=draft", NotSupported),
+    ("Condition", "code:above=x", BadValue),
+    ("Condition", "code:below=a|b|c", BadValue),
+    ("Patient", "identifier:of-type=a|b", BadValue),
+    ("Patient", "identifier:of-type=a||c", BadValue),
+    ("Patient", "_profile:above=urn:oid:1", BadValue),
     ("Patient", "birthdate:exact=2026", NotSupported),
     ("Patient", "_id:not=1", NotSupported),
-    ("Patient", "_profile:below=http://x", NotSupported),
+    ("Patient", "_profile:in=http://x", NotSupported),
     ("Task", "patient:Practitioner=1", NotSupported),
     ("Task", "focus:Unknown=1", NotSupported),
     ("Task", "focus:Unknown.status=1", NotSupported),

@@ -11,10 +11,11 @@ from fhir_server.search import compile as compiling
 from fhir_server.search import run as running
 from fhir_server.store.db import open_database
 from tests.search import oracle
+from tests.search.questions import question
 from tests.search.stored import World, searcher
-from tests.search.world import generate, question
+from tests.search.world import generate
 
-STORED = generate(seed=20260301, count=320)
+STORED = generate(seed=20260301, count=400)
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 

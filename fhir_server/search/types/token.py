@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, FromClause, and_, or_
 from fhir_server.fhir.errors import BadValue
 from fhir_server.search.expression import implied_systems
 from fhir_server.search.model import Adders, Asked, Binds, Converter, SearchType, Site, Term
-from fhir_server.search.text import clip, shown, split, unescape
+from fhir_server.search.text import LONGEST, clip, fold, shown, split, unescape
 from fhir_server.store.hashing import system_hash
 from fhir_server.store.tables import tok
 
@@ -37,7 +37,9 @@ def parse(text: str, asked: Asked) -> tuple[Term, ...]:
     if not system:
         return (Term("none", (clip(code),)),)
     both = Term("both", (clip(code), system_hash(system)))
-    if not asked.modifier and system in implied_systems(asked.site.definitions, asked.type, asked.param.expression):
+    if asked.modifier in ("", "not") and system in implied_systems(
+        asked.site.definitions, asked.type, asked.param.expression
+    ):
         return (both, Term("none", (clip(code),)))
     return (both,)
 
@@ -51,6 +53,9 @@ def clause(row: FromClause, op: str, terms: Sequence[Binds]) -> ColumnElement[bo
         return row.c.val.in_(first)
     if op == "none":
         return and_(row.c.val.in_(first), row.c.sys == 0)
+    if op == "under":
+        spans = [and_(row.c.val >= start, row.c.val < end, row.c.sys == system) for start, end, system in terms]
+        return or_(*spans)
     return and_(row.c.val.in_(first), or_(*[and_(row.c.val == binds[0], row.c.sys == binds[1]) for binds in terms]))
 
 
@@ -80,6 +85,48 @@ def identifier(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
     rows.tok((param, clip(value.get("value", "")), system_hash(value.get("system", ""))))
 
 
+def typed_value(type_code: str, value: str) -> str:
+    """The code of a type and the value of an identifier as one text, for :of-type; no code can hold the separator."""
+    return clip(f"{type_code}\x1f{value}")
+
+
+def _typed(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
+    for coding in value.get("type", {}).get("coding", ()) if "value" in value else ():
+        pair = typed_value(coding.get("code", ""), value["value"])
+        rows.tok((param, pair, system_hash(coding.get("system", ""))))
+
+
+def typed_converters() -> Mapping[str, Converter]:
+    """Converters to the rows that :of-type asks."""
+    return {"Identifier": _typed}
+
+
+def _words(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
+    text = value.get("text")
+    if text:
+        _text(rows, param, text)
+    for coding in value.get("coding", ()):
+        _display(rows, param, coding)
+
+
+def _display(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
+    if "display" in value:
+        _text(rows, param, value["display"])
+
+
+def _type_words(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
+    _words(rows, param, value.get("type", {}))
+
+
+def _text(rows: Adders, param: int, text: str) -> None:
+    rows.string((param, fold(text)[:LONGEST], clip(text)))
+
+
+def text_converters() -> Mapping[str, Converter]:
+    """Converters to the rows that :text asks: what a code, or the type of an identifier, is called."""
+    return {"CodeableConcept": _words, "Coding": _display, "Identifier": _type_words}
+
+
 def _converters(_site: Site) -> Mapping[str, Converter]:
     return {
         **dict.fromkeys(_PLAIN, _plain),
@@ -94,7 +141,7 @@ def _converters(_site: Site) -> Mapping[str, Converter]:
 TYPE = SearchType(
     name="token",
     table=tok,
-    modifiers=frozenset({"not"}),
+    modifiers=frozenset({"not", "text", "of-type", "in", "not-in", "above", "below"}),
     parse=parse,
     clause=clause,
     converters=_converters,

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/search.html#uri
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import ColumnElement, FromClause
+from sqlalchemy import ColumnElement, FromClause, and_, or_
 
 from fhir_server.fhir.values import split_canonical
 from fhir_server.search.model import Adders, Asked, Binds, Converter, SearchType, Site, Term
@@ -18,8 +18,11 @@ def parse(text: str, _asked: Asked) -> tuple[Term, ...]:
     return (Term("eq", (clip(unescape(text)),)),)
 
 
-def clause(row: FromClause, _op: str, terms: Sequence[Binds]) -> ColumnElement[bool]:
-    """The condition that a posting row fits one of the terms; there is one comparison only."""
+def clause(row: FromClause, op: str, terms: Sequence[Binds]) -> ColumnElement[bool]:
+    """The condition that a posting row fits one of the terms."""
+    if op == "below":
+        spans = [or_(row.c.val == url, and_(row.c.val >= start, row.c.val < end)) for url, start, end in terms]
+        return or_(*spans)
     return row.c.val.in_([binds[0] for binds in terms])
 
 
@@ -39,7 +42,7 @@ def _converters(_site: Site) -> Mapping[str, Converter]:
 TYPE = SearchType(
     name="uri",
     table=uri,
-    modifiers=frozenset(),
+    modifiers=frozenset({"above", "below"}),
     parse=parse,
     clause=clause,
     converters=_converters,
