@@ -10,7 +10,7 @@ from fhir_server.fhir.definitions import type_names
 from fhir_server.fhir.errors import BadValue, Issue, NotSupported
 from fhir_server.fhir.outcome import outcome_bytes
 from fhir_server.rest.message import Request, Response, preference
-from fhir_server.rest.subset import elements
+from fhir_server.rest.subset import elements, summary
 from fhir_server.search.include import Hit
 from fhir_server.search.model import SearchQuery
 from fhir_server.search.run import Page
@@ -51,7 +51,7 @@ def _bundle(context: Context, request: Request, query: SearchQuery, page: Page) 
 
 def _entry(context: Context, request: Request, query: SearchQuery, hit: Hit, mode: str) -> bytes:
     type_ = type_names()[hit.type_number]
-    body = repository.render(context, type_, hit)
+    body = summary(context.engine.definitions, repository.render(context, type_, hit), query.summary)
     if query.fields:
         body = elements(context.engine.definitions, body, query.fields)
     return bundles.match(f"{request.base}/{type_}/{hit.fid}", body, mode)

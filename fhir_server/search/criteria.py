@@ -20,7 +20,7 @@ MOST_HAS = 2
 MOST_VALUES = 200
 MOST_BRANCHES = 10
 
-_NOT_OFFERED = frozenset({"_filter", "_query", "_content", "_text", "_list"})
+_NOT_OFFERED = frozenset({"_filter", "_query", "_content", "_text"})
 _OWN = {"_id": "id", "_lastUpdated": "instant"}
 _HAS_PARTS = 4
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
@@ -42,6 +42,8 @@ def parse_criterion(site: Site, kind: str, name: str, value: str) -> Criterion:
 def _criterion(site: Site, kind: str, name: str, value: str) -> Criterion:
     if name.startswith("_has:"):
         return _has(site, kind, name, value)
+    if name == "_list":  # what the entries of a List refer to, as far as the caller sees that List
+        return _has(site, kind, "_has:List:item:_id", value)
     head, dot, rest = name.partition(".")
     code, _, modifier = head.partition(":")
     param = find_param(site, kind, code)

@@ -38,6 +38,7 @@ class _Draft:
     type: str
     criteria: list[Criterion] = field(default_factory=list)
     includes: list[Include] = field(default_factory=list)
+    include_parameters: int = 0
     sort: tuple[SortKey, ...] = ()
     results: dict[str, Any] = field(default_factory=dict)
     used: list[tuple[str, str]] = field(default_factory=list)
@@ -74,6 +75,8 @@ def parse(
 def _finish(draft: _Draft, ignored: tuple[str, ...]) -> SearchQuery:
     if sum(1 for criterion in draft.criteria for _ in values(criterion)) > MOST_BOUND_VALUES:
         raise TooCostly("all parameters together have too many values; ask in several searches")
+    if draft.includes and draft.results.get("_summary") == "text":
+        raise BadValue("_summary=text goes with no _include or _revinclude; leave one of them out")
     if "_count" not in draft.results:
         draft.used.append(("_count", str(PAGE)))
     return SearchQuery(
@@ -130,9 +133,7 @@ def _total(_draft: _Draft, value: str) -> str:
 
 
 def _summary(_draft: _Draft, value: str) -> str:
-    if value in ("true", "text", "data"):
-        raise NotSupported(f"_summary={value} is not offered yet; _summary=count and _elements are")
-    if value not in ("count", "false"):
+    if value not in ("true", "text", "data", "count", "false"):
         raise BadValue(f"_summary is true, text, data, count or false, not {shown(value)}")
     return value
 
@@ -177,9 +178,19 @@ def _read_include(draft: _Draft, name: str, value: str) -> None:
     head, _, modifier = name.partition(":")
     if modifier not in ("", "iterate"):
         raise NotSupported(f"{shown(name)}: the only modifier of {head} is :iterate")
-    if len(draft.includes) == MOST_INCLUDES:
+    draft.include_parameters += 1
+    if draft.include_parameters > MOST_INCLUDES:
         raise TooCostly(f"a search may have {MOST_INCLUDES} includes")
+    if value in ("*", f"{draft.type}:*") and head == "_include":
+        draft.includes += _every_reference(draft, iterate=bool(modifier))
+        return
     draft.includes.append(_include(draft, value, iterate=bool(modifier), reverse=head == "_revinclude"))
+
+
+def _every_reference(draft: _Draft, *, iterate: bool) -> list[Include]:
+    params = draft.site.definitions.search_params(draft.type)
+    codes = sorted(code for code, param in params.items() if param.type == "reference")
+    return [Include(draft.type, code, "", iterate, reverse=False) for code in codes]
 
 
 def _include(draft: _Draft, value: str, *, iterate: bool, reverse: bool) -> Include:

@@ -165,7 +165,22 @@ def test_a_part_is_tagged_and_not_taken_back(clinic: Client) -> None:
     assert part["code"] == BASIC["code"]
     assert [tag["code"] for tag in part["meta"]["tag"]] == ["SUBSETTED"]
     assert clinic.put(f"Basic/{fid}", part).status_code == 422
-    assert clinic.get(f"Basic/{fid}?_summary=text").status_code == 400
+    assert clinic.get(f"Basic/{fid}?_summary=count").status_code == 400
+
+
+def test_summaries(clinic: Client) -> None:
+    """B-47: true keeps what R4 marks, text the narrative, data all else; the same when searched for."""
+    text = {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">x</div>'}
+    place = {"resourceType": "Location", "name": "x", "hoursOfOperation": [{"allDay": True}], "text": text}
+    fid = clinic.post("Location", place).json()["id"]
+    always = {"resourceType", "id", "meta"}
+    wanted = {"true": {"name"}, "text": {"text"}, "data": {"name", "hoursOfOperation"}}
+    for form, names in wanted.items():
+        part = clinic.get(f"Location/{fid}?_summary={form}").json()
+        assert part.keys() == always | names
+        assert [tag["code"] for tag in part["meta"]["tag"]] == ["SUBSETTED"]
+        assert clinic.get(f"Location?_id={fid}&_summary={form}").json()["entry"][0]["resource"] == part
+    assert clinic.get(f"Location/{fid}?_summary=false").json().keys() == always | wanted["data"] | {"text"}
 
 
 def test_head_is_get_without_its_body(server: LiveServer, clinic: Client) -> None:

@@ -26,6 +26,8 @@ def world(module_database_url):
         made.store([plain("Task", "t1", status="draft", intent="order"), plain("Task", "t2", status="requested")])
         named = {"type": {"coding": [{"system": "t", "code": "MR"}], "text": "Record number"}, "value": "12"}
         made.store([plain("Patient", "p1", identifier=[named, {"value": "13"}]), plain("Patient", "p2")])
+        entry = [{"item": {"reference": f"Patient/{fid}"}} for fid in ("p1", "unknown")]
+        made.store([plain("List", "l1", status="current", mode="working", entry=entry)])
         yield made
 
 
@@ -52,3 +54,9 @@ def world(module_database_url):
 def test_modifiers(world, kind, text, expected):
     """B-34: value sets, hierarchies read off the code, words, types of identifiers; a system implied by the element."""
     assert set(world.ids(kind, text)) == expected
+
+
+def test_list(world):
+    """B-48: what a List that the caller sees refers to."""
+    assert world.ids("Patient", "_list=l1") == ["p1"]
+    assert world.ids("Patient", "_list=l2") == []

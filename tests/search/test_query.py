@@ -112,7 +112,8 @@ REFUSED = [
     ("Patient", "_include=Patient:gender", NotSupported),
     ("Patient", "_include=Unknown:x", NotSupported),
     ("Patient", "_include=Patient", NotSupported),
-    ("Patient", "_include=*", NotSupported),
+    ("Patient", "_include=Task:*", NotSupported),
+    ("Patient", "_revinclude=*", NotSupported),
     ("Patient", "_include=Patient:organization:Patient", NotSupported),
     ("Patient", "_include:recurse=Patient:organization", NotSupported),
     ("Patient", "_revinclude=Task:shoe", NotSupported),
@@ -242,6 +243,21 @@ def test_includes():
         Include("Task", "part-of", "", iterate=True, reverse=False),
         Include("Task", "part-of", "", iterate=False, reverse=True),
     )
+
+
+def test_every_reference_of_the_type():
+    """B-43: the wildcard means every reference parameter, and counts as one include."""
+    every = {code for code, param in DEFINITIONS.search_params("Patient").items() if param.type == "reference"}
+    assert {one.code for one in ask("Patient", "_include=*").includes} == every
+    assert ask("Patient", "_include=Patient:*").includes == ask("Patient", "_include=*").includes
+
+
+def test_summary():
+    """B-47: all five forms; a summary of text goes with no includes."""
+    for form in ("true", "text", "data", "count", "false"):
+        assert ask("Patient", f"_summary={form}").summary == form
+    with pytest.raises(BadValue):
+        ask("Patient", "_summary=text", "_include=Patient:organization")
 
 
 def test_fields_and_order():
