@@ -20,7 +20,6 @@ from fhir_server.engine.hooks import Edits
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store import members
-from fhir_server.store.hashing import rh
 from fhir_server.store.members import Member
 from fhir_server.store.resources import Version
 
@@ -75,8 +74,11 @@ def render(context: Context, row: Version) -> bytes:
     """render: the roster with its visible members in place; other Groups are shown as they are."""
     if words.CONTRACT.encode() not in row.body:
         return row.body
-    entries = b",".join(entry(found, row.ver) for found in visible_members(context, row.rh, row.ver))
-    return row.body.rstrip()[:-1] + b',"member":[' + entries + b"]}" if entries else row.body
+    pieces, before = [row.body.rstrip()[:-1]], b',"member":['
+    for found in visible_members(context, row.rh, row.ver):
+        pieces += (before, entry(found, row.ver))
+        before = b","
+    return b"".join([*pieces, b"]}"]) if len(pieces) > 1 else row.body
 
 
 def entry(found: Member, version: int) -> bytes:
@@ -101,8 +103,3 @@ def headers(context: Context, row: Version) -> dict[str, str]:
     for found in visible_members(context, row.rh, row.ver):
         digest.update(found.patient_fid.encode() + found.row_hash.to_bytes(8, "big", signed=True))
     return {"ETag": f'W/"{row.ver}-{digest.hexdigest()}"'}
-
-
-def group_hash(fid: str) -> int:
-    """The reference hash of a Group."""
-    return rh(f"Group/{fid}")

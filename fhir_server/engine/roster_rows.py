@@ -17,16 +17,6 @@ def group(transaction: Transaction, hash_: int) -> Row:
     return found[0]
 
 
-def next_version(transaction: Transaction, hash_: int) -> int:
-    """The version of the roster that is being written."""
-    return group(transaction, hash_).ver + 1
-
-
-def fid_of(transaction: Transaction, hash_: int) -> str:
-    """The logical id of a Group."""
-    return group(transaction, hash_).fid
-
-
 def replace(transaction: Transaction, ended: Sequence[Member], begun: Sequence[Member]) -> None:
     """Let rows end with the published version (or vanish if they were never published) and others begin after it."""
     starts = {(row.grp, row.key): row.from_version for row in begun}
