@@ -49,9 +49,3 @@ def mask_of(names: Iterable[str]) -> int:
     for name in names:
         mask |= BITS[name]
     return mask
-
-
-def names_of(mask: int) -> tuple[str, ...]:
-    """The class names of a mask or of a row's labels, UNKNOWN included; ordinary information has none."""
-    known = tuple(name for name, bit in BITS.items() if bit & mask)
-    return (*known, "UNKNOWN") if mask & UNKNOWN else known

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import BindParameter, Table, bindparam, delete, select
 
 from fhir_server.access import predicate, referral
-from fhir_server.access.classes import OPEN
 from fhir_server.access.consent import directives_of, require_denials_kept
 from fhir_server.access.consequences import consequences
 from fhir_server.access.law import standard
-from fhir_server.access.relations import Directive, Rel, Share, from_care_team, from_coverage, local
+from fhir_server.access.relations import Directive, Rel, Share, from_care_team, from_coverage, local, roster_share
 from fhir_server.fhir import wire
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store import resources
@@ -185,8 +184,7 @@ def set_relations(transaction: Transaction, source: int, rows: Sequence[Rel]) ->
 def show(transaction: Transaction, row: Row, org: int) -> None:
     """Show a resource to an organization from now on because of its own contract with it."""
     mask = referral.mask_by(standard(), transaction.law_class_of)(org)
-    values = Share(org, row.rh, 0, mask, 0, OPEN, row.rh).values
-    transaction.batch.add(share, TENANT, row.part, *values)
+    transaction.batch.add(share, TENANT, row.part, *roster_share(row.rh, org, mask).values)
 
 
 def recompute(transaction: Transaction) -> None:

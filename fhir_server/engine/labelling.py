@@ -9,7 +9,6 @@ from sqlalchemy import Connection, select
 
 from fhir_server.access.contact import contact_labels
 from fhir_server.access.labels import labels_of, sources_of
-from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store.hashing import rh
 from fhir_server.store.tables import client
 
@@ -40,15 +39,6 @@ def _is_from_unit(transaction: Transaction, resource: Mapping[str, Any]) -> bool
     return transaction.context.caller.law_class == _PART2 or any(
         transaction.law_class_of(rh(source)) == _PART2 for source in sources_of(resource)
     )
-
-
-def require_not_lowered(type_: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    """BusinessRule (422) if a client leaves out a security label that the stored version carries (B-63, row 67)."""
-    before = labels_of(type_, {"meta": old.get("meta", {})})
-    after = labels_of(type_, {"meta": new.get("meta", {})})
-    if before & ~after:
-        message = "meta.security leaves out a label of the stored version. Labels can be added, never taken away."
-        raise BusinessRule(message, f"{type_}.meta.security")
 
 
 def law_classes(connection: Connection) -> dict[int, str]:

@@ -13,9 +13,10 @@ from typing import Any
 import orjson
 
 from fhir_server.access.contact import contact_view
+from fhir_server.access.labels import raise_only, risen
 from fhir_server.engine import index_rows, keys
 from fhir_server.engine.context import Context
-from fhir_server.engine.labelling import labels, labels_of_contact, require_not_lowered
+from fhir_server.engine.labelling import labels, labels_of_contact
 from fhir_server.engine.references import references, require_targets
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir import wire
@@ -111,14 +112,14 @@ def insert(transaction: Transaction, new: Draft, fid: str | None = None, *, over
 def change(transaction: Transaction, current: Row, new: Draft, interaction: str = "update") -> Change:
     """Put a new version in place of `current`."""
     old = wire.parse(current.body)
-    require_not_lowered(new.type, old, new.resource)
+    raise_only(*(resource.get("meta", {}).get("security", []) for resource in (old, new.resource)))
     return _succeed(transaction, interaction, current, new, old)
 
 
 def _succeed(transaction: Transaction, interaction: str, current: Row, new: Draft, old: Mapping[str, Any]) -> Change:
     patient = transaction.context.engine.patients.find(new.type, current.fid, new.resource)
     row = _row(transaction, new, current.fid, patient, current.ver + 1, current.rid, current.owner, current.ts)
-    row = row._replace(labels=row.labels | current.labels)
+    row = row._replace(labels=risen(current.labels, row.labels))
     if not current.deleted and row.patient != current.patient and new.type != "Patient":
         message = "The patient of a stored resource cannot change. Create a new resource for the other patient."
         raise BusinessRule(message)

@@ -10,11 +10,11 @@
     |- NotSupported 400 not-supported   |- UnsupportedMedia 415 not-supported
     |- TooCostly 400 too-costly         |- BusinessRule 422 business-rule
     |- Duplicate 400 duplicate          |- Unprocessable 422 processing
-    |- InsecureRequest 400 security     |- Throttled 429 throttled
-    |- LoginRequired 401 login          |- LockError 503 lock-error
-    |- Forbidden 403 forbidden          |- Unavailable 503 transient
-    |- NotFound 404 not-found           |- NoStore 503 no-store
-    |- UnknownType 404 not-supported    |- Timeout 503 timeout
+    |- InsecureRequest 400 security     |- LockError 503 lock-error
+    |- LoginRequired 401 login          |- Unavailable 503 transient
+    |- Forbidden 403 forbidden          |- NoStore 503 no-store
+    |- NotFound 404 not-found
+    |- UnknownType 404 not-supported
     |- MethodNotAllowed 405 not-supported
     |- NotAcceptable 406 not-supported
     |- Conflict 409 conflict
@@ -216,12 +216,6 @@ class Unprocessable(FHIRError):
     status, code = 422, "processing"
 
 
-class Throttled(FHIRError):
-    """Too many requests from this client; carries Retry-After."""
-
-    status, code = 429, "throttled"
-
-
 class LockError(FHIRError):
     """The writer could not be had in time; carries Retry-After."""
 
@@ -238,9 +232,3 @@ class NoStore(FHIRError):
     """The database or the audit trail cannot be written."""
 
     status, code = 503, "no-store"
-
-
-class Timeout(FHIRError):
-    """The request took longer than allowed."""
-
-    status, code = 503, "timeout"

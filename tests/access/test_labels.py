@@ -2,7 +2,7 @@
 
 import pytest
 
-from fhir_server.access.classes import BH, HIV, HOUSE, JI, SENS, SUD2, SUDCN, UNKNOWN, mask_of, names_of
+from fhir_server.access.classes import BH, HIV, HOUSE, JI, SENS, SUD2, SUDCN, UNKNOWN, mask_of
 from fhir_server.access.labels import labels_of, load, raise_only, risen, sources_of, standard
 from fhir_server.fhir.errors import BusinessRule
 
@@ -121,7 +121,6 @@ def test_who_a_resource_names_as_its_source():
 
 
 def test_names_of_classes():
-    assert names_of(BH | UNKNOWN) == ("BH", "UNKNOWN")
     assert mask_of(["N"]) == 0
     with pytest.raises(KeyError):
         mask_of(["nonsense"])
