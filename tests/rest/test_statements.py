@@ -26,7 +26,7 @@ class Sent:
     def note(self, text: Any) -> None:
         """Take one down."""
         words = " ".join(str(text).split())
-        if self.on and threading.current_thread().name != "audit" and not _OUR_OWN.search(words[:200]):
+        if self.on and threading.current_thread().name not in {"audit", "worker"} and not _OUR_OWN.search(words[:200]):
             self.texts.append(words)
 
     def of(self, act: Callable[[], Any]) -> list[str]:
