@@ -68,21 +68,22 @@ def require_targets(transaction: Transaction, what: Change, resource: Mapping[st
     """
     old = {local(node["reference"]) for _, node in references(what.old)} if what.old else set()
     named = {target: path for path, node in references(resource) if (target := local(node["reference"]))}
-    known = transaction.written.keys() | transaction.promised
-    if what.type not in INHERITING:
-        known |= transaction.seen
-    wanted = {target: path for target, path in named.items() if target not in old and rh(target) not in known}
+    known = (transaction.written, transaction.promised, transaction.seen)
+    wanted = {
+        target: path
+        for target, path in named.items()
+        if target not in old and not any(rh(target) in some for some in known)
+    }
     wanted.pop(what.reference, None)
     rows = resources.by_hash(transaction.connection, transaction.context.visible_targets(), map(rh, wanted))
-    seen = {row.rh for row in rows}
-    missing = [(target, path) for target, path in wanted.items() if rh(target) not in seen]
+    transaction.seen |= {row.rh: row.labels for row in rows}
+    missing = [(target, path) for target, path in wanted.items() if rh(target) not in transaction.seen]
     if missing:
         raise Unprocessable(issues=[_missing(what.type, target, path) for target, path in missing[:50]])
-    transaction.seen |= seen
     if what.type not in INHERITING:
         return 0
-    labels = [row.labels for row in rows] + [transaction.written.get(rh(target), 0) for target in named]
-    return reduce(or_, labels, 0)
+    hashes = [rh(target) for target in named]
+    return reduce(or_, (transaction.seen.get(one, 0) | transaction.written.get(one, 0) for one in hashes), 0)
 
 
 def _missing(type_: str, target: str, path: Path) -> Issue:

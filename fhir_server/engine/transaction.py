@@ -50,7 +50,7 @@ class Transaction:
     changes: list[Change] = field(default_factory=list)
     written: dict[int, int] = field(default_factory=dict)  # reference hash -> labels
     promised: set[int] = field(default_factory=set)  # what later entries of the same Bundle will write
-    seen: set[int] = field(default_factory=set)  # targets of references, visible to the caller
+    seen: dict[int, int] = field(default_factory=dict)  # targets of references, visible to the caller -> labels
     touched_patients: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
     marks: set[str] = field(default_factory=set)  # what a guest does in this transaction, for its own gates

@@ -1,7 +1,7 @@
 """All rows that one write adds, sent together: one statement on PostgreSQL, one per table on SQLite."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy import (
     Table,
 )
 
-from fhir_server.store import failures
+from fhir_server.store import failures, statements
 from fhir_server.store.db import Taken
 
 _COPY_FROM = 2000  # rows in one batch from which COPY is faster than unnest
@@ -86,22 +86,64 @@ def _insert_sql(table: Table) -> str:
 
 
 def _insert_together(connection: Connection, rows: dict[Table, list[Sequence[Any]]]) -> None:
-    tables = tuple(rows)
-    columns = [list(column) for table in tables for column in zip(*rows[table], strict=True)]
-    driver: Any = connection.connection.driver_connection
-    driver.execute(_unnest_sql(tables), columns)
+    parts = tuple((table, len(values) == 1 and _holds_bytes(table)) for table, values in rows.items())
+    parameters: list[Any] = []
+    for table, alone in parts:
+        parameters += rows[table][0] if alone else _arrays(table, rows[table])
+    statements.send(connection, _together_sql(parts), parameters)
+
+
+@lru_cache(maxsize=64)
+def _holds_bytes(table: Table) -> bool:
+    """Tables whose rows mostly come one by one, and whose bytes would double in the text of an array."""
+    return any(isinstance(column.type, LargeBinary) for column in table.columns)
 
 
 @lru_cache(maxsize=512)
-def _unnest_sql(tables: tuple[Table, ...]) -> str:
-    inserts = [_unnest_insert(table) for table in tables]
+def _together_sql(parts: tuple[tuple[Table, bool], ...]) -> str:
+    """One statement that inserts into all these tables: single rows by value, others from arrays."""
+    inserts, at = [], 0
+    for table, alone in parts:
+        inserts.append(_insert_from(table, at, alone=alone))
+        at += len(table.columns)
     heads = ", ".join(f"i{number} AS ({sql})" for number, sql in enumerate(inserts[:-1]))
     return f"WITH {heads} {inserts[-1]}" if heads else inserts[-1]
 
 
-def _unnest_insert(table: Table) -> str:
-    arrays = ", ".join(f"%s::{_scalar_type(column.type)}[]" for column in table.columns)
-    return f'INSERT INTO "{table.name}" ({_columns(table)}) SELECT * FROM unnest({arrays})'  # noqa: S608 - own schema
+def _insert_from(table: Table, at: int, *, alone: bool) -> str:
+    marks = _marks(table, at, "" if alone else "[]")
+    source = f"VALUES ({marks})" if alone else f"SELECT * FROM unnest({marks})"  # noqa: S608 - own schema
+    return f'INSERT INTO "{table.name}" ({_columns(table)}) {source}'
+
+
+def _marks(table: Table, at: int, suffix: str) -> str:
+    """Numbered parameters behind the first `at`, each with its column's type."""
+    numbered = enumerate(table.columns, at + 1)
+    return ", ".join(f"${number}::{_scalar_type(column.type)}{suffix}" for number, column in numbered)
+
+
+def _arrays(table: Table, rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """The columns of these rows as PostgreSQL's array literals: much less work than the driver's own lists."""
+    columns = zip(*rows, strict=True)
+    return [write(values) for write, values in zip(_array_writers(table), columns, strict=True)]
+
+
+@lru_cache(maxsize=64)
+def _array_writers(table: Table) -> tuple[Callable[[Sequence[Any]], Any], ...]:
+    writers: dict[str, Callable[[Sequence[Any]], Any]] = {"bytea": list, "text": _text_array}
+    return tuple(writers.get(_scalar_type(column.type), _plain_array) for column in table.columns)
+
+
+def _plain_array(values: Sequence[Any]) -> str:
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
+def _text_array(values: Sequence[str | None]) -> str:
+    return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _copy_each(connection: Connection, rows: dict[Table, list[Sequence[Any]]]) -> None:
@@ -125,11 +167,11 @@ def _scalar_type(kind: object) -> str:
 
 
 def _delete(connection: Connection, table: Table, rows: list[Sequence[Any]]) -> None:
-    driver: Any = connection.connection.driver_connection
     if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.driver_connection
         driver.executemany(_delete_sql(table), rows)
     else:
-        driver.execute(_delete_unnest_sql(table), [list(column) for column in zip(*rows, strict=True)])
+        statements.send(connection, _delete_unnest_sql(table), _arrays(table, rows))
 
 
 @lru_cache(maxsize=64)
@@ -140,7 +182,6 @@ def _delete_sql(table: Table) -> str:
 
 @lru_cache(maxsize=64)
 def _delete_unnest_sql(table: Table) -> str:
-    arrays = ", ".join(f"%s::{_scalar_type(column.type)}[]" for column in table.columns)
     same = " AND ".join(f'"{table.name}"."{column.name}"=d."{column.name}"' for column in table.columns)
-    source = f"unnest({arrays}) AS d({_columns(table)})"
+    source = f"unnest({_marks(table, 0, '[]')}) AS d({_columns(table)})"
     return f'DELETE FROM "{table.name}" USING {source} WHERE {same}'  # noqa: S608 - names of our own schema

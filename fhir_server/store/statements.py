@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Dialect
 from sqlalchemy.sql.expression import ClauseElement
 
 from fhir_server.store import failures
@@ -16,28 +17,26 @@ class Statement:
 
     def __init__(self, clause: ClauseElement) -> None:
         self._clause = clause
-        self._compiled: dict[str, tuple[str, tuple[str, ...] | None, dict[str, Any]]] = {}
+        self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All result rows, as the driver returns them."""
         return run(connection, *self._prepare(connection, values))
 
-    def _prepare(self, connection: Connection, values: Mapping[str, Any]) -> tuple[str, Any]:
+    def _prepare(self, connection: Connection, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         sql, order, fixed = self._sql(connection)
-        if order is None:
-            return sql, {**fixed, **values}
         return sql, [values[name] if name in values else fixed[name] for name in order]
 
-    def _sql(self, connection: Connection) -> tuple[str, tuple[str, ...] | None, dict[str, Any]]:
+    def _sql(self, connection: Connection) -> tuple[str, tuple[str, ...], dict[str, Any]]:
         name = connection.dialect.name
         if name not in self._compiled:
-            compiled = self._clause.compile(dialect=connection.dialect)
-            order = tuple(compiled.positiontup) if compiled.positiontup is not None else None  # type: ignore[attr-defined]
+            compiled = self._clause.compile(dialect=_numbered(connection.dialect))
+            order = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
             self._compiled[name] = (str(compiled), order, dict(compiled.params))
         return self._compiled[name]
 
 
-def run(connection: Connection, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+def run(connection: Connection, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Rows of an SQL text in the driver's own parameter style; [] for a statement without rows.
 
     LockError, NoStore or Unavailable (503) if the database is busy, broken or out of reach.
@@ -48,10 +47,26 @@ def run(connection: Connection, sql: str, values: Sequence[Any] | Mapping[str, A
         failures.reraise(error)
 
 
-def _run(connection: Connection, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    driver: Any = connection.connection.driver_connection
+def _run(connection: Connection, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.driver_connection
         return driver.execute(sql, values).fetchall()  # type: ignore[no-any-return]
-    with driver.cursor(binary=True) as cursor:
-        cursor.execute(sql, values)
-        return cursor.fetchall() if cursor.description else []
+    cursor = send(connection, sql, values)
+    return cursor.fetchall() if cursor.pgresult and cursor.pgresult.nfields else []
+
+
+def send(connection: Connection, sql: str, values: Sequence[Any]) -> psycopg.RawCursor[Any]:
+    """The connection's own cursor after this statement: its parameters are $1, $2, ..., its results binary.
+
+    One cursor for all statements keeps what it learnt about types; numbered parameters need no rewriting of the text.
+    """
+    cursor: psycopg.RawCursor[Any] | None = connection.info.get("cursor")
+    if cursor is None:
+        driver: Any = connection.connection.driver_connection
+        cursor = connection.info["cursor"] = psycopg.RawCursor(driver)
+    return cursor.execute(sql, values, binary=True)
+
+
+@cache
+def _numbered(dialect: Dialect) -> Dialect:
+    return dialect if dialect.name == "sqlite" else type(dialect)(paramstyle="numeric_dollar")  # type: ignore[call-arg]
