@@ -263,6 +263,17 @@ def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+# Every statement has an index to go by. Before the first ANALYZE of a growing table the planner would rather read it
+# whole, or join bitmaps of half of it: measured 2 ms instead of 0.07 for one reference, 208 ms instead of 8 for a roster.
+_SESSION = {
+    "synchronous_commit": "on",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "enable_bitmapscan": "off",
+    "enable_seqscan": "off",
+}
+
+
 class PostgreSQLDatabase(Database):
     """The production engine: a reading and a writing connection per thread."""
 
@@ -271,7 +282,7 @@ class PostgreSQLDatabase(Database):
     def __init__(self, url: str) -> None:
         options = {
             "prepare_threshold": 3,
-            "options": "-c synchronous_commit=on -c jit=off -c plan_cache_mode=force_generic_plan",
+            "options": " ".join(f"-c {name}={value}" for name, value in _SESSION.items()),
         }
         super().__init__(create_engine(url, poolclass=NullPool, connect_args=options, hide_parameters=True))
         self._free_writers: deque[Connection] = deque()
