@@ -18,7 +18,11 @@ def required_profiles() -> Callable[[str, Mapping[str, Any]], tuple[str, ...]]:
         by_type.setdefault(row["type"], []).append(row)
 
     def required(type_: str, resource: Mapping[str, Any]) -> tuple[str, ...]:
-        found = [row["profile"] for row in by_type.get(type_, ()) if _applies(row["when"], resource)]
+        rows = by_type.get(type_)
+        if not rows:
+            return ()
+        claimed = resource.get("meta", {}).get("profile", ())  # what is claimed is checked anyway
+        found = [row["profile"] for row in rows if row["profile"] not in claimed and _applies(row["when"], resource)]
         return tuple(dict.fromkeys(found))
 
     return required
