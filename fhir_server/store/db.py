@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from fhir_server.fhir.errors import Conflict, FHIRError, NoStore
 from fhir_server.store import failures
+from fhir_server.store.statistics import Learner
 
 T = TypeVar("T")
 
@@ -271,6 +272,7 @@ _SESSION = {
     "plan_cache_mode": "force_generic_plan",
     "enable_bitmapscan": "off",
     "enable_seqscan": "off",
+    "join_collapse_limit": "1",  # joins in the order in which they are written
 }
 
 
@@ -286,6 +288,12 @@ class PostgreSQLDatabase(Database):
         }
         super().__init__(create_engine(url, poolclass=NullPool, connect_args=options, hide_parameters=True))
         self._free_writers: deque[Connection] = deque()
+        self._learner = Learner(self.engine)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._learner.close()
+        super().close()
 
     def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction, again from zero on a serialization failure; Conflict after too many."""
@@ -305,11 +313,13 @@ class PostgreSQLDatabase(Database):
         remembered = dict(connection.info)
         try:
             with connection.begin():
-                return work(connection)
+                value = work(connection)
         except BaseException:
             if not connection.invalidated:
                 _restore(connection, remembered)
             raise
+        self._learner.wrote()
+        return value
 
     def _writing(self) -> Connection:
         lease: _Lease | None = getattr(self._local, "write", None)
