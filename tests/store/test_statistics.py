@@ -8,7 +8,7 @@ from fhir_server.store.tables import setting
 
 
 def test_statistics_come_with_the_first_writes(fresh_url) -> None:
-    """design 3: plans do not wait for luck; SQLite plans without statistics."""
+    """Design 3: plans do not wait for luck; SQLite plans without statistics."""
     database = open_database(fresh_url("postgresql"))
     asked = "SELECT reltuples FROM pg_class WHERE oid = to_regclass('setting')"
     before = int(database.read().exec_driver_sql(asked).scalar())
