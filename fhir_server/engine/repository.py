@@ -20,7 +20,6 @@ from fhir_server.fhir.definitions import type_names
 from fhir_server.fhir.errors import BusinessRule, Gone, MethodNotAllowed, NotFound, PreconditionRequired
 from fhir_server.search.model import SearchQuery
 from fhir_server.store import resources
-from fhir_server.store.db import RunAgain
 from fhir_server.store.hashing import rh
 from fhir_server.store.resources import Row, Version
 
@@ -137,22 +136,23 @@ def update(context: Context, new: Draft, fid: str, tag: int | None, *, required:
         raise PreconditionRequired(message)
 
     def work(transaction: Transaction) -> Change:
-        current = _current(transaction.context, "u", new.type, fid)
-        try:
-            made = _update(transaction, new, fid, current, tag)
-        except BusinessRule as refused:
-            _require_unchanged(transaction.context, new.type, current, refused)
-            raise
+        current = looked[0] = _current(transaction.context, "u", new.type, fid)
+        made = _update(transaction, new, fid, current, tag)
         transaction.audit("update", 200 if made.before else 201, [made])
         return made
 
-    return context.transact(work)
+    looked: list[Row | None] = [None]
+    try:
+        return context.transact(work)
+    except BusinessRule:
+        if not _overtaken(context, new.type, looked[0]):
+            raise
+    return update(context.again(), new, fid, tag, required=required)
 
 
-def _require_unchanged(context: Context, type_: str, before: Row | None, refused: BusinessRule) -> None:
-    """RunAgain if another write came between our look and the refusal: then its own answer is 404 or 412."""
-    if before is not None and _current(context, "u", type_, before.fid) != before:
-        raise RunAgain from refused
+def _overtaken(context: Context, type_: str, before: Row | None) -> bool:
+    """Whether another write came after our look: then the refusal was about the past, and its answer is 404 or 412."""
+    return not context.transaction and before is not None and _current(context, "u", type_, before.fid) != before
 
 
 def _update(transaction: Transaction, new: Draft, fid: str, current: Row | None, tag: int | None) -> Change:
