@@ -67,6 +67,8 @@ def visible_members(context: Context, group: int, version: int, since: int = 0) 
     fetch = partial(members.seen, context.connection, context.visible("r"), group, version, limit=_PAGE, since=since)
     while rows := fetch(after=after):
         yield from rows
+        if len(rows) < _PAGE:
+            return
         after = rows[-1].key
 
 
@@ -74,10 +76,12 @@ def render(context: Context, row: Version) -> bytes:
     """render: the roster with its visible members in place; other Groups are shown as they are."""
     if words.CONTRACT.encode() not in row.body:
         return row.body
-    pieces, before = [row.body.rstrip()[:-1]], b',"member":['
+    pieces, before, digest = [row.body.rstrip()[:-1]], b',"member":[', xxhash.xxh3_64()
     for found in visible_members(context, row.rh, row.ver):
         pieces += (before, entry(found, row.ver))
         before = b","
+        digest.update(_fingerprint(found))
+    context.notes["roster", row.rh, row.ver] = digest.hexdigest()
     return b"".join([*pieces, b"]}"]) if len(pieces) > 1 else row.body
 
 
@@ -99,7 +103,16 @@ def headers(context: Context, row: Version) -> dict[str, str]:
     """headers: the roster's ETag, W/"version-hash of the members shown"."""
     if words.CONTRACT.encode() not in row.body:
         return {}
+    shown = context.notes.get(("roster", row.rh, row.ver)) or _digest(context, row)
+    return {"ETag": f'W/"{row.ver}-{shown}"'}
+
+
+def _digest(context: Context, row: Version) -> str:
     digest = xxhash.xxh3_64()
     for found in visible_members(context, row.rh, row.ver):
-        digest.update(found.patient_fid.encode() + found.row_hash.to_bytes(8, "big", signed=True))
-    return {"ETag": f'W/"{row.ver}-{digest.hexdigest()}"'}
+        digest.update(_fingerprint(found))
+    return digest.hexdigest()
+
+
+def _fingerprint(found: Member) -> bytes:
+    return found.patient_fid.encode() + found.row_hash.to_bytes(8, "big", signed=True)

@@ -77,6 +77,7 @@ class Context:
     address: str
     now: int
     transaction: Transaction | None = None
+    notes: dict[Any, Any] = field(default_factory=dict)  # what a guest's gates tell each other in this request
     _visible: dict[str, Visible] = field(default_factory=dict)
 
     @property
@@ -110,4 +111,4 @@ class Context:
 
     def again(self) -> Context:
         """The same request at the present instant, outside any transaction."""
-        return replace(self, now=self.engine.clock(), transaction=None, _visible={})
+        return replace(self, now=self.engine.clock(), transaction=None, notes={}, _visible={})

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 from fhir_server.access import predicate
 from fhir_server.access.writes import may_write
@@ -79,7 +78,7 @@ def search(context: Context, query: SearchQuery) -> Page:
         context.connection, query, context.visible("s"), identity=_identity(context), now_ms=context.now
     )
     entities = [[type_names()[hit.type_number], hit.fid, hit.ver, hit.patient, hit.labels] for hit in _all(page)]
-    _log_event(context, "search-type", 200, entities, urlencode(query.pairs))
+    _log_event(context, "search-type", 200, entities, query.text)
     return page
 
 

@@ -64,7 +64,7 @@ def _ignored(name: str) -> Issue:
 
 def _links(request: Request, query: SearchQuery, page: Page) -> list[tuple[str, str]]:
     url = f"{request.base}/{query.type}"
-    tail = urlencode(query.pairs)
+    tail = query.text
     links = [("self", f"{url}?{tail}" if tail else url)]
     if page.next_token:
         links.append(("next", f"{url}?{urlencode([('_page', page.next_token)])}"))

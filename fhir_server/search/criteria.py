@@ -24,6 +24,7 @@ _NOT_OFFERED = frozenset({"_filter", "_query", "_content", "_text"})
 _OWN = {"_id": "id", "_lastUpdated": "instant"}
 _HAS_PARTS = 4
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+_NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
 
 Parse = Callable[[str, Asked], tuple[Term, ...]]
 
@@ -34,7 +35,7 @@ def parse_criterion(site: Site, kind: str, name: str, value: str) -> Criterion:
         raise TooCostly(f"{shown(name)} follows more than {MOST_HOPS} references")
     if name.count("_has:") > MOST_HAS:
         raise TooCostly(f"{shown(name)} holds more than {MOST_HAS} _has")
-    if any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in value):
+    if _NO_CHARACTER.search(value):
         raise BadValue(f"{shown(name)} holds what is no character")
     return _criterion(site, kind, name, value)
 

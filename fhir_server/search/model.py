@@ -6,7 +6,9 @@ https://hl7.org/fhir/R4/search.html
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import cached_property
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from sqlalchemy import BindParameter, ColumnElement, FromClause, Table
 
@@ -86,7 +88,7 @@ class Include:
     reverse: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SearchQuery:
     """A search, understood. `pairs` are the parameters that were used, in order, for the self link."""
 
@@ -102,6 +104,11 @@ class SearchQuery:
     pairs: tuple[tuple[str, str], ...] = ()
     after: tuple[Any, ...] | None = None
     known_total: int | None = None
+
+    @cached_property
+    def text(self) -> str:
+        """The parameters as a URL's query."""
+        return urlencode(self.pairs)
 
     @property
     def counts_only(self) -> bool:
