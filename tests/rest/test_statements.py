@@ -13,6 +13,7 @@ from tests.live import Client, LiveServer
 from tests.rest.scene import stored
 
 BASIC = {"resourceType": "Basic", "code": {"text": "a"}, "identifier": [{"system": "urn:a", "value": "b"}]}
+_BACKGROUND = {"audit", "worker", "statistics"}
 _OUR_OWN = re.compile(r"FROM setting|PRAGMA|SAVEPOINT|RELEASE|BEGIN|COMMIT")
 
 
@@ -26,7 +27,7 @@ class Sent:
     def note(self, text: Any) -> None:
         """Take one down."""
         words = " ".join(str(text).split())
-        if self.on and threading.current_thread().name not in {"audit", "worker"} and not _OUR_OWN.search(words[:200]):
+        if self.on and threading.current_thread().name not in _BACKGROUND and not _OUR_OWN.search(words[:200]):
             self.texts.append(words)
 
     def of(self, act: Callable[[], Any]) -> list[str]:
