@@ -76,12 +76,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything that was said about everybody. `records` maps a Patient's hash to its row (view 0)."""
+    """Everything that was said about everybody.
+
+    `records` maps a Patient's hash to its row (view 0), `law_classes` an organization's hash to its law class.
+    """
 
     rels: Collection[Rel] = ()
     directives: Collection[Directive] = ()
     shares: Collection[Share] = ()
     records: Mapping[int, Row] = field(default_factory=dict)
+    law_classes: Mapping[int, str] = field(default_factory=dict)
     law: Law = field(default_factory=standard)
 
 
@@ -121,15 +125,19 @@ def _whole(caller: Caller, row: Row, world: World, now: int) -> Decision:
 
 
 def _is_related(caller: Caller, row: Row, world: World, now: int) -> bool:
-    if row.patient is None or _is_denied(caller, row, world, now):
+    return _is_entitled(caller.org_hash, caller.law_class, caller.purpose, row, world, now)
+
+
+def _is_entitled(org: int, law_class: str, purpose: str, row: Row, world: World, now: int) -> bool:
+    if row.patient is None or _is_denied(org, purpose, row, world, now):
         return False
     record = world.records.get(row.patient)
     owner = record.owner if record else None
     allowed: int | None = None
     for rel in world.rels:
-        if rel.org != caller.org_hash or rel.patient != row.patient or not _counts(rel, owner, world, now):
+        if rel.org != org or rel.patient != row.patient or not _counts(rel, owner, world, now):
             continue
-        mask = world.law(caller.law_class, rel.kind, caller.purpose)
+        mask = world.law(law_class, rel.kind, purpose)
         if mask is not None:
             allowed = mask | (allowed or 0)
     return allowed is not None and row.labels | allowed == allowed
@@ -150,21 +158,34 @@ def _counts(rel: Rel, owner: int | None, world: World, now: int) -> bool:
 
 
 def _is_shared(caller: Caller, row: Row, world: World, now: int) -> bool:
-    if caller.operator or caller.purpose not in _PURPOSES or _is_denied(caller, row, world, now):
+    if (
+        caller.operator
+        or caller.purpose not in _PURPOSES
+        or _is_denied(caller.org_hash, caller.purpose, row, world, now)
+    ):
         return False
     return any(
         (share.org, share.target, share.view) == (caller.org_hash, row.rh, row.view)
         and share.begins <= now < share.ends
         and row.labels | share.mask == share.mask
+        and _may_still_give(share, caller.purpose, row, world, now)
         for share in world.shares
     )
 
 
-def _is_denied(caller: Caller, row: Row, world: World, now: int) -> bool:
+def _may_still_give(share: Share, purpose: str, row: Row, world: World, now: int) -> bool:
+    """Whether who passed it on has it, or sees it, at this instant."""
+    if not share.giver or share.view or share.giver == row.owner:
+        return True
+    law_class = world.law_classes.get(share.giver, "")
+    return _is_entitled(share.giver, law_class, purpose, row, world, now)
+
+
+def _is_denied(org: int, purpose: str, row: Row, world: World, now: int) -> bool:
     for directive in world.directives:
         if directive.patient != row.patient or directive.effect != "deny":
             continue
-        meant = directive.recipient in {0, caller.org_hash} and directive.purpose in {"", caller.purpose}
+        meant = directive.recipient in {0, org} and directive.purpose in {"", purpose}
         about = directive.classes == -1 or directive.classes & row.labels
         if meant and about and directive.begins <= now < directive.ends:
             return True

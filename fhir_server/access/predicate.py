@@ -175,10 +175,19 @@ def _related(row: FromClause) -> Condition:
 
 
 def _shared(row: FromClause, view: ColumnElement[Any]) -> Condition:
-    """R5: exactly this resource was shared, and the patient has not denied it since."""
+    """R5: exactly this resource was shared, the patient has not denied it since, and its giver may still see it."""
     shown = and_(share.c.target == row.c.rh, share.c.org == _ORG, share.c.view == view)
     denied = exists(_ONE).where(_denies(row)).correlate(row, share)
-    return exists(_ONE).where(shown, _live(share), _within(row, share.c.mask), ~denied).correlate(row)
+    held = _held(row) if view is _ZERO else true()
+    return exists(_ONE).where(shown, _live(share), _within(row, share.c.mask), held, ~denied).correlate(row)
+
+
+def _held(row: FromClause) -> Condition:
+    """Nobody gives more than it has: what was passed on is its giver's own, or open to it at this very instant."""
+    own = access.alias("given")
+    given = and_(own.c.patient == row.c.patient, own.c.org == share.c.giver, _for_purpose(own))
+    seen = exists(_ONE).where(given, _live(own), _within(row, own.c.mask)).correlate(row, share)
+    return or_(share.c.giver.in_([_ZERO, row.c.owner]), seen)
 
 
 def _denies(row: FromClause) -> Condition:
@@ -251,7 +260,7 @@ def patients_of(connection: Connection, org: int) -> list[int]:
 
 def shares_of(connection: Connection, source: int) -> list[tuple[Any, ...]]:
     """The share rows that one Task or roster caused, each with the fields of `Share` in order."""
-    names = ("org", "target", "view", "mask", "from", "until", "source")
+    names = ("org", "target", "view", "mask", "from", "until", "source", "giver")
     query = select(*(share.c[name] for name in names)).where(share.c.source == source)
     return [tuple(row) for row in connection.execute(query)]
 

@@ -91,7 +91,7 @@ def shares_of_task(
 
     `shareable` holds the hashes among `targets` that the requester may pass on. A writer of the other side can only
     narrow: it adds no organization and no resource, and BusinessRule meets the attempt (`require_own_side`). What has
-    begun keeps its begin, and an end that was set stays.
+    begun keeps its begin, and an end that was set stays. What is shown hangs on the right of who passed it on last.
     """
     require_own_side(write, organization_of)
     lives = {(row.org, row.target, row.view): row for row in previous if row.ends > write.now}
@@ -105,8 +105,15 @@ def shares_of_task(
         if old is None and not (widens and _is_new_to(key, write)):
             continue
         begins, last = (old.begins, _end(old, ends)) if old else (write.now, ends)
-        found.append(Share(*key, mask_of(key[0]), begins, last, write.source))
+        giver = _giver(key, write) if widens or old is None else old.giver
+        found.append(Share(*key, mask_of(key[0]), begins, last, write.source, giver))
     return found
+
+
+def _giver(key: tuple[int, int, int], write: Write) -> int:
+    """Whose own right a share hangs on: the Task itself, and the contact view it needs, hang on the Task alone."""
+    _, target, view = key
+    return 0 if target == write.source or view else write.writer
 
 
 def _is_new_to(key: tuple[int, int, int], write: Write) -> bool:

@@ -95,7 +95,10 @@ class AccessSpan:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One resource (view 0) or its contact view (view 1), shown to one organization because of a Task."""
+    """One resource (view 0) or its contact view (view 1), shown to one organization because of a Task.
+
+    `giver` passed it on and can give no more than it may see itself, at every instant; 0: it hangs on nobody's right.
+    """
 
     org: int
     target: int
@@ -104,11 +107,12 @@ class Share:
     begins: int
     ends: int
     source: int
+    giver: int = 0
 
     @property
     def values(self) -> tuple[Any, ...]:
         """The columns of table `share` after tenant and part, in order."""
-        return (self.org, self.target, self.view, self.mask, self.begins, self.ends, self.source)
+        return (self.org, self.target, self.view, self.mask, self.begins, self.ends, self.source, self.giver)
 
 
 @dataclass(frozen=True, slots=True)

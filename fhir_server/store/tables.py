@@ -205,7 +205,8 @@ access = Table(
     sqlite_with_rowid=False,
 )
 
-# One resource shown to one organization. view 0 = the resource, 1 = its contact view.
+# One resource shown to one organization. view 0 = the resource, 1 = its contact view. giver: the organization whose own
+# right to the resource this rests on; 0 where it rests on nobody's.
 share = Table(
     "share",
     metadata,
@@ -217,6 +218,7 @@ share = Table(
     Column("from", BigInteger, nullable=False),
     Column("until", BigInteger, nullable=False),
     Column("source", BigInteger, nullable=False),
+    Column("giver", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("target", "org", "view", "source", "part", "tenant"),
     Index("share_source", "source"),
     Index("share_org", "org", "target"),

@@ -84,8 +84,10 @@ class Scene:
             Directive(rh(f"Patient/{patient}"), recipient, purpose, classes, effect, begins, ends, consent, 0)
         )
 
-    def share(self, who: str, target: str, view: int = 0, mask: int = 0, begins: int = START, ends: int = OPEN) -> None:
-        self.shares.append(Share(org(who), rh(target), view, mask, begins, ends, next(self.numbers)))
+    def share(self, who: str, target: str, view: int = 0, mask: int = 0, giver: str = "", **when: int) -> None:
+        begins, ends = when.get("begins", START), when.get("ends", OPEN)
+        by = org(giver) if giver else 0
+        self.shares.append(Share(org(who), rh(target), view, mask, begins, ends, next(self.numbers), by))
 
     def settle(self) -> None:
         """Write everything; the access rows are computed from what the database then holds."""
@@ -95,7 +97,7 @@ class Scene:
         for table, facts in ((rel, self.rels), (directive, self.directives), (share, self.shares)):
             _insert(self.connection, table, [_row(table, fact.values) for fact in facts])
         found = inputs(self.connection, patients)
-        classes = {org(name): law_class for name, law_class in self.law_classes.items()}
+        classes = self._hashed_classes()
         spans = [span for each in found.values() for span in consequences(each, standard(), classes.get)]
         _insert(self.connection, access, [_row(access, span.values) for span in spans])
 
@@ -116,6 +118,7 @@ class Scene:
         for one in self.shares:
             shares.setdefault(one.target, []).append(one)
         worlds: dict[int | None, oracle.World] = {}
+        classes = self._hashed_classes()
         for patient in {row.patient for row in (*self.rows.values(), *(row for _, _, row in self.versions))}:
             mine = {row.rh for row in self.rows.values() if row.patient == patient}
             worlds[patient] = oracle.World(
@@ -123,12 +126,16 @@ class Scene:
                 [one for one in self.directives if one.patient == patient],
                 [one for target in mine for one in shares.get(target, ())],
                 {patient: records[patient]} if patient in records else {},
+                law_classes=classes,
             )
         return worlds
 
     def whole_world(self) -> oracle.World:
         records = {row.rh: row for row in self.rows.values() if row.type == "Patient" and row.view == 0}
-        return oracle.World(self.rels, self.directives, self.shares, records)
+        return oracle.World(self.rels, self.directives, self.shares, records, law_classes=self._hashed_classes())
+
+    def _hashed_classes(self) -> dict[int, str]:
+        return {org(name): law_class for name, law_class in self.law_classes.items()}
 
 
 def _values(rid: int, fid: str, row: oracle.Row, *, ver: int, deleted: bool = False) -> dict[str, Any]:

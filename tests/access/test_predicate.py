@@ -22,17 +22,18 @@ INSTANTS = (EARLY, NOW, LATE)
 @pytest.fixture
 def scene(database):
     with database.engine.begin() as connection:
-        yield Scene(connection, dict(CLASSES) | {"plan": "covered", "rival": "covered", "stranger": "covered"})
+        others = {"plan": "covered", "rival": "covered", "stranger": "covered", "kitchen": "non-hipaa"}
+        yield Scene(connection, dict(CLASSES) | others)
 
 
 # ---- the matrix --------------------------------------------------------------------------------------------------
 
 
-def refer(scene: Scene, patient: str, who: str, ends: int = 1 << 62) -> None:
+def refer(scene: Scene, patient: str, who: str, ends: int = 1 << 62, giver: str = "") -> None:
     mask = 0 if who == "pantry" else DEFAULT
-    scene.share(who, f"Patient/{patient}", view=1, mask=mask, ends=ends)
+    scene.share(who, f"Patient/{patient}", view=1, mask=mask, ends=ends, giver=giver)
     for label in LABELS:
-        scene.share(who, f"Condition/{patient}-{label}", mask=mask, ends=ends)
+        scene.share(who, f"Condition/{patient}-{label}", mask=mask, ends=ends, giver=giver)
 
 
 RELATIONS = {
@@ -62,12 +63,27 @@ RELATIONS = {
     ),
     "referral": refer,
     "referral-ended": lambda s, p, o: refer(s, p, o, ends=NOW),
+    "passed-on-by-the-author": lambda s, p, o: refer(s, p, o, giver="stranger"),
+    "passed-on-by-a-former-provider": lambda s, p, o: (
+        s.relate(p, "rival", "assigned", by="plan", ends=NOW),
+        refer(s, p, o, giver="rival"),
+    ),
+    "passed-on-by-a-later-provider": lambda s, p, o: (
+        s.relate(p, "rival", "assigned", by="plan", begins=NOW),
+        refer(s, p, o, giver="rival"),
+    ),
+    "passed-on-without-a-right": lambda s, p, o: refer(s, p, o, giver="rival"),
+    "passed-on-by-an-outsider": lambda s, p, o: (
+        s.relate(p, "kitchen", "assigned", by="plan"),
+        refer(s, p, o, giver="kitchen"),
+    ),
     "referral-and-care-team": lambda s, p, o: (refer(s, p, o), s.relate(p, o, "care-team", by="plan")),
 }
 CONSENTS = {
     "none": lambda s, p: None,
     "deny-all": lambda s, p: s.deny(p),
     "deny-all-to-one": lambda s, p: [s.deny(p, to=name) for name in CLASSES],
+    "deny-all-to-a-giver": lambda s, p: s.deny(p, to="rival"),
     "deny-all-to-another": lambda s, p: s.deny(p, to="stranger"),
     "deny-class": lambda s, p: s.deny(p, classes=BH),
     "deny-classes-to-one": lambda s, p: [s.deny(p, to=name, classes=HIV | JI) for name in CLASSES],
@@ -262,6 +278,21 @@ def test_a_deny_ends_what_a_referral_shows(scene):
     scene.settle()
     assert seen(scene, caller("pantry", "non-hipaa"), NOW - 1) == {"in", "p"}
     assert seen(scene, caller("pantry", "non-hipaa"), NOW) == set()
+
+
+def test_what_was_passed_on_leaves_with_its_giver(scene):
+    """R5, line 24: a receiver loses what its giver may not see any more, and keeps what is the giver's own."""
+    one_patient(scene, ("of-the-plan", 0), ("sensitive", HIV))
+    scene.add("Condition", "own", "clinic", "p")
+    scene.relate("p", "clinic", "assigned", by="owner", ends=LATE)
+    scene.deny("p", to="clinic", classes=HIV, begins=NOW)
+    for name in ("of-the-plan", "sensitive", "own"):
+        scene.share("street", f"Condition/{name}", giver="clinic", mask=DEFAULT)
+    scene.share("street", "Patient/p", view=1, giver="clinic")
+    scene.settle()
+    assert seen(scene, caller("street"), EARLY) == {"of-the-plan", "sensitive", "own", "p"}
+    assert seen(scene, caller("street"), NOW) == {"of-the-plan", "own", "p"}
+    assert seen(scene, caller("street"), LATE) == {"own", "p"}
 
 
 def test_who_sees_the_patient_does_not_see_the_contact_view_too(scene):

@@ -114,6 +114,21 @@ def test_the_other_side_adds_nothing():
     assert shown(shares(write(after, before, "clinic"), first), "pantry") == EVERYTHING - {("Observation/o", 0)}
 
 
+def test_what_is_shown_hangs_on_who_passed_it_on_last():
+    """R5: the Task and the contact view hang on nobody's right; the rest on that of who wrote it, of those who may."""
+    before = task("requested", owner="pantry")
+    first = shares(write(before))
+    givers = {(row.target, row.view): row.giver for row in first if row.org == org("pantry")}
+    assert givers[TASK, 0] == givers[rh("Patient/p"), 1] == 0
+    assert {giver for (target, view), giver in givers.items() if target != TASK and not view} == {org("clinic")}
+    after = before | {"status": "accepted"}
+    kept = shares(write(after, before, "pantry"), first)
+    assert {row.giver for row in kept} == {0, org("clinic")}
+    taken_up = before | {"requester": {"reference": "Organization/plan"}}
+    again = shares(write(taken_up, before | {"requester": {"reference": "Organization/plan"}}, "plan"), kept)
+    assert {row.giver for row in again} == {0, org("plan")}
+
+
 @pytest.mark.parametrize(
     "changes",
     [

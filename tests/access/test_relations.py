@@ -125,7 +125,7 @@ def test_another_writer_adds_nobody_to_a_care_team():
 
 def test_rosters():
     assert member_rel(1, 2, 3, 4, 5) == Rel(2, 3, "assigned", 4, 5, 1)
-    assert roster_share(1, 3, DEFAULT).values == (3, 1, 0, DEFAULT, START, OPEN, 1)
+    assert roster_share(1, 3, DEFAULT).values == (3, 1, 0, DEFAULT, START, OPEN, 1, 0)
 
 
 @pytest.mark.parametrize(

@@ -183,3 +183,65 @@ def test_after_a_no(world: Scene):
     in_error = walked(world, now, ("clinic", "entered-in-error"))
     assert shown(world, "pantry", patient) == set()
     assert in_error["status"] == "entered-in-error"
+
+
+def test_what_a_provider_passed_on_leaves_with_it(world: Scene):
+    """R5, line 24: a provider dropped by a file takes with it what it showed of others', and leaves what is its own.
+
+    The food bank keeps the referral and the contact view; back on the roster, the provider's word holds again.
+    """
+    number = 4
+    world.take_in(world.plan, [row(number)], mode="delta")
+    patient = str(world.member(world.clinic, number)["id"])
+    plans, own = condition(world, patient, "plan"), condition(world, patient)
+    focus = made(world.clinic, referral.request(patient, "clinic"))["id"]
+    inputs = [{"type": {"text": "information"}, "valueReference": {"reference": f"Condition/{one}"}}
+              for one in (plans, own)]  # fmt: skip
+    task = made(world.clinic, referral.task(patient, focus, "clinic", "pantry", input=inputs))
+    task = moved(world.pantry, moved(world.pantry, task, "accepted").json(), "in-progress").json()
+    kept = {f"Task/{task['id']}", f"ServiceRequest/{focus}", f"Patient/{patient}", f"Condition/{own}"}
+    assert shown(world, "pantry", patient) == kept | {f"Condition/{plans}"}
+    world.take_in(world.plan, [row(number, "shelter")], mode="delta")
+    assert world.clinic.get(f"Condition/{plans}").status_code == 404
+    assert shown(world, "pantry", patient) == kept
+    for tail in ("", "/_history", "/_history/1"):
+        assert world.pantry.get(f"Condition/{plans}{tail}").status_code == 404
+    entries = world.pantry.get(f"Task?_id={task['id']}&_include=*").json()["entry"]
+    assert plans not in {entry["resource"]["id"] for entry in entries}
+    assert moved(world.pantry, task, "on-hold").status_code == 200  # the pantry's own write keeps nothing alive
+    assert shown(world, "pantry", patient) == kept
+    world.take_in(world.plan, [row(number)], mode="delta")
+    assert shown(world, "pantry", patient) == kept | {f"Condition/{plans}"}
+
+
+def test_a_denial_to_the_provider_ends_what_it_passed_on(world: Scene, patient: str):
+    """R6: whom a member shuts out of a class passes none of it on, though the receiver is not named in the denial."""
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "HIV"}
+    plans = condition(world, patient, "plan", meta={"security": [label]})
+    focus = made(
+        world.clinic, referral.request(patient, "clinic", supportingInfo=[{"reference": f"Condition/{plans}"}])
+    )
+    made(world.clinic, referral.task(patient, focus["id"], "clinic", "shelter"))
+    assert world.shelter.get(f"Condition/{plans}").status_code == 200
+    consent = denial(patient, "clinic", label)
+    consent = made(world.plan, consent)
+    assert world.clinic.get(f"Condition/{plans}").status_code == 404
+    assert world.shelter.get(f"Condition/{plans}").status_code == 404
+    assert world.plan.get(f"Condition/{plans}").status_code == 200
+    ended = {**consent, "status": "inactive"}
+    tag = {"If-Match": f'W/"{consent["meta"]["versionId"]}"'}
+    assert world.plan.put(f"Consent/{consent['id']}", ended, headers=tag).status_code == 200
+    assert world.shelter.get(f"Condition/{plans}").status_code == 200
+
+
+def denial(patient: str, to: str, label: dict[str, str]) -> dict[str, Any]:
+    """A member's denial of one class to one organization."""
+    role = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]}
+    return {
+        "resourceType": "Consent", "status": "active", "patient": {"reference": f"Patient/{patient}"},
+        "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope",
+                              "code": "patient-privacy"}]},
+        "category": [{"text": "privacy"}], "policyRule": {"text": "policy"},
+        "provision": {"type": "deny", "securityLabel": [label],
+                      "actor": [{"role": role, "reference": referral.organization(to)}]},
+    }  # fmt: skip
