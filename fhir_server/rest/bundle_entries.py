@@ -81,7 +81,7 @@ def read_bundle(body: bytes, limit: int) -> tuple[str, list[Entry]]:
         raise Structure("Bundle.entry must be an array.", "Bundle.entry")
     if len(found) > MOST_ENTRIES:
         raise TooManyEntries(f"At most {MOST_ENTRIES} entries are taken. Send several Bundles.", "Bundle.entry")
-    if parsed.get("type") in {"batch", "transaction"}:
+    if parsed.get("type") in ("batch", "transaction"):
         for number, entry in enumerate(found):
             _require_form(number, entry)
     structure.check_envelope(parsed)

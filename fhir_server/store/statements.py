@@ -11,13 +11,20 @@ from sqlalchemy.sql.expression import ClauseElement
 
 from fhir_server.store import failures
 
+_Compiled = tuple[str, tuple[str, ...], dict[str, Any]]  # text, names of the binds in order, values of fixed binds
+
 
 class Statement:
-    """A Core statement with named binds; `rows(connection, values)` runs it without building SQL again."""
+    """A Core statement with named binds; `rows(connection, values)` runs it without building SQL again.
 
-    def __init__(self, clause: ClauseElement) -> None:
-        self._clause = clause
-        self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
+    Given the one dialect it is for, only its text is kept: of many statements the clauses would fill the memory.
+    """
+
+    def __init__(self, clause: ClauseElement, dialect: Dialect | None = None) -> None:
+        self._clause = None if dialect else clause
+        self._compiled: dict[str, _Compiled] = {}
+        if dialect:
+            self._compiled[dialect.name] = _compile(clause, dialect)
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All result rows, as the driver returns them."""
@@ -27,13 +34,17 @@ class Statement:
         sql, order, fixed = self._sql(connection)
         return sql, [values[name] if name in values else fixed[name] for name in order]
 
-    def _sql(self, connection: Connection) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+    def _sql(self, connection: Connection) -> _Compiled:
         name = connection.dialect.name
-        if name not in self._compiled:
-            compiled = self._clause.compile(dialect=_numbered(connection.dialect))
-            order = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
-            self._compiled[name] = (str(compiled), order, dict(compiled.params))
+        if name not in self._compiled and self._clause is not None:
+            self._compiled[name] = _compile(self._clause, connection.dialect)
         return self._compiled[name]
+
+
+def _compile(clause: ClauseElement, dialect: Dialect) -> _Compiled:
+    compiled = clause.compile(dialect=_numbered(dialect))
+    order = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
+    return str(compiled), order, dict(compiled.params)
 
 
 def run(connection: Connection, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

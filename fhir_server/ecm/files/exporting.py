@@ -25,6 +25,7 @@ from fhir_server.fhir.errors import BadValue, BusinessRule, NotAcceptable, NotSu
 from fhir_server.fhir.values import instant, parse_date
 from fhir_server.rest.message import Request, Response
 from fhir_server.store.resources import Row
+from fhir_server.validation import structure
 
 _PIECE = 64 * 1024
 _MONTHS_OF_A_QUARTER = 3
@@ -51,6 +52,7 @@ def _of_body(body: bytes) -> Iterator[tuple[str, str]]:
     content = wire.parse(body)
     if content.get("resourceType") != "Parameters":
         raise BadValue("Send the parameters in the URL, or a Parameters resource as the body.", "resourceType")
+    structure.check("Parameters", content)
     for item in content.get("parameter", []):
         value = next((value for name, value in item.items() if name.startswith("value")), "")
         yield str(item.get("name", "")), str(value.get("reference", "")) if isinstance(value, dict) else str(value)
