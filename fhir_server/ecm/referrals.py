@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fhir_server.access.relations import local
-from fhir_server.ecm import duplicates, loops, supports
+from fhir_server.ecm import duplicates, loops, stamps, supports
 from fhir_server.ecm.parties import Parties, parties, referred
 from fhir_server.engine.hooks import Edits
 from fhir_server.engine.transaction import Change, Transaction
@@ -85,14 +85,15 @@ def _prepared(transaction: Transaction, change: Change, old: Resource) -> Edits:
         raise BusinessRule(f"A referral cannot go from draft to {status}.", "Task.status")
     if not sides.is_requester or (old and not parties(transaction, old).is_requester):
         raise BusinessRule("Task.requester must be your own organization, or a role in it.", "Task.requester")
-    if status in NEW:
-        request = _requested(transaction, task)
+    request = _requested(transaction, task) if status in NEW else None
+    if request is not None:
         supports.require_own_decision(transaction, task, old)
         supports.require_path(transaction, task, request, sides)
-    if status == "requested":
+    if status == "requested" and request is not None:
         _require_addressee(task, sides)
         duplicates.refuse(transaction, change.row.fid, task, request)
-    return loops.kept_in_step(task, old, transaction.context.now, may_say=True)
+    edits = stamps.edits(stamps.of_new(transaction, task, request, sides), task)
+    return {**edits, **loops.kept_in_step(task, old, transaction.context.now, may_say=True)}
 
 
 def _requested(transaction: Transaction, task: Resource) -> Resource:
@@ -115,9 +116,9 @@ def _require_addressee(task: Resource, sides: Parties) -> None:
         raise BusinessRule(message, "Task.owner")
 
 
-def _moved(transaction: Transaction, task: Resource, old: Resource) -> Edits:
+def _moved(transaction: Transaction, given: Resource, old: Resource) -> Edits:
     """A sent referral: from its state to one that the caller's side may take it to, or the same with more said."""
-    sides = parties(transaction, old)
+    sides, task = parties(transaction, old), stamps.of_sent(given, old)
     before, after = str(old.get("status")), str(task.get("status"))
     _require_fixed(old, task)
     if before != after:
@@ -125,11 +126,11 @@ def _moved(transaction: Transaction, task: Resource, old: Resource) -> Edits:
     elif before in TERMINAL:
         raise BusinessRule(f"This referral is {before}, which is final. Send a new Task for a new attempt.")
     if after == "rejected" and sides.others:
-        return _step_back(task, old, sides)
+        return {**stamps.edits(task, given), **_step_back(task, old, sides)}
     supports.require_own_decision(transaction, task, old)
-    edits: dict[tuple[str | int, ...], Any] = {}
+    edits = dict(stamps.edits(task, given))
     if before != after == "accepted" and sides.owner is None:
-        _require_own_claim(transaction, task, sides)
+        edits |= _claimed(transaction, task, sides)
     elif old.get("owner") != task.get("owner"):
         raise BusinessRule("Task.owner is decided when an organization accepts.", "Task.owner")
     if before != after:
@@ -158,10 +159,13 @@ def _require_move(sides: Parties, before: str, after: str) -> None:
         raise BusinessRule(f"Only the {who} may take this referral from {before} to {after}.", "Task.status")
 
 
-def _require_own_claim(transaction: Transaction, task: Resource, sides: Parties) -> None:
-    """Who accepts an open referral makes itself the owner; the claim ends the others (SD-41)."""
+def _claimed(transaction: Transaction, task: Resource, sides: Parties) -> Edits:
+    """Who accepts an open referral becomes its owner, named or not; the claim ends the others (SD-41)."""
+    if "owner" not in task:
+        return {("owner",): {"reference": sides.caller}}
     if parties(transaction, task).owner != sides.caller:
         raise BusinessRule("Accept for your own organization: name it as Task.owner.", "Task.owner")
+    return {}
 
 
 def _step_back(task: Resource, old: Resource, sides: Parties) -> Edits:

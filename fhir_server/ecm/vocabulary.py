@@ -75,6 +75,10 @@ MEDICARE_DUAL: Final = profile("ecm-medicare-dual")
 RENEWAL_DATE: Final = profile("ecm-renewal-date")
 REFERRAL_STATUS_DATE: Final = profile("ecm-referral-status-date")
 PARALLEL_REFERRAL_REASON: Final = profile("ecm-parallel-referral-reason")
+ANSWER_BY: Final = profile("ecm-answer-by")
+REASSIGNMENT: Final = profile("ecm-reassignment")
+REPORTED_ANSWER: Final = profile("ecm-reported-answer")
+ENDS_WITH_ACCEPTANCE: Final = profile("ecm-ends-with-acceptance")
 OUTREACH_SUCCESSFUL: Final = profile("ecm-outreach-successful")
 SOURCE_ROW: Final = profile("ecm-source-row")
 CONSENT_EXPIRATION: Final = profile("ecm-consent-expiration")
@@ -105,6 +109,8 @@ STATUSES: Final = code_system("ecm-status")
 DISCONTINUATION_REASONS: Final = code_system("ecm-discontinuation-reason")
 REFERRAL_STATUSES: Final = code_system("ecm-referral-status")
 CLOSURE_REASONS: Final = code_system("ecm-referral-closure-reason")
+REASSIGNMENT_REASONS: Final = code_system("ecm-reassignment-reason")
+REPORT_CHANNELS: Final = code_system("ecm-report-channel")
 AUTHORIZATION_DECISIONS: Final = code_system("ecm-authorization-decision")
 CARE_TEAM_ROLES: Final = code_system("ecm-care-team-role")
 OUTREACH_METHODS: Final = code_system("ecm-outreach-method")
@@ -150,6 +156,7 @@ SERVICES_RECEIVED: Final = "services-received"
 # ---- what became of a row of a file, and why (the `code` column of the response file)
 ACCEPTED: Final = "accepted"
 ACCEPTED_WITH_WARNINGS: Final = "accepted-with-warnings"
+PARKED: Final = "parked"
 REJECTED: Final = "rejected"
 
 MISSING: Final = "missing"
@@ -168,10 +175,19 @@ BAD_TEXT: Final = "bad-text"
 END_BEFORE_START: Final = "end-before-start"
 SHORT_ROW: Final = "short-row"
 LONG_ROW: Final = "long-row"
+MENDED: Final = "mended"
 # The import job adds these, because they need the file as a whole or the store:
 UNKNOWN_PROVIDER: Final = "unknown-provider"
 DUPLICATE_MEMBER: Final = "duplicate-member"
 DUPLICATE_IDENTIFIER: Final = "duplicate-identifier"
+AMBIGUOUS_PROVIDER: Final = "ambiguous-provider"
+AMBIGUOUS_IDENTITY: Final = "ambiguous-identity"
+WRONG_PLAN: Final = "wrong-plan"
+WRONG_PROVIDER: Final = "wrong-provider"
+WRONG_TIN: Final = "wrong-tin"
+OTHER_FILE_DATE: Final = "other-file-date"
+CONFLICTING_ROWS: Final = "conflicting-rows"
+CIN_CHANGED: Final = "cin-changed"
 # The import of a return file adds these:
 UNKNOWN_MEMBER: Final = "unknown-member"
 NO_REFERRAL: Final = "no-referral"
