@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_server.access import predicate
 from fhir_server.access.writes import may_write
-from fhir_server.engine import writing
+from fhir_server.engine import meta, writing
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Change, Transaction, event
 from fhir_server.engine.writing import Draft
@@ -221,6 +221,19 @@ def delete(context: Context, type_: str, fid: str, tag: int | None = None) -> Ch
 
 def _current(context: Context, letter: str, type_: str, fid: str) -> Row | None:
     return resources.read(context.connection, context.visible(letter), type_, fid)
+
+
+def amend(context: Context, type_: str, fid: str, edit: Callable[[meta.Meta], meta.Meta]) -> meta.Meta:
+    """Tags, labels and profiles of the current version, changed in place: its version and time stay (B-63)."""
+    context.require("u", type_)
+
+    def work(transaction: Transaction) -> meta.Meta:
+        made = meta.change(transaction, type_, _existing(transaction.context, "u", type_, fid), edit)
+        transaction.audit("meta", 200, [made])
+        changed: meta.Meta = made.resource["meta"]
+        return changed
+
+    return context.transact(work)
 
 
 def _existing(context: Context, letter: str, type_: str, fid: str) -> Row:

@@ -124,6 +124,24 @@ def run(context: Context, work: Callable[[Transaction], T]) -> T:
     return result
 
 
+class _Rehearsed(Exception):
+    """Raised at the end of a rehearsal, so that nothing of it is kept."""
+
+
+def rehearse(context: Context, work: Callable[[Context], object]) -> None:
+    """Do `work` in a transaction and take all of it back; raises what the real thing would raise."""
+
+    def once(transaction: Transaction) -> None:
+        work(transaction.context)
+        transaction.flush()
+        raise _Rehearsed
+
+    try:
+        run(context, once)
+    except _Rehearsed:
+        return
+
+
 def _tell(context: Context, changes: list[Change]) -> None:
     for hook in context.engine.hooks.after_commit:
         try:

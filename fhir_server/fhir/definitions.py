@@ -86,7 +86,7 @@ class Definitions:
 
 def load(folders: Sequence[Path] = ()) -> Definitions:
     """R4's definitions and those of the package folders; where two define the same, the later folder holds."""
-    return Definitions(_core(), (resource for folder in folders for resource in _package(folder)))
+    return Definitions(_core(), (resource for folder in (_core(), *folders) for resource in _package(folder)))
 
 
 @cache

@@ -60,7 +60,7 @@ def _rest(engine: Engine, base: str) -> dict[str, Any]:
         "security": capability_security(base),
         "resource": [_resource(engine, type_) for type_ in engine.definitions.types],
         "interaction": [{"code": code} for code in sorted(_SYSTEM)],
-        "operation": _operations(engine, "system", ""),
+        "operation": _operations(engine, ""),
     }
     return {name: value for name, value in rest.items() if value}
 
@@ -82,7 +82,7 @@ def _resource(engine: Engine, type_: str) -> dict[str, Any]:
         "searchInclude": _includes(engine, type_),
         "searchRevInclude": _reverse(engine)[type_],
         "searchParam": _params(engine, type_),
-        "operation": [*_operations(engine, "type", type_), *_operations(engine, "instance", type_)],
+        "operation": _operations(engine, type_),
     }
     return {name: value for name, value in row.items() if value not in ([], None)}
 
@@ -117,10 +117,12 @@ def _params(engine: Engine, type_: str) -> list[dict[str, str]]:
     ]
 
 
-def _operations(engine: Engine, level: str, type_: str) -> list[dict[str, str]]:
+def _operations(engine: Engine, type_: str) -> list[dict[str, str]]:
+    """The operations of a type or on one of its resources; "": those of the whole server."""
     rows: Iterable[Operation] = engine.operations
     return [
         {"name": row.name, "definition": row.definition}
         for row in rows
-        if row.definition and level in row.levels and (level == "system" or type_ in row.types)
+        if (row.levels != ("system",) and type_ in (row.types or engine.definitions.types))
+        or (not type_ and "system" in row.levels)
     ]

@@ -75,7 +75,7 @@ class Interaction:
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation: its name without $, where it may be called, and how.
+    """An operation: its name without $, where it may be called, and how; no types: all of them.
 
     `reads_stream`: the body is a file, handed over as a stream, whatever its media type. `answers_file`: so is the
     answer, and the handler itself reads Accept.

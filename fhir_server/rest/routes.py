@@ -71,12 +71,16 @@ class Routes:
 
     def _operation(self, request: Request) -> Operation:
         name, level = request.path[-1][1:], _level(request)
+        method = "GET" if request.method == "HEAD" else request.method
         for row in self.operations:
-            if row.name == name and level in row.levels and (level == "system" or _covers(row, request.type)):
-                if request.method not in row.methods:
+            if row.name == name and level in row.levels and (level == "system" or self._covers(row, request.type)):
+                if method not in row.methods:
                     raise _not_allowed(request, row.methods)
                 return row
         raise UnknownType(f"The operation ${name[:64]} is not offered here.")
+
+    def _covers(self, row: Operation, type_: str) -> bool:
+        return type_ in (row.types or self.types)
 
 
 def all_routes(types: Sequence[str], guests: Sequence[Operation] = ()) -> Routes:
@@ -86,12 +90,9 @@ def all_routes(types: Sequence[str], guests: Sequence[Operation] = ()) -> Routes
     return Routes(frozenset(types), tuple(single), (*own, *guests))
 
 
-def _covers(row: Operation, type_: str) -> bool:
-    return not row.types or type_ in row.types
-
-
 def _level(request: Request) -> str:
-    return ("system", "type", "instance")[min(len(request.path) - 1, 2)]
+    """Where an operation is called, by the steps before its name; "" below a resource."""
+    return {1: "system", 2: "type", 3: "instance"}.get(len(request.path), "")
 
 
 def _fits(template: str, path: tuple[str, ...]) -> bool:

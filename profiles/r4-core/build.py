@@ -21,6 +21,23 @@ HERE = Path(__file__).parent
 SEARCHABLE = "http://hl7.org/fhir/SearchParameter/"
 SPECIFICATION = "http://hl7.org/fhir/StructureDefinition/"
 SYSTEM_TYPES = "http://hl7.org/fhirpath/System."
+OPERATIONS = (
+    "CodeSystem-lookup",
+    "CodeSystem-subsumes",
+    "CodeSystem-validate-code",
+    "Composition-document",
+    "ConceptMap-translate",
+    "Patient-everything",
+    "Patient-match",
+    "Resource-meta",
+    "Resource-meta-add",
+    "Resource-meta-delete",
+    "Resource-validate",
+    "ValueSet-expand",
+    "ValueSet-validate-code",
+)
+OF_OPERATIONS = ("resourceType", "id", "url", "version", "name", "status", "kind", "code", "resource", "system", "type")
+OF_PARAMETERS = ("name", "use", "min", "max", "type", "searchType")
 INVARIANTS = ("dom-2", "dom-3", "dom-4", "dom-5", "ele-1", "ext-1", "per-1", "ref-1", "txt-1", "txt-2")
 
 
@@ -173,6 +190,29 @@ def invariants(defined: Iterable[Json]) -> Json:
     return {key: found[key] for key in INVARIANTS}
 
 
+def operation(definition: Json) -> Json:
+    """What the server needs of an OperationDefinition: where it may be called, and its parameters."""
+    found = {name: definition[name] for name in OF_OPERATIONS if name in definition}
+    found["affectsState"] = definition["id"] in ("Resource-meta-add", "Resource-meta-delete")  # the package leaves it out
+    return found | {"instance": definition["instance"], "parameter": _parameters(definition)}
+
+
+def _parameters(holder: Json, key: str = "parameter") -> list[Json]:
+    rows = []
+    for given in holder.get(key, []):
+        row = {name: given[name] for name in OF_PARAMETERS if name in given}
+        rows.append(row | {"part": parts} if (parts := _parameters(given, "part")) else row)
+    return rows
+
+
+def write_operations(resources: list[Json]) -> None:
+    """One file for each operation the server offers; an operation without its definition is not served."""
+    by_id = {r["id"]: r for r in resources if r["resourceType"] == "OperationDefinition"}
+    for name in OPERATIONS:
+        text = json.dumps(operation(by_id[name]), ensure_ascii=False, indent=2)
+        (HERE / f"OperationDefinition-{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
 def main(package: str) -> None:
     """Write every file of this folder."""
     resources = list(read_package(package))
@@ -189,6 +229,7 @@ def main(package: str) -> None:
     write("search-parameters.json", search_parameters(resources))
     write("compartments.json", compartments(resources))
     write("invariants.json", invariants(defined))
+    write_operations(resources)
     write(
         "package.json",
         {
