@@ -14,17 +14,45 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
     Text,
 )
 
-metadata = MetaData()
+from fhir_server.store.columns import EXACT, metadata
+from fhir_server.store.service_tables import assertion, client, file, job, setting, token
 
-# PostgreSQL must compare text by code point, as SQLite does: prefixes and keyset pages depend on it.
-EXACT = Text().with_variant(Text(collation="C"), "postgresql")
+__all__ = [
+    "EXACT",
+    "access",
+    "assertion",
+    "audit",
+    "client",
+    "comp",
+    "dat",
+    "directive",
+    "file",
+    "hist",
+    "idempotency",
+    "job",
+    "keys",
+    "member",
+    "metadata",
+    "num",
+    "outbox",
+    "param",
+    "qty",
+    "ref",
+    "rel",
+    "res",
+    "setting",
+    "share",
+    "string",
+    "tok",
+    "token",
+    "uri",
+]
 
 
 def _place() -> list[Column[int]]:
@@ -43,22 +71,29 @@ def _labels() -> list[Column[int]]:
     ]
 
 
+def _version() -> list[Column[Any]]:
+    """One version of a resource."""
+    return [
+        *_place(),
+        Column("rid", BigInteger, nullable=False),
+        Column("type", SmallInteger, nullable=False),
+        Column("fid", EXACT, nullable=False),
+        Column("view", SmallInteger, nullable=False),
+        Column("rh", BigInteger, nullable=False),
+        Column("ver", Integer, nullable=False),
+        Column("ts", BigInteger, nullable=False),
+        Column("deleted", Boolean, nullable=False),
+        *_labels(),
+        Column("gen", SmallInteger, nullable=False),
+        Column("enc", SmallInteger, nullable=False),
+        Column("body", LargeBinary, nullable=False),
+    ]
+
+
 res = Table(
     "res",
     metadata,
-    *_place(),
-    Column("rid", BigInteger, nullable=False),
-    Column("type", SmallInteger, nullable=False),
-    Column("fid", EXACT, nullable=False),
-    Column("view", SmallInteger, nullable=False),
-    Column("rh", BigInteger, nullable=False),
-    Column("ver", Integer, nullable=False),
-    Column("ts", BigInteger, nullable=False),
-    Column("deleted", Boolean, nullable=False),
-    *_labels(),
-    Column("gen", SmallInteger, nullable=False),
-    Column("enc", SmallInteger, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    *_version(),
     PrimaryKeyConstraint("rid", "part"),
     Index("res_identity", "tenant", "type", "fid", "view", "part", unique=True),
     Index("res_newest", "type", "ts", "rid"),
@@ -71,19 +106,7 @@ res = Table(
 hist = Table(
     "hist",
     metadata,
-    *_place(),
-    Column("rid", BigInteger, nullable=False),
-    Column("type", SmallInteger, nullable=False),
-    Column("fid", EXACT, nullable=False),
-    Column("view", SmallInteger, nullable=False),
-    Column("rh", BigInteger, nullable=False),
-    Column("ver", Integer, nullable=False),
-    Column("ts", BigInteger, nullable=False),
-    Column("deleted", Boolean, nullable=False),
-    *_labels(),
-    Column("gen", SmallInteger, nullable=False),
-    Column("enc", SmallInteger, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    *_version(),
     PrimaryKeyConstraint("rid", "ver", "part"),
 )
 
@@ -302,98 +325,4 @@ outbox = Table(
     Column("at", BigInteger, nullable=False),
     PrimaryKeyConstraint("rid", "ver", "part", "tenant"),
     Index("outbox_at", "at"),
-)
-
-# ---- jobs and their files -----------------------------------------------------------------------------------------
-
-job = Table(
-    "job",
-    metadata,
-    Column("tenant", SmallInteger, nullable=False),
-    Column("id", EXACT, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("client", Text, nullable=False),
-    Column("owner", BigInteger, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("created", BigInteger, nullable=False),
-    Column("updated", BigInteger, nullable=False),
-    Column("lease_until", BigInteger, nullable=False),
-    Column("lease_by", Text, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("caller", LargeBinary, nullable=False),
-    Column("arguments", LargeBinary, nullable=False),
-    Column("cursor", LargeBinary, nullable=False),
-    Column("progress", Text, nullable=False),
-    Column("result", LargeBinary, nullable=False),
-    Index("job_due", "state", "lease_until"),
-)
-
-# Uploaded and produced files, in pieces, so that a file of any size is never held whole.
-file = Table(
-    "file",
-    metadata,
-    Column("tenant", SmallInteger, nullable=False),
-    Column("id", EXACT, nullable=False),
-    Column("piece", Integer, nullable=False),
-    Column("owner", BigInteger, nullable=False),
-    Column("job", EXACT, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("media_type", Text, nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("id", "piece"),
-    Index("file_job", "job"),
-)
-
-# ---- SMART: clients, tokens, assertion replay ---------------------------------------------------------------------
-
-client = Table(
-    "client",
-    metadata,
-    Column("tenant", SmallInteger, nullable=False),
-    Column("id", EXACT, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("organization", Text, nullable=False),
-    Column("law_class", Text, nullable=False),
-    Column("scopes", Text, nullable=False),
-    Column("purposes", Text, nullable=False),
-    Column("rights", Text, nullable=False),
-    Column("jwks", LargeBinary, nullable=False),
-    Column("jwks_uri", Text, nullable=False),
-    Column("active", Boolean, nullable=False),
-    Column("created", BigInteger, nullable=False),
-)
-
-# Access tokens are opaque; only their SHA-256 is stored.
-token = Table(
-    "token",
-    metadata,
-    Column("tenant", SmallInteger, nullable=False),
-    Column("hash", LargeBinary, primary_key=True),
-    Column("client", EXACT, nullable=False),
-    Column("scope", Text, nullable=False),
-    Column("purpose", Text, nullable=False),
-    Column("issued", BigInteger, nullable=False),
-    Column("expires", BigInteger, nullable=False),
-    Column("revoked", Boolean, nullable=False),
-    Index("token_expires", "expires"),
-)
-
-assertion = Table(
-    "assertion",
-    metadata,
-    Column("tenant", SmallInteger, nullable=False),
-    Column("client", EXACT, nullable=False),
-    Column("jti", EXACT, nullable=False),
-    Column("expires", BigInteger, nullable=False),
-    PrimaryKeyConstraint("client", "jti"),
-    Index("assertion_expires", "expires"),
-)
-
-# Facts of this deployment: schema generation, search-parameter generation, roster versions.
-setting = Table(
-    "setting",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("value", Text, nullable=False),
 )
