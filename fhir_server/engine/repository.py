@@ -16,10 +16,11 @@ from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Change, Transaction, event
 from fhir_server.engine.writing import Draft
 from fhir_server.fhir.definitions import type_names
-from fhir_server.fhir.errors import BusinessRule, Gone, MethodNotAllowed, NotFound, PreconditionRequired
+from fhir_server.fhir.errors import BusinessRule, Forbidden, Gone, MethodNotAllowed, NotFound, PreconditionRequired
 from fhir_server.search.model import SearchQuery
 from fhir_server.store import resources
 from fhir_server.store.hashing import rh
+from fhir_server.store.history import Place, Span, versions
 from fhir_server.store.resources import Row, Version
 
 if TYPE_CHECKING:
@@ -44,31 +45,42 @@ def read(context: Context, type_: str, fid: str) -> Row:
 def vread(context: Context, type_: str, fid: str, version: int) -> Row:
     """One version; NotFound, or Gone if that version is the deletion."""
     context.require("r", type_)
-    current = resources.read(context.connection, context.visible("r"), type_, fid)
-    rows = _versions(context, type_, current.rid, version + 1, 1) if current else []
-    if not rows or rows[0].ver != version:
+    view = context.visible("r")
+    current = resources.read(context.connection, view, type_, fid)
+    row = resources.version(context.connection, view, type_, current.rid, version) if current else None
+    if row is None:
         raise _not_found(context, "vread", type_, fid)
-    _log(context, "vread", 410 if rows[0].deleted else 200, rows, type_)
-    if rows[0].deleted:
+    _log(context, "vread", 410 if row.deleted else 200, [row], type_)
+    if row.deleted:
         raise Gone(f"{type_}/{fid} was deleted in version {version}.")
-    return rows[0]._replace(body=render(context, type_, rows[0]))
+    return row._replace(body=render(context, type_, row))
 
 
-def history(context: Context, type_: str, fid: str, *, below: int, limit: int, since: int = 0) -> list[Row]:
-    """Versions newer than `since` with a number below `below`, newest first; NotFound if the resource is not seen."""
-    context.require("r", type_)
-    current = resources.read(context.connection, context.visible("r"), type_, fid)
-    if current is None:
-        raise _not_found(context, "history", type_, fid)
-    rows = _versions(context, type_, current.rid, below, limit, since)
-    _log(context, "history-instance", 200, rows, type_)
-    return [row if row.deleted else row._replace(body=render(context, type_, row)) for row in rows]
+def history(context: Context, type_: str, fid: str, span: Span, after: Place, limit: int) -> list[Row]:
+    """Up to `limit` versions behind `after`, newest first: of one resource, of a type ("" as id), or of all types ("").
+
+    NotFound if the one resource is not seen.
+    """
+    rid, view = None, context.visible("r")
+    if type_:
+        context.require("r", type_)
+    elif not context.caller.scopes.types("r"):
+        raise Forbidden("The access token has no scope to read anything.")
+    if fid:
+        current = resources.read(context.connection, view, type_, fid)
+        if current is None:
+            raise _not_found(context, "history", type_, fid)
+        rid = current.rid
+    rows = versions(context.connection, view, type_, rid, span, after, limit)
+    level = "instance" if fid else "type" if type_ else "system"
+    entities = [[type_names()[row.type], row.fid, row.ver, row.patient, row.labels] for row in rows]
+    _log_event(context, f"history-{level}", 200, entities)
+    return [row if row.deleted else row._replace(body=render(context, type_names()[row.type], row)) for row in rows]
 
 
-def _versions(context: Context, type_: str, rid: int, below: int, limit: int, since: int = 0) -> list[Row]:
-    return resources.versions(
-        context.connection, context.visible("r"), type_, rid, below=below, limit=limit, since=since
-    )
+def settled(context: Context, newest: int) -> int:
+    """An instant not after `newest` before which no more versions will appear, however long they take to be stored."""
+    return min(newest, context.engine.database.settled(context.now))
 
 
 def search(context: Context, query: SearchQuery) -> Page:

@@ -5,9 +5,13 @@ from collections.abc import Iterable, Sequence
 import orjson
 
 
-def bundle(kind: str, links: Sequence[tuple[str, str]], entries: Iterable[bytes], total: int | None = None) -> bytes:
+def bundle(
+    kind: str, links: Sequence[tuple[str, str]], entries: Iterable[bytes], total: int | None = None, timestamp: str = ""
+) -> bytes:
     """A Bundle of entries that are JSON objects already; without entries it has no `entry` member (B-26)."""
     head: dict[str, object] = {"resourceType": "Bundle", "type": kind}
+    if timestamp:
+        head["timestamp"] = timestamp
     if total is not None:
         head["total"] = total
     if links:

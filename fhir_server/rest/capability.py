@@ -16,6 +16,7 @@ from fhir_server.fhir.registry import entries
 from fhir_server.fhir.values import instant
 from fhir_server.rest import interactions
 from fhir_server.rest.message import Operation
+from fhir_server.search.across import COMPARTMENTS
 from fhir_server.search.criteria import offers
 from fhir_server.search.expression import reference_targets
 from fhir_server.smart.discovery import capability_security
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from fhir_server.engine.context import Engine
 
 _RELEASED = 1_795_305_600_000  # 2026-11-22, the date of the statement's form
-_SYSTEM = {"transaction", "batch"}
-_TYPE_CODES = ("read", "vread", "update", "patch", "delete", "history-instance", "create", "search-type")
+_SYSTEM = {"transaction", "batch", "history-system", "search-system"}
+_TYPE_CODES = (
+    "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type",
+)  # fmt: skip
 
 
 def statement(engine: Engine, base: str) -> bytes:
@@ -60,6 +63,7 @@ def _rest(engine: Engine, base: str) -> dict[str, Any]:
         "security": capability_security(base),
         "resource": [_resource(engine, type_) for type_ in engine.definitions.types],
         "interaction": [{"code": code} for code in sorted(_SYSTEM)],
+        "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{name.lower()}" for name in COMPARTMENTS],
         "operation": _operations(engine, ""),
     }
     return {name: value for name, value in rest.items() if value}
@@ -77,7 +81,7 @@ def _resource(engine: Engine, type_: str) -> dict[str, Any]:
         "conditionalCreate": True,
         "conditionalRead": "full-support",
         "conditionalUpdate": True,
-        "conditionalDelete": "not-supported",
+        "conditionalDelete": engine.settings.conditional_delete,
         "referencePolicy": ["literal", "logical", "enforced"],
         "searchInclude": _includes(engine, type_),
         "searchRevInclude": _reverse(engine)[type_],

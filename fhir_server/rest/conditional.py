@@ -6,10 +6,13 @@ from email.utils import parsedate_to_datetime
 
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
-from fhir_server.fhir.errors import BadValue, MultipleMatches, NotSupported
+from fhir_server.engine.transaction import Transaction
+from fhir_server.fhir.errors import BadValue, MethodNotAllowed, MultipleMatches, NotSupported
 from fhir_server.rest.decoding import pairs
 from fhir_server.rest.message import Request
 from fhir_server.search.include import Hit
+from fhir_server.store.db import lock_key
+from fhir_server.store.hashing import rh
 from fhir_server.store.resources import Row
 
 _TAG = re.compile(r'(?:W/)?"(\d{1,9})(?:-[0-9A-Za-z]+)?"')
@@ -44,6 +47,15 @@ def is_unchanged(request: Request, row: Row, tag: str) -> bool:
 
 def one_match(context: Context, type_: str, criteria: str | Sequence[tuple[str, str]]) -> Hit | None:
     """The single resource that criteria match; None if none; MultipleMatches (412) if several (row 62)."""
+    hits = matches(context, type_, criteria, 2)
+    if len(hits) > 1:
+        message = f"More than one {type_} matches the criteria. Make them more exact."
+        raise MultipleMatches(message)
+    return hits[0] if hits else None
+
+
+def matches(context: Context, type_: str, criteria: str | Sequence[tuple[str, str]], limit: int) -> Sequence[Hit]:
+    """Up to `limit` resources that criteria match; NotSupported (400) unless they name a search parameter (row 63)."""
     given = pairs(criteria.removeprefix(f"{type_}?").removeprefix("?")) if isinstance(criteria, str) else list(criteria)
     if context.transaction:
         context.transaction.flush()  # what this transaction wrote can be matched as well
@@ -51,8 +63,17 @@ def one_match(context: Context, type_: str, criteria: str | Sequence[tuple[str, 
     if not query.criteria:  # _count or _sort alone would match everything
         message = "A conditional request needs at least one search parameter as its criteria."
         raise NotSupported(message)
-    hits = repository.match(context, query)
-    if len(hits) > 1:
-        message = f"More than one {type_} matches the criteria. Make them more exact."
-        raise MultipleMatches(message)
-    return hits[0] if hits else None
+    return repository.match(context, query, limit)
+
+
+def require_criteria(request: Request) -> None:
+    """MethodNotAllowed (405) for a change of a whole type, which criteria must narrow (row 31)."""
+    if not request.parameters:
+        verb, kind = request.method, request.type
+        message = f"{verb} needs an id ({verb} {kind}/[id]) or search criteria ({verb} {kind}?...)."
+        raise MethodNotAllowed(message, headers={"Allow": "GET, HEAD, POST"})
+
+
+def lock_criteria(transaction: Transaction, type_: str, criteria: object) -> None:
+    """Let equal conditional writes of one organization come one after another."""
+    lock_key(transaction.connection, rh(f"{transaction.context.caller.org}|{type_}|{criteria}"))

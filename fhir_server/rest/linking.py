@@ -60,7 +60,7 @@ def assign(open_: Transaction, asked: Sequence[tuple[Entry, Request]]) -> Links:
         except FHIRError as error:
             raise named(entry, error) from error
         if request.method in {"PUT", "PATCH", "DELETE"}:
-            address = target or "/".join(request.path[:2])
+            address = target or _address(request)
             if address in changed:
                 raise Duplicate(f"{entry.where} changes the same resource as another entry.", entry.where)
             changed.add(address)
@@ -69,6 +69,11 @@ def assign(open_: Transaction, asked: Sequence[tuple[Entry, Request]]) -> Links:
         if target:
             open_.promised.add(rh(target))
     return links
+
+
+def _address(request: Request) -> str:
+    """What an entry without a target of its own changes: an id, or whatever its criteria match."""
+    return "/".join(request.path[:2]) if request.id else f"{request.type}?{sorted(request.parameters)}"
 
 
 def _target(open_: Transaction, entry: Entry, request: Request, links: Links) -> str:

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from fhir_server.fhir.errors import Conflict, FHIRError, NoStore
-from fhir_server.store import failures
+from fhir_server.store import failures, statements
 from fhir_server.store.statistics import Learner
 
 T = TypeVar("T")
@@ -76,6 +76,13 @@ class Database:
     def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction that is durable when this returns; it may be run more than once."""
         raise NotImplementedError
+
+    def settled(self, now_ms: int) -> int:
+        """The instant before which no transaction under way began: what is older is stored, or never will be.
+
+        One writer stores in the order of its instants; what is newest among what is stored is settled.
+        """
+        return now_ms
 
     def close(self) -> None:
         """Close every connection; the database must not be used afterwards."""
@@ -308,6 +315,11 @@ class PostgreSQLDatabase(Database):
             time.sleep(random.random() * 0.01 * 2**attempt)  # noqa: S311 - spreads retries, guards nothing
         raise Conflict(_TOO_MANY)
 
+    def settled(self, now_ms: int) -> int:
+        """Transactions are stored in another order than they began: back to the oldest of them, and a little more."""
+        oldest = statements.run(self.read(), _OLDEST_MS, [])
+        return now_ms - int(oldest[0][0]) - _BEFORE_BEGIN_MS
+
     def _once(self, work: Work[T]) -> T:
         connection = self._writing()
         remembered = dict(connection.info)
@@ -332,6 +344,12 @@ class PostgreSQLDatabase(Database):
         with self._held_lock:
             self._held.append(connection)
         return connection
+
+
+_BEFORE_BEGIN_MS = 2000  # a thread may be held up between taking its instant and its first statement
+_OLDEST_MS = """SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float8 * 1000
+FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"""
 
 
 def _is_retryable(error: object) -> bool:

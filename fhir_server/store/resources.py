@@ -93,7 +93,8 @@ def _columns(source: Any) -> list[Any]:
     return [source.c[name] for name in Row._fields]
 
 
-def _make(row: Sequence[Any]) -> Row:
+def from_columns(row: Sequence[Any]) -> Row:
+    """A row as a driver returns it: SQLite has no booleans."""
     return Row._make([*row[:9], bool(row[9]), *row[10:]])
 
 
@@ -105,7 +106,7 @@ def read(connection: Connection, visible: Visible, type_: str, fid: str) -> Row 
         return select(*_columns(r)).where(r.c.tenant == TENANT, r.c.fid == bindparam("fid"))
 
     rows = _statement("read", visible, type_, build).rows(connection, {**visible.binds, "fid": fid})
-    return _make(rows[0]) if rows else None
+    return from_columns(rows[0]) if rows else None
 
 
 def by_hash(connection: Connection, visible: Visible, hashes: Iterable[int]) -> list[Row]:
@@ -123,27 +124,21 @@ def by_hash(connection: Connection, visible: Visible, hashes: Iterable[int]) -> 
 
     padded = wanted + [wanted[-1]] * (size - len(wanted))
     values = {**visible.binds, **dict(zip(names, padded, strict=True))}
-    return [_make(row) for row in _statement("by_hash", visible, size, build).rows(connection, values)]
+    return [from_columns(row) for row in _statement("by_hash", visible, size, build).rows(connection, values)]
 
 
-def versions(
-    connection: Connection, visible: Visible, type_: str, rid: int, *, below: int, limit: int, since: int = 0
-) -> list[Row]:
-    """Visible versions of one resource, newest first, with a version number below `below`."""
+def version(connection: Connection, visible: Visible, type_: str, rid: int, number: int) -> Row | None:
+    """One version of one resource; None if there is none or the caller may not see it."""
 
-    def build() -> Select[Any]:
-        current, past = visible("r", of=type_), visible.history("h", of=type_)
-        each = [select(*_columns(view)).where(view.c.rid == bindparam("rid")) for view in (current, past)]
-        both = union_all(*each).subquery("v")
-        return (
-            select(*_columns(both))
-            .where(both.c.ver < bindparam("below"), both.c.ts >= bindparam("since"))
-            .order_by(both.c.ver.desc())
-            .limit(bindparam("limit"))
-        )
+    def of(view: Any) -> Select[Any]:
+        return select(*_columns(view)).where(view.c.rid == bindparam("rid"), view.c.ver == bindparam("ver"))
 
-    values = {**visible.binds, "rid": rid, "below": below, "limit": limit, "since": since}
-    return [_make(row) for row in _statement("versions", visible, type_, build).rows(connection, values)]
+    def build() -> Any:
+        return union_all(of(visible("r", of=type_)), of(visible.history("h", of=type_)))
+
+    values = {**visible.binds, "rid": rid, "ver": number}
+    rows = _statement("version", visible, type_, build).rows(connection, values)
+    return from_columns(rows[0]) if rows else None
 
 
 def insert(batch: Batch, row: Row) -> None:

@@ -97,6 +97,7 @@ res = Table(
     PrimaryKeyConstraint("rid", "part"),
     Index("res_identity", "tenant", "type", "fid", "view", "part", unique=True),
     Index("res_newest", "type", "ts", "rid"),
+    Index("res_time", "ts", "rid"),
     Index("res_created", "type", "rid"),
     Index("res_hash", "rh"),
     Index("res_patient", "patient", "type", "rid"),
@@ -108,6 +109,8 @@ hist = Table(
     metadata,
     *_version(),
     PrimaryKeyConstraint("rid", "ver", "part"),
+    Index("hist_newest", "type", "ts", "rid"),
+    Index("hist_time", "ts", "rid"),
 )
 
 

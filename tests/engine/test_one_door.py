@@ -17,6 +17,7 @@ from fhir_server.engine import repository
 from fhir_server.engine.build import build
 from fhir_server.engine.context import Engine
 from fhir_server.engine.transaction import run
+from fhir_server.store.history import Place, Span
 from fhir_server.store.statements import Statement
 from tests.engine.conftest import Org, caller
 
@@ -43,7 +44,9 @@ def use_everything(org: Callable[..., Any]) -> None:
     context = hands.context()
     repository.read(context, "Patient", patient.row.fid)
     repository.vread(context, "Patient", patient.row.fid, 1)
-    repository.history(context, "Patient", patient.row.fid, below=99, limit=5)
+    for type_, fid in (("Patient", patient.row.fid), ("Patient", ""), ("", "")):
+        for span in (Span(), Span(at=(context.now, context.now + 1))):
+            repository.history(context, type_, fid, span, Place(), 5)
     parse = context.engine.searcher.parse
     for type_, pairs in (
         ("Patient", [("identifier", "urn:x|1")]),

@@ -17,6 +17,7 @@ from fhir_server.engine.audit import Event, ReadLog
 from fhir_server.engine.context import Engine
 from fhir_server.fhir.errors import NoStore, NotFound
 from fhir_server.store.db import Database
+from fhir_server.store.history import Place, Span
 from fhir_server.store.tables import audit as table
 from fhir_server.store.tables import setting
 
@@ -223,7 +224,7 @@ def test_without_a_log_there_is_no_data(engine: Engine, org: Callable[..., Any],
     for ask in (
         lambda: repository.read(context, "Patient", made.row.fid),
         lambda: repository.vread(context, "Patient", made.row.fid, 1),
-        lambda: repository.history(context, "Patient", made.row.fid, below=9, limit=9),
+        lambda: repository.history(context, "Patient", made.row.fid, Span(), Place(), 9),
         lambda: repository.search(context, query),
         lambda: repository.read(context, "Patient", "absent"),
     ):

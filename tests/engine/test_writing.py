@@ -21,6 +21,7 @@ from fhir_server.fhir.errors import (
     Unprocessable,
 )
 from fhir_server.store.hashing import rh
+from fhir_server.store.history import Place, Span
 from fhir_server.store.ids import part_of
 from fhir_server.store.tables import audit, dat, hist, keys, outbox, ref, res, string, tok, uri
 
@@ -72,7 +73,7 @@ def test_versions_are_contiguous_and_all_kept(engine: Engine, org: Callable[...,
     for number in range(2, 6):
         made = hands.update(made, {**PATIENT, "active": number % 2 == 0}, number - 1)
         assert made.row.ver == number
-    assert [row.ver for row in repository.history(hands.context(), "Patient", made.row.fid, below=99, limit=9)] == [
+    assert [row.ver for row in repository.history(hands.context(), "Patient", made.row.fid, Span(), Place(), 9)] == [
         5,
         4,
         3,

@@ -32,7 +32,7 @@ PLAUSIBLE = {
     "composite": "a$2026",
 }
 OUTSIDE = [
-    ("GET", ""), ("DELETE", ""), ("PUT", ""), ("GET", "_history"), ("GET", "Patient/_history"), ("POST", "_search"),
+    ("GET", ""), ("DELETE", ""), ("PUT", ""), ("POST", "_search"),
     ("DELETE", "Patient"), ("PATCH", "Patient"), ("POST", "Patient/a"), ("GET", "Patient/a/Condition"),
     ("GET", "Patient/$everything"), ("POST", "$validate"), ("GET", "$export"), ("GET", "Patient/$export"),
     ("PUT", "metadata"), ("GET", "Patient/a/*"), ("GET", "Patient/a/_history/1/x"),
@@ -132,12 +132,13 @@ def test_what_is_claimed_of_each_type(clinic: Client, by_type: Any) -> None:
     """B-65: conditional flags and versioning are those the other tests prove."""
     for kind, row in by_type.items():
         assert {one["code"] for one in row["interaction"]} == {
-            "read", "vread", "update", "patch", "delete", "history-instance", "create", "search-type",
+            "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create",
+            "search-type",
         }  # fmt: skip
         assert row["versioning"] == ("versioned-update" if kind in {"Task", "Consent"} else "versioned")
         claims = [row[name] for name in ("conditionalCreate", "conditionalUpdate", "conditionalRead", "readHistory")]
         assert claims == [True, True, "full-support", True]
-        assert (row["conditionalDelete"], row["updateCreate"]) == ("not-supported", False)
+        assert (row["conditionalDelete"], row["updateCreate"]) == ("single", False)
     assert by_type["Patient"]["supportedProfile"] == ["https://ecm-exchange.org/fhir/StructureDefinition/ecm-patient"]
 
 

@@ -1,10 +1,12 @@
-"""Conditional create and update, and JSON Patch."""
+"""Conditional create, update, delete and patch, and JSON Patch."""
 
+import base64
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.live import Client, LiveServer
+from tests.live import Client, LiveServer, running
 
 BASIC = {"resourceType": "Basic", "code": {"text": "a"}}
 
@@ -73,11 +75,87 @@ def test_conditional_update_of_a_versioned_type(clinic: Client) -> None:
     assert clinic.put(path, task, headers={"If-Match": 'W/"1"'}).status_code == 200
 
 
-def test_conditional_delete_is_not_offered(clinic: Client) -> None:
-    """B-56: 405, and nothing is deleted."""
+def test_conditional_delete(clinic: Client) -> None:
+    """B-56: nothing to delete is 204, one is deleted, of several none; If-Match is heeded."""
+    path = "Basic?identifier=urn:names|del"
+    assert clinic.delete(path).status_code == 204
+    fid = clinic.post("Basic", named("del")).json()["id"]
+    assert clinic.delete(path, headers={"If-Match": 'W/"2"'}).status_code == 412
+    assert clinic.delete(path).status_code == 204
+    assert clinic.get(f"Basic/{fid}").status_code == 410
+    for _ in range(2):
+        clinic.post("Basic", named("del"))
+    answer = clinic.delete(path)
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (412, "multiple-matches")
+    assert count(clinic, "del") == 2
+
+
+@pytest.mark.parametrize("method", ["DELETE", "PATCH"])
+@pytest.mark.parametrize("query", ["foo=a", "_count=1", "_sort=_id", "_format=json"])
+def test_criteria_that_name_nothing_change_nothing(clinic: Client, method: str, query: str) -> None:
+    """B-56, row 63: criteria made only of ignored or unknown parameters would mean everything; lenient or not."""
     clinic.post("Basic", named("kept"))
-    assert clinic.delete("Basic?identifier=urn:names|kept").status_code == 405
-    assert count(clinic, "kept") == 1
+    body, kind = (None, {}) if method == "DELETE" else ([], {"Content-Type": "application/json-patch+json"})
+    before = count(clinic, "kept")
+    for prefer in ("handling=lenient", "handling=strict"):
+        answer = clinic.request(method, f"Basic?{query}", body, headers={"Prefer": prefer, **kind})
+        assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "not-supported")
+    assert count(clinic, "kept") == before
+
+
+def test_conditional_delete_of_what_is_hidden(clinic: Client, stranger: Client) -> None:
+    """B-56: hidden is absent: 204, and it is still there."""
+    clinic.post("Basic", named("mine"))
+    assert stranger.delete("Basic?identifier=urn:names|mine").status_code == 204
+    assert count(clinic, "mine") == 1
+
+
+def test_conditional_patch(clinic: Client, stranger: Client) -> None:
+    """B-56: none is 404, one is patched, several are 412."""
+    path, patch = "Basic?identifier=urn:names|pat", [{"op": "add", "path": "/created", "value": "2026-01-01"}]
+    assert clinic.patch(path, patch).status_code == 404
+    fid = clinic.post("Basic", named("pat")).json()["id"]
+    assert stranger.patch(path, patch).status_code == 404
+    answer = clinic.patch(path, patch, headers={"If-Match": 'W/"1"'})
+    assert (answer.status_code, answer.json()["created"], answer.json()["id"]) == (200, "2026-01-01", fid)
+    assert clinic.patch(path, patch, headers={"If-Match": 'W/"1"'}).status_code == 412
+    clinic.post("Basic", named("pat"))
+    refused = clinic.patch(path, patch)
+    assert (refused.status_code, refused.json()["issue"][0]["code"]) == (412, "multiple-matches")
+
+
+def test_conditional_forms_in_bundles(clinic: Client) -> None:
+    """B-56, B-61: a transaction deletes and patches by criteria as well."""
+    clinic.post("Basic", named("gone-by-bundle"))
+    clinic.post("Basic", named("changed-by-bundle"))
+    steps = base64.b64encode(b'[{"op":"add","path":"/created","value":"2026-01-02"}]').decode()
+    binary = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": steps}
+    entries = [
+        {"request": {"method": "DELETE", "url": "Basic?identifier=urn:names|gone-by-bundle"}},
+        {"request": {"method": "PATCH", "url": "Basic?identifier=urn:names|changed-by-bundle"}, "resource": binary},
+    ]
+    for kind in ("transaction", "batch"):
+        answer = clinic.post("", {"resourceType": "Bundle", "type": kind, "entry": entries}).json()
+        assert [one["response"]["status"] for one in answer["entry"]] == ["204", "200"], answer
+    assert count(clinic, "gone-by-bundle") == 0
+    assert clinic.get("Basic?identifier=urn:names|changed-by-bundle").json()["entry"][0]["resource"]["created"]
+
+
+@pytest.fixture(scope="module")
+def generous(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A server on the same database that deletes all that match."""
+    with running(module_database_url, tmp_path_factory.mktemp("generous"), conditional_delete="multiple") as live:
+        yield live.client("generous")
+
+
+def test_conditional_delete_of_several_where_it_is_set(generous: Client) -> None:
+    """B-56: and the statement says so."""
+    for _ in range(3):
+        generous.post("Basic", named("several"))
+    assert generous.delete("Basic?identifier=urn:names|several").status_code == 204
+    assert count(generous, "several") == 0
+    stated = generous.get("metadata").json()["rest"][0]["resource"]
+    assert {row["conditionalDelete"] for row in stated} == {"multiple"}
 
 
 REFUSED = [

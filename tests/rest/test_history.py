@@ -35,6 +35,7 @@ def test_history_is_newest_first(server: LiveServer, clinic: Client, lived: str)
         assert entry["resource"]["meta"]["lastUpdated"] == entry["response"]["lastModified"]
         assert f'W/"{entry["resource"]["meta"]["versionId"]}"' == entry["response"]["etag"]
     assert bundle["link"] == [{"relation": "self", "url": f"{server.base}/Basic/{lived}/_history"}]
+    assert bundle["timestamp"] <= entries[0]["response"]["lastModified"]
 
 
 def test_history_in_pages(clinic: Client, lived: str) -> None:
@@ -57,9 +58,14 @@ def test_history_since(clinic: Client) -> None:
     assert "entry" not in clinic.get(path, params={"_since": "2100-01-01T00:00:00Z"}).json()
 
 
-@pytest.mark.parametrize("query", ["_since=x", "_count=x", "_count=-1", "foo=a", "_at=2020", "_before=x"])
-def test_history_parameters_are_checked(clinic: Client, lived: str, query: str) -> None:
-    assert clinic.get(f"Basic/{lived}/_history?{query}").status_code == 400
+WRONG = ["_since=x", "_count=x", "_count=-1", "foo=a", "_at=x", "_page=x", "_count=1&_count=2"]
+
+
+@pytest.mark.parametrize("query", WRONG)
+@pytest.mark.parametrize("path", ["Basic/%s/_history", "Basic/_history", "_history"])
+def test_history_parameters_are_checked(clinic: Client, lived: str, path: str, query: str) -> None:
+    path = path % lived if "%s" in path else path
+    assert clinic.get(f"{path}?{query}").status_code == 400
 
 
 def test_history_of_what_never_was(clinic: Client) -> None:

@@ -78,7 +78,8 @@ def fid(clinic: Client) -> str:
 
 
 READS = [
-    ("Basic/%s", 1), ("Basic/%s/_history/1", 2), ("Basic/%s/_history", 2), ("Basic/absent", 1), ("metadata", 0),
+    ("Basic/%s", 1), ("Basic/%s/_history/1", 2), ("Basic/%s/_history", 2),
+    ("Basic/absent", 1), ("metadata", 0),
     ("Basic?_id=%s", 1), ("Basic?identifier=urn:a|b", 1), ("Basic", 1), ("Basic?_summary=count", 1),
 ]  # fmt: skip
 
@@ -89,6 +90,16 @@ def test_statements_of_reading(clinic: Client, sent: Sent, fid: str, path: str, 
     path = path % fid if "%s" in path else path
     kinds = sent.of(lambda: clinic.get(path))
     assert kinds == ["SELECT"] * (expected + (path != "metadata")), sent.texts
+
+
+@pytest.mark.parametrize("path", ["Basic/_history", "_history"])
+def test_statements_of_histories(server: LiveServer, clinic: Client, sent: Sent, fid: str, path: str) -> None:
+    """One for a page, and on PostgreSQL, with the first page, a look at what is being stored."""
+    stored(clinic, BASIC)
+    first = sent.of(lambda: clinic.get(f"{path}?_count=1"))
+    assert first == ["SELECT"] * (3 if server.engine.database.dialect == "postgresql" else 2), sent.texts
+    link = clinic.get(f"{path}?_count=1").json()["link"][1]["url"]
+    assert sent.of(lambda: clinic.get(link)) == ["SELECT"] * 2, sent.texts
 
 
 def test_statements_of_a_refusal(clinic: Client, sent: Sent) -> None:

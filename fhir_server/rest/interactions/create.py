@@ -5,11 +5,9 @@ from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.engine.writing import Draft
 from fhir_server.fhir.errors import NotSupported
-from fhir_server.rest.conditional import one_match
+from fhir_server.rest.conditional import lock_criteria, one_match
 from fhir_server.rest.message import Interaction, Request, Response, preference, version_headers, written
 from fhir_server.search.include import Hit
-from fhir_server.store.db import lock_key
-from fhir_server.store.hashing import rh
 
 
 def create(context: Context, request: Request) -> Response:
@@ -36,7 +34,7 @@ def _create_or_find(transaction: Transaction, request: Request, new: Draft) -> C
     context, criteria = transaction.context, request.header("if-none-exist")
     if not criteria.strip():
         raise NotSupported("If-None-Exist is empty. Give it search parameters, such as identifier=system|value.")
-    lock_key(transaction.connection, rh(f"{context.caller.org}|{request.type}|{criteria}"))
+    lock_criteria(transaction, request.type, criteria)
     found = one_match(context, request.type, criteria)
     return found or repository.create(context, new, request.assigned_id or None)
 

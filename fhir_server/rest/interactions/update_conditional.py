@@ -4,18 +4,14 @@ from fhir_server.engine import repository, writing
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.engine.writing import Draft
-from fhir_server.fhir.errors import BadValue, MethodNotAllowed
-from fhir_server.rest.conditional import one_match, version_tag
+from fhir_server.fhir.errors import BadValue
+from fhir_server.rest.conditional import lock_criteria, one_match, require_criteria, version_tag
 from fhir_server.rest.message import Interaction, Request, Response, written
-from fhir_server.store.db import lock_key
-from fhir_server.store.hashing import rh
 
 
 def update_conditional(context: Context, request: Request) -> Response:
     """Update the one match or create: 0 matches 201, 1 match 200, several 412 (B-55); 405 without criteria."""
-    if not request.parameters:
-        message = f"PUT needs an id (PUT {request.type}/[id]) or search criteria (PUT {request.type}?...)."
-        raise MethodNotAllowed(message, headers={"Allow": "GET, HEAD, POST"})
+    require_criteria(request)
     context.require("u", request.type)
     new = writing.draft(context, request.type, request.body)
     change = context.transact(lambda transaction: _update_or_create(transaction, request, new))
@@ -24,7 +20,7 @@ def update_conditional(context: Context, request: Request) -> Response:
 
 def _update_or_create(transaction: Transaction, request: Request, new: Draft) -> Change:
     context = transaction.context
-    lock_key(transaction.connection, rh(f"{context.caller.org}|{request.type}|{sorted(request.parameters)}"))
+    lock_criteria(transaction, request.type, sorted(request.parameters))
     found = one_match(context, request.type, request.parameters)
     given = new.resource.get("id")
     if found is None:

@@ -1,0 +1,43 @@
+"""What the forms of patch have in common: a document becomes an edit of stored bytes, a failure of it 422.
+
+https://hl7.org/fhir/R4/http.html#patch
+"""
+
+from collections.abc import Callable
+
+from fhir_server.engine import repository
+from fhir_server.engine.context import Context
+from fhir_server.engine.transaction import Change
+from fhir_server.fhir.errors import FHIRError, Unprocessable
+from fhir_server.rest import json_patch
+from fhir_server.rest.conditional import version_tag
+from fhir_server.rest.message import Request, Response, written
+
+Edit = Callable[[bytes], bytes]
+
+_BAD_REQUEST = 400
+
+
+def edit(request: Request) -> Edit:
+    """The change that a request's body asks for; Unprocessable (422) if the body is no patch document (row 64)."""
+    steps = json_patch.operations(request.body)
+    return lambda body: json_patch.apply(steps, body, request.type)
+
+
+def modify(context: Context, request: Request, fid: str, change: Edit) -> Change:
+    """The resource changed and stored; 422 and nothing changed if the result would be no valid resource (B-57)."""
+    tag = version_tag(request.header("if-match"))
+    try:
+        return repository.modify(context, request.type, fid, tag, lambda row: change(row.body))
+    except FHIRError as error:
+        if error.status != _BAD_REQUEST:
+            raise
+        raise Unprocessable(issues=error.issues) from error  # not the request is malformed: its result would be
+
+
+def answer(context: Context, request: Request, change: Change) -> Response:
+    """The answer to a patch; what the client did not send itself it must have a scope to read."""
+    response = written(request, change)
+    if not context.caller.scopes.allows("r", request.type):
+        response.body = b""
+    return response
