@@ -21,20 +21,22 @@ Node = Mapping[str, Any]
 _FILE: Final = Path(__file__).with_name("labels.json")
 _CONFIDENTIALITY: Final = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 _LEVELS: Final = "ULMNRV"  # unrestricted to very restricted
-_SOURCES: Final = (
-    "asserter",
-    "author",
-    "custodian",
-    "informationSource",
-    "managingEntity",
-    "onBehalfOf",
-    "organization",
-    "performer",
-    "recorder",
-    "requester",
-    "sender",
-    "serviceProvider",
-    "source",
+_SOURCES: Final = frozenset(
+    {
+        "asserter",
+        "author",
+        "custodian",
+        "informationSource",
+        "managingEntity",
+        "onBehalfOf",
+        "organization",
+        "performer",
+        "recorder",
+        "requester",
+        "sender",
+        "serviceProvider",
+        "source",
+    }
 )
 
 
@@ -91,7 +93,7 @@ def labels_of(
         found |= _stated(node, known)
     if type == "Consent":
         return found | _spoken_of(resource, membership, known)
-    for system, code in _codings(resource):
+    for system, code in _codings(resource) if membership is not no_lists else ():
         found |= membership(system, code)
     return found
 
@@ -121,10 +123,8 @@ def _rank(label: Node) -> int:
 def sources_of(resource: Node) -> frozenset[str]:
     """The "Organization/id" that a resource names as where it comes from: if one is a Part 2 unit, so is the source."""
     found: set[str] = set()
-    for name in _SOURCES:
-        value = resource.get(name)
-        if value is None:
-            continue
+    for name in _SOURCES & resource.keys():
+        value = resource[name]
         for entry in value if isinstance(value, list) else [value]:
             inner = entry.get("actor", entry) if isinstance(entry, dict) else None
             reference = local(inner, "Organization")

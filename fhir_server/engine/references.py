@@ -1,12 +1,13 @@
 """The references inside a resource: where they are, where they point, and whether the caller may point there."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import reduce
 from operator import or_
 from typing import Any
 
 from fhir_server.engine.labelling import INHERITING
 from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.fhir import contents
 from fhir_server.fhir.errors import Issue, Unprocessable
 from fhir_server.store import resources
 from fhir_server.store.hashing import rh
@@ -66,26 +67,39 @@ def require_targets(transaction: Transaction, what: Change, resource: Mapping[st
     Unprocessable (422 not-found) for a new reference to what is absent or hidden: one answer for both (L12). References
     that stood there before stay, even if this writer cannot see their target.
     """
-    old = {local(node["reference"]) for _, node in references(what.old)} if what.old else set()
-    named = {target: path for path, node in references(resource) if (target := local(node["reference"]))}
-    known = (transaction.written, transaction.promised, transaction.seen)
-    wanted = {
-        target: path
-        for target, path in named.items()
-        if target not in old and not any(rh(target) in some for some in known)
-    }
-    wanted.pop(what.reference, None)
-    rows = resources.by_hash(transaction.connection, transaction.context.visible_targets(), map(rh, wanted))
-    transaction.seen |= {row.rh: row.labels for row in rows}
-    missing = [(target, path) for target, path in wanted.items() if rh(target) not in transaction.seen]
-    if missing:
-        raise Unprocessable(issues=[_missing(what.type, target, path) for target, path in missing[:50]])
+    named = _named(resource)
+    wanted = {one for one in named.values() if not _is_known(transaction, one)}
+    wanted.discard(what.row.rh)
+    if wanted and what.old:
+        wanted -= set(_named(what.old).values())
+    if wanted:
+        rows = resources.by_hash(transaction.connection, transaction.context.visible_targets(), wanted)
+        transaction.seen |= {row.rh: row.labels for row in rows}
+        missing = [target for target, one in named.items() if one in wanted and one not in transaction.seen]
+        if missing:
+            raise Unprocessable(issues=_missing(what.type, resource, missing))
     if what.type not in INHERITING:
         return 0
-    hashes = [rh(target) for target in named]
-    return reduce(or_, (transaction.seen.get(one, 0) | transaction.written.get(one, 0) for one in hashes), 0)
+    seen, written = transaction.seen, transaction.written
+    return reduce(or_, (seen.get(one, 0) | written.get(one, 0) for one in named.values()), 0)
 
 
-def _missing(type_: str, target: str, path: Path) -> Issue:
+def _named(resource: Mapping[str, Any]) -> dict[str, int]:
+    """Type/id -> hash of every relative reference in a resource."""
+    texts = contents.reference_texts(contents.compact(resource))
+    return {target: rh(target) for text in texts if (target := local(text))}
+
+
+def _is_known(transaction: Transaction, target: int) -> bool:
+    return target in transaction.written or target in transaction.seen or target in transaction.promised
+
+
+def _missing(type_: str, resource: Mapping[str, Any], targets: Collection[str]) -> list[Issue]:
+    """One issue for each of these targets, at the last place that names it; at most 50."""
+    places = {target: path for path, node in references(resource) if (target := local(node["reference"])) in targets}
+    return [_absent(type_, target, path) for target, path in list(places.items())[:50] if target]
+
+
+def _absent(type_: str, target: str, path: Path) -> Issue:
     message = f"{target[:64]} does not exist or is not visible to you. Create it first, or correct the reference."
     return Issue("not-found", message, expression(type_, (*path, "reference")))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -114,14 +116,30 @@ def run(context: Context, work: Callable[[Transaction], T]) -> T:
         fresh = context.again()
         transaction = Transaction(fresh, connection)
         fresh.transaction = transaction
-        result = work(transaction)
-        transaction.finish()
+        try:
+            result = work(transaction)
+            transaction.finish()
+        finally:
+            fresh.transaction = None  # the two refer to each other: now they go as soon as nobody needs them
         done.append(transaction)
         return result
 
-    result = context.engine.database.write(once)
-    _tell(context, done[-1].changes)
+    with _uncollected():
+        result = context.engine.database.write(once)
+        _tell(context, done.pop().changes)
     return result
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """The garbage collector waits: it would walk all that a transaction holds, again and again, and find no garbage."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _Rehearsed(Exception):

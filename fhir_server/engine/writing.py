@@ -19,7 +19,7 @@ from fhir_server.engine.context import Context
 from fhir_server.engine.labelling import labels, labels_of_contact
 from fhir_server.engine.references import references, require_targets
 from fhir_server.engine.transaction import Change, Transaction
-from fhir_server.fhir import wire
+from fhir_server.fhir import contents, wire
 from fhir_server.fhir.definitions import type_number
 from fhir_server.fhir.errors import BadValue, BusinessRule, Invalid, PreconditionFailed, RequiredMissing, Unprocessable
 from fhir_server.store import resources
@@ -61,10 +61,11 @@ def built(context: Context, type_: str, resource: dict[str, Any]) -> Draft:
 def check(context: Context, type_: str, resource: dict[str, Any]) -> None:
     """Structure (400), then the profiles claimed and those that policy requires (422)."""
     structure.check(type_, resource)
-    attachments.check(type_, resource)
+    text = contents.compact(resource)
+    attachments.check(type_, resource, text)
     _refuse_subsetted(resource)
     required = [url for hook in context.engine.hooks.required_profiles for url in hook(type_, resource)]
-    issues = context.engine.profiles.check(type_, resource, required)
+    issues = context.engine.profiles.check(type_, resource, required, text)
     if any(issue.severity in {"error", "fatal"} for issue in issues):
         raise Unprocessable(issues=issues[:50])
 
@@ -80,6 +81,8 @@ def _normalize(context: Context, body: bytes, resource: dict[str, Any]) -> tuple
     """Make references to our own base relative, and drop the names of people beside references to them."""
     base = context.engine.settings.base_url.rstrip("/") + "/"
     edits: dict[tuple[str | int, ...], Any] = {}
+    if not _may_need_edits(contents.compact(resource), base):
+        return body, resource
     for path, node in references(resource):
         reference = node["reference"]
         if reference.startswith(base):
@@ -87,6 +90,11 @@ def _normalize(context: Context, body: bytes, resource: dict[str, Any]) -> tuple
         if "display" in node and reference.startswith(_PEOPLE):
             edits[(*path, "display")] = wire.DELETE
     return _edited(body, resource, edits)
+
+
+def _may_need_edits(text: bytes, base: str) -> bool:
+    has_display = contents.has_member(text, b"display")
+    return any(one.startswith((base, *_PEOPLE) if has_display else base) for one in contents.reference_texts(text))
 
 
 def _edited(body: bytes, resource: Any, edits: Mapping[tuple[str | int, ...], Any]) -> tuple[bytes, Any]:

@@ -89,6 +89,7 @@ def _next(year: int, month: int) -> date | None:
     return None if year > date.max.year else date(year, month, 1)
 
 
+@lru_cache(maxsize=1024)  # whatever one transaction writes bears one instant
 def instant(ms: int) -> str:
     """The FHIR instant of a UTC millisecond, e.g. 2026-11-22T10:00:00.123Z."""
     return f"{datetime.fromtimestamp(ms // 1000, UTC).isoformat()[:19]}.{ms % 1000:03d}Z"

@@ -5,28 +5,19 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fhir_server.fhir.contents import compact, has_member
 from fhir_server.fhir.errors import Issue, Unprocessable
 
 
-def check(type_: str, resource: Mapping[str, Any]) -> None:
-    """Unprocessable (422 value) if an inline attachment's size or SHA-1 is not that of its data (row 71)."""
-    if _has_inline(resource):
+def check(type_: str, resource: Mapping[str, Any], text: bytes = b"") -> None:
+    """Unprocessable (422 value) if an inline attachment's size or SHA-1 is not that of its data (row 71).
+
+    `text` is the resource as compact JSON, where it is known already; hardly any has such data.
+    """
+    if has_member(text or compact(resource), b"data"):
         issues = [issue for path, node in _inline(resource, type_) for issue in _issues(path, node)]
         if issues:
             raise Unprocessable(issues=issues[:50])
-
-
-def _has_inline(resource: Mapping[str, Any]) -> bool:
-    """Whether to look closer; hardly any resource has such data."""
-    waiting: list[Any] = [resource]
-    for node in waiting:  # grows while it is walked
-        if type(node) is list:
-            waiting += node
-        elif type(node) is dict:
-            if "data" in node:
-                return True
-            waiting += node.values()
-    return False
 
 
 def _inline(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/profiling.html#resources
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from fhir_server.fhir.contents import compact, count_extensions
 from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.errors import Issue
 from fhir_server.terminology.codes import Terminology
@@ -31,8 +32,12 @@ class ProfileValidator:
             one["url"] for one in definitions.all("StructureDefinition") if one.get("type") == "Extension"
         )
 
-    def check(self, type: str, resource: Mapping[str, Any], required: Sequence[str] = ()) -> list[Issue]:
+    def check(
+        self, type: str, resource: Mapping[str, Any], required: Sequence[str] = (), text: bytes = b""
+    ) -> list[Issue]:
         """What is wrong under the profiles in meta.profile and those required, at most 50 issues; empty if nothing.
+
+        `text` is the resource as compact JSON, where it is known already.
 
         Codes: invariant (a rule or cardinality), code-invalid (a binding), extension (a modifierExtension that nobody
         here understands), not-supported (a claimed profile that is not installed).
@@ -44,9 +49,7 @@ class ProfileValidator:
         for canonical in required:
             if canonical not in claimed:
                 self._conform(type, resource, canonical, type, issues)
-        extensions: list[tuple[Trail, str, Mapping[str, Any]]] = []
-        _collect(resource, None, extensions)
-        for trail, name, extension in extensions:
+        for trail, name, extension in _extensions(resource, text or compact(resource)):
             self._extension(type, trail, name, extension, issues)
         return issues[:MOST_ISSUES]
 
@@ -80,6 +83,17 @@ class ProfileValidator:
             where = _written(type, trail)
             text = f"{where}: this server does not understand {str(url)[:64]}, which changes the meaning. Remove it."
             issues.append(Issue("extension", text, where))
+
+
+def _extensions(resource: Mapping[str, Any], text: bytes) -> list[tuple[Trail, str, Mapping[str, Any]]]:
+    """Every extension of a resource; most resources have them at the top only, or none."""
+    number = count_extensions(text)
+    if not number:
+        return []
+    top = {name: resource[name] for name in _EXTENDING & resource.keys()}
+    found: list[tuple[Trail, str, Mapping[str, Any]]] = []
+    _collect(resource if number > count_extensions(compact(top)) else top, None, found)
+    return found
 
 
 def _collect(value: Mapping[str, Any], trail: Trail, found: list[tuple[Trail, str, Mapping[str, Any]]]) -> None:
