@@ -51,7 +51,7 @@ def by_hash(connection: Connection, visible: Visible, hashes: Iterable[int], as_
 def seen(connection: Connection, visible: Visible, hashes: Iterable[int]) -> set[int]:
     """Those of these reference hashes whose resource may be seen."""
     found: set[int] = set()
-    for names, bound in _padded(hashes):
+    for names, bound in padded(hashes):
         key = ("seen", len(names), visible.shape)
         if key not in _statements:
             r = visible("r")
@@ -67,7 +67,7 @@ def _each(
     connection: Connection, visible: Visible, which: Hashable, among: Among, values: Iterable[int], as_of: int
 ) -> list[Row]:
     found: list[Row] = []
-    for names, bound in _padded(values):
+    for names, bound in padded(values):
         key = (which, len(names), as_of == NOW, visible.shape)
         if key not in _statements:
             wanted = [bindparam(name, type_=BigInteger()) for name in names]
@@ -102,7 +102,7 @@ def _then(visible: Visible, among: Among, wanted: list[Any]) -> Any:
     return union_all(current, past)
 
 
-def _padded(values: Iterable[int]) -> Iterable[tuple[list[str], dict[str, int]]]:
+def padded(values: Iterable[int]) -> Iterable[tuple[list[str], dict[str, int]]]:
     """The values in lists of few lengths: (names of binds, their values); the last value fills up."""
     wanted = sorted(set(values))
     for start in range(0, len(wanted), _LARGEST):
