@@ -85,13 +85,20 @@ def settled(context: Context, newest: int) -> int:
 
 def search(context: Context, query: SearchQuery) -> Page:
     """One page of matches with what they include."""
-    context.require("s", query.type)
+    _require_search(context, query)
     page = context.engine.searcher.search(
         context.connection, query, context.visible("s"), identity=_identity(context), now_ms=context.now
     )
     entities = [[type_names()[hit.type_number], hit.fid, hit.ver, hit.patient, hit.labels] for hit in _all(page)]
-    _log_event(context, "search-type", 200, entities, query.text)
+    _log_event(context, query.interaction, 200, entities, query.text)
     return page
+
+
+def _require_search(context: Context, query: SearchQuery) -> None:
+    for type_ in query.named:
+        context.require("s", type_)
+    if not context.caller.scopes.types("s"):
+        context.require("s", "*")
 
 
 def resume(context: Context, token: str) -> SearchQuery:
@@ -115,7 +122,7 @@ def _all(page: Page) -> list[Hit]:
 
 def match(context: Context, query: SearchQuery, limit: int = 2) -> Sequence[Hit]:
     """What criteria match under the caller's own view, for conditional interactions (L13)."""
-    context.require("s", query.type)
+    _require_search(context, query)
     return context.engine.searcher.match(context.connection, query, context.visible("s"), limit=limit)
 
 

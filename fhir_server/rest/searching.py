@@ -7,8 +7,9 @@ from fhir_server.engine import repository
 from fhir_server.engine.context import Context
 from fhir_server.fhir import bundles
 from fhir_server.fhir.definitions import type_names
-from fhir_server.fhir.errors import BadValue, Issue, NotSupported
+from fhir_server.fhir.errors import BadValue, InsecureRequest, Issue, NotSupported, UnknownType
 from fhir_server.fhir.outcome import outcome_bytes
+from fhir_server.rest.decoding import pairs
 from fhir_server.rest.message import Request, Response, preference
 from fhir_server.rest.subset import elements, summary
 from fhir_server.search.include import Hit
@@ -16,29 +17,62 @@ from fhir_server.search.model import SearchQuery
 from fhir_server.search.run import Page
 
 _NOT_SEARCH = {"_format", "_pretty", "_page"}
+_ALL = "*"
 
 
-def answer(context: Context, request: Request, parameters: Sequence[tuple[str, str]]) -> Response:
+def by_get(context: Context, request: Request) -> Response:
+    """A searchset Bundle of what matches and the caller may see: of a type, of several, or in a compartment."""
+    return _answer(context, request, request.path, request.parameters)
+
+
+def by_post(context: Context, request: Request) -> Response:
+    """As by GET; parameters of the URL and of the form both count (B-49)."""
+    try:
+        form = pairs(request.body.decode())
+    except UnicodeDecodeError as error:
+        raise BadValue("The form is not UTF-8.") from error
+    if any(name == "access_token" for name, _ in form):
+        raise InsecureRequest("An access token does not belong in a form. Send it as Authorization: Bearer.")
+    return _answer(context, request, request.path[:-1], [*request.parameters, *form])
+
+
+def _answer(
+    context: Context, request: Request, path: tuple[str, ...], parameters: Sequence[tuple[str, str]]
+) -> Response:
     """Matches, what they include, and a warning entry for parameters left out (B-26 to B-29, B-43 to B-47)."""
     given = [pair for pair in parameters if pair[0] not in _NOT_SEARCH]
     tokens = [value for name, value in parameters if name == "_page"]
-    context.require("s", request.type)
+    type_, within = _place(context, path)
+    if type_:
+        context.require("s", type_)
     if tokens:
-        query = _resumed(context, request.type, tokens, given)
+        query = _resumed(context, type_, within, tokens, given)
     else:
         lenient = preference(request, "handling") == "lenient"
-        query = context.engine.searcher.parse(request.type, given, lenient=lenient)
+        query = context.engine.searcher.parse(type_, given, lenient=lenient, within=within)
     page = repository.search(context, query)
     return Response(200, _bundle(context, request, query, page))
 
 
-def _resumed(context: Context, type_: str, tokens: Sequence[str], others: Sequence[tuple[str, str]]) -> SearchQuery:
+def _place(context: Context, path: tuple[str, ...]) -> tuple[str, str]:
+    """The type searched, "" for several, and the compartment, if any; UnknownType if there is no such type."""
+    within, last = "/".join(path[:2]) if len(path) > 1 else "", path[-1] if path else ""
+    if len(path) == 2 or last == _ALL:  # noqa: PLR2004 - a compartment without a type means all of it
+        last = ""
+    if last and last not in context.engine.definitions.types:
+        raise UnknownType(f"{last[:64]} is not a resource type of FHIR R4.")
+    return last, within
+
+
+def _resumed(
+    context: Context, type_: str, within: str, tokens: Sequence[str], others: Sequence[tuple[str, str]]
+) -> SearchQuery:
     """The query behind a page link; refused when the link was changed."""
     if others or len(tokens) > 1:
         raise NotSupported("_page stands alone: it carries the whole search. Follow the link exactly as it was given.")
     query = repository.resume(context, tokens[0])
-    if query.type != type_:
-        raise BadValue("This page belongs to another resource type. Follow the link exactly as it was given.")
+    if (query.type, query.within) != (type_, within):
+        raise BadValue("This page belongs to another URL. Follow the link exactly as it was given.")
     return query
 
 
@@ -63,9 +97,10 @@ def _ignored(name: str) -> Issue:
 
 
 def _links(request: Request, query: SearchQuery, page: Page) -> list[tuple[str, str]]:
-    url = f"{request.base}/{query.type}"
+    url = f"{request.base}/{query.path}" if query.path else request.base
     tail = query.text
     links = [("self", f"{url}?{tail}" if tail else url)]
-    if page.next_token:
-        links.append(("next", f"{url}?{urlencode([('_page', page.next_token)])}"))
+    for relation, token in (("next", page.next_token), ("prev", page.prev_token)):
+        if token:
+            links.append((relation, f"{url}?{urlencode([('_page', token)])}"))
     return links

@@ -21,7 +21,7 @@ MOST_VALUES = 200
 MOST_BRANCHES = 10
 
 _NOT_OFFERED = frozenset({"_filter", "_query", "_content", "_text"})
-_OWN = {"_id": "id", "_lastUpdated": "instant"}
+OWN = {"_id": "id", "_lastUpdated": "instant"}
 _HAS_PARTS = 4
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
@@ -67,7 +67,7 @@ def offers(definitions: Definitions, kind: str, param: SearchParam) -> bool:
     """Whether the resources of a type can be found by one of their parameters."""
     if param.type == "composite":
         return pair_of(definitions, kind, param.code) is not None
-    return param.code in _OWN or (param.type in search_types() and param.code not in _NOT_OFFERED)
+    return param.code in OWN or (param.type in search_types() and param.code not in _NOT_OFFERED)
 
 
 def _has(site: Site, kind: str, name: str, value: str) -> Has:
@@ -116,7 +116,7 @@ def _require_target(site: Site, param: SearchParam, target: str, types: tuple[st
 
 
 def _match(site: Site, kind: str, param: SearchParam, modifier: str, name: str, value: str) -> Match:
-    searched = _OWN.get(param.code, param.type)
+    searched = OWN.get(param.code, param.type)
     asked = Asked(site, kind, param, name, modifier)
     if modifier == "missing":
         return Match(kind, param.code, searched, (_missing(name, value),), "missing")

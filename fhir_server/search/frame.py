@@ -7,7 +7,7 @@ sub-select with OFFSET 0.  https://www.sqlite.org/optoverview.html#crossjoin
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 from sqlalchemy import (
@@ -25,6 +25,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     literal_column,
+    not_,
     or_,
     select,
     true,
@@ -33,7 +34,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from fhir_server.fhir.definitions import type_number
-from fhir_server.search.model import Match, Term, values
+from fhir_server.search.model import Criterion, Match, Param, Term, values
 from fhir_server.search.types import search_types
 from fhir_server.store.resources import TENANT, Visible
 
@@ -65,14 +66,18 @@ ZERO, ONE = number(0), number(1)
 class Names:
     """Binds for the values of a criterion, named in the order in which `model.values` yields them."""
 
-    def __init__(self, prefix: str, samples: Iterator[Any]) -> None:
+    def __init__(self, prefix: str, left: Iterator[tuple[int, Any]]) -> None:
         self._prefix = prefix
-        self._samples = samples
-        self._numbers = count()
+        self._left = left
 
     def take(self, term: Term) -> list[BindParameter[Any]]:
         """One bind per value of the term."""
-        return [bind(f"{self._prefix}{next(self._numbers)}", next(self._samples)) for _ in term.values]
+        return [bind(f"{self._prefix}{place}", sample) for place, sample in islice(self._left, len(term.values))]
+
+    def split(self, parts: Sequence[Criterion]) -> list["Names"]:
+        """Names for each of these criteria, which come next; they can then be rendered in any order."""
+        sizes = [sum(1 for _ in values(part)) for part in parts]
+        return [Names(self._prefix, iter(list(islice(self._left, size)))) for size in sizes]
 
 
 def bind(name: str, sample: object) -> BindParameter[Any]:
@@ -80,9 +85,9 @@ def bind(name: str, sample: object) -> BindParameter[Any]:
     return bindparam(name, type_=BigInteger() if isinstance(sample, int) else Text())
 
 
-def names_for(prefix: str, criterion: Any) -> Names:
+def names_for(prefix: str, criterion: Criterion) -> Names:
     """Fresh names for one rendering of a criterion."""
-    return Names(prefix, values(criterion))
+    return Names(prefix, enumerate(values(criterion)))
 
 
 @dataclass(slots=True)
@@ -111,9 +116,12 @@ class Frame:
             current.append((r.c.type + ZERO if by_hash else r.c.type) == number(type_number(kind)))
         return r, current
 
-    def param(self, row: FromClause, kind: str, code: str) -> ColumnElement[bool]:
-        """The condition that a posting row belongs to a parameter."""
-        return row.c.param == number(self.params[kind, code])
+    def param(self, row: FromClause, *params: Param) -> ColumnElement[bool]:
+        """The condition that a posting row belongs to one of these parameters."""
+        numbers = sorted({self.params[one] for one in params})
+        if len(numbers) == 1:
+            return row.c.param == number(numbers[0])
+        return row.c.param.in_([number(one) for one in numbers])
 
 
 def groups(match: Match, *, apart: bool) -> list[list[Term]]:
@@ -131,7 +139,7 @@ def posting(frame: Frame, match: Match, terms: Sequence[Term], names: Names) -> 
     row = kind.table.alias()
     fits = kind.clause(row, terms[0].op, [names.take(term) for term in terms])
     return select(row.c.rid, row.c.part).where(
-        frame.param(row, match.type, match.code),
+        frame.param(row, *match.params),
         fits,
         row.c.tenant == number(TENANT),
         *unveiled(frame, match, row),
@@ -140,16 +148,18 @@ def posting(frame: Frame, match: Match, terms: Sequence[Term], names: Names) -> 
 
 def unveiled(frame: Frame, match: Match, row: FromClause) -> list[ColumnElement[bool]]:
     """That the caller may see what a posting row refers to, where that matters."""
-    if (match.type, match.code) not in frame.veiled:
+    veiled = [one for one in match.params if one in frame.veiled]
+    if not veiled:
         return []
     target, current = frame.resource(by_hash=True)
-    return [fenced(select(ONE).where(target.c.rh == row.c.tgt, *current), row)]
+    seen: ColumnElement[bool] = fenced(select(ONE).where(target.c.rh == row.c.tgt, *current), row)
+    return [seen if len(veiled) == len(match.params) else or_(not_(frame.param(row, *veiled)), seen)]
 
 
-def any_posting(frame: Frame, r: Subquery, table: Table, kind: str, code: str) -> Exists:
-    """Whether a resource has any row of a parameter."""
+def any_posting(frame: Frame, r: Subquery, table: Table, params: Sequence[Param]) -> Exists:
+    """Whether a resource has any row of one of these parameters."""
     row = table.alias()
-    return fenced(select(ONE).where(*same(row, r), frame.param(row, kind, code)), r)
+    return fenced(select(ONE).where(*same(row, r), frame.param(row, *params)), r)
 
 
 def some_posting(frame: Frame, r: Subquery, match: Match, names: Names) -> Exists:
@@ -160,7 +170,7 @@ def some_posting(frame: Frame, r: Subquery, match: Match, names: Names) -> Exist
         *[kind.clause(row, terms[0].op, [names.take(term) for term in terms]) for terms in groups(match, apart=False)]
     )
     seen = unveiled(frame, match, row)
-    return fenced(select(ONE).where(*same(row, r), frame.param(row, match.type, match.code), fits, *seen), r)
+    return fenced(select(ONE).where(*same(row, r), frame.param(row, *match.params), fits, *seen), r)
 
 
 def same(row: FromClause, r: FromClause) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -171,6 +181,11 @@ def same(row: FromClause, r: FromClause) -> tuple[ColumnElement[bool], ColumnEle
 def fenced(query: Select[Any], r: FromClause) -> Exists:
     """EXISTS, asked once per row of `r`: with an OFFSET PostgreSQL does not turn it into a join of its own choosing."""
     return query.correlate(r).offset(ZERO).exists()
+
+
+def joined(frame: Frame, first: FromClause, then: FromClause, on: ColumnElement[bool]) -> FromClause:
+    """A join whose order the planner keeps."""
+    return InOrder(first, then, on) if frame.dialect == "sqlite" else first.join(then, on)
 
 
 def follow(

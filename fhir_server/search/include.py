@@ -105,5 +105,5 @@ def statement(frame: Frame, includes: Sequence[Include], size: int) -> Select[An
 
 
 def _fits(frame: Frame, include: Include, driver: Any, r: Any) -> ColumnElement[bool]:
-    by_it = frame.param(driver, include.source, include.code)
+    by_it = frame.param(driver, (include.source, include.code))
     return and_(by_it, r.c.type == number(type_number(include.target))) if include.target else by_it

@@ -27,6 +27,9 @@ class Site:
     terminology: Terminology | None = None
 
 
+Param = tuple[str, str]  # a resource type, and the code of one of its search parameters
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
     """One OR-value: which comparison, and the values it binds."""
@@ -37,13 +40,22 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A parameter of `type` compared with terms, any of which may hold; `kind` names its search type."""
+    """A parameter of `type` compared with terms, any of which may hold; `kind` names its search type.
+
+    `others` are further parameters, each a type and a code, whose values count as much.
+    """
 
     type: str
     code: str
     kind: str
     terms: tuple[Term, ...]
     modifier: str = ""
+    others: tuple[Param, ...] = ()
+
+    @property
+    def params(self) -> tuple[Param, ...]:
+        """Every parameter whose values count."""
+        return ((self.type, self.code), *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +77,41 @@ class Has:
     inner: "Criterion"
 
 
-Criterion = Match | Chain | Has
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every part is met."""
+
+    parts: tuple["Criterion", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Some part is met."""
+
+    parts: tuple["Criterion", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The part is not met."""
+
+    part: "Criterion"
+
+
+Criterion = Match | Chain | Has | AllOf | AnyOf | Not
 
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """One key of _sort."""
+    """One key of _sort: the parameters that hold its values, and the references that lead to them, if any.
 
-    code: str
+    `via`: each step is a reference parameter and the type it is followed to.
+    """
+
+    params: tuple[Param, ...]
     kind: str
     descending: bool
+    via: tuple[tuple[tuple[Param, ...], str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +127,15 @@ class Include:
 
 @dataclass(frozen=True)
 class SearchQuery:
-    """A search, understood. `pairs` are the parameters that were used, in order, for the self link."""
+    """A search, understood. `pairs` are the parameters that were used, in order, for the self link.
+
+    type: "" for several, which `types` names, none of them meaning all. within: the compartment, such as Patient/1.
+    after: the sort values and row number beyond which the page lies; `backward`: before them instead.
+    """
 
     type: str
+    types: tuple[str, ...] = ()
+    within: str = ""
     criteria: tuple[Criterion, ...] = ()
     sort: tuple[SortKey, ...] = ()
     includes: tuple[Include, ...] = ()
@@ -103,7 +146,23 @@ class SearchQuery:
     ignored: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
     after: tuple[Any, ...] | None = None
+    backward: bool = False
     known_total: int | None = None
+
+    @property
+    def path(self) -> str:
+        """Where it is asked, below the base URL."""
+        return f"{self.within}/{self.type or '*'}" if self.within else self.type
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The types that the search names; none if it asks about all."""
+        return (self.type,) if self.type else self.types
+
+    @property
+    def interaction(self) -> str:
+        """What FHIR calls it."""
+        return "search-compartment" if self.within else "search-type" if self.type else "search-system"
 
     @cached_property
     def text(self) -> str:
@@ -172,10 +231,17 @@ def shape(criterion: Criterion) -> Hashable:
     """What of a criterion decides its SQL: everything but the values."""
     if isinstance(criterion, Match):
         ops = tuple([term.op for term in criterion.terms])
-        return criterion.type, criterion.code, criterion.kind, criterion.modifier, ops
+        return criterion.params, criterion.kind, criterion.modifier, ops
     if isinstance(criterion, Chain):
         return criterion.type, criterion.code, tuple([(target, shape(inner)) for target, inner in criterion.branches])
-    return criterion.type, criterion.source, criterion.code, shape(criterion.inner)
+    if isinstance(criterion, Has):
+        return criterion.source, criterion.code, shape(criterion.inner)
+    return type(criterion), tuple([shape(part) for part in parts(criterion)])
+
+
+def parts(criterion: AllOf | AnyOf | Not) -> tuple[Criterion, ...]:
+    """The criteria that one is made of."""
+    return (criterion.part,) if isinstance(criterion, Not) else criterion.parts
 
 
 def values(criterion: Criterion) -> Iterator[Any]:
@@ -186,5 +252,8 @@ def values(criterion: Criterion) -> Iterator[Any]:
     elif isinstance(criterion, Chain):
         for _, inner in criterion.branches:
             yield from values(inner)
-    else:
+    elif isinstance(criterion, Has):
         yield from values(criterion.inner)
+    else:
+        for part in parts(criterion):
+            yield from values(part)

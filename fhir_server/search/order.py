@@ -7,53 +7,91 @@ counts in ascending order, the largest in descending.  https://hl7.org/fhir/R4/s
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, and_, bindparam, func, literal, or_, select
+from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, and_, bindparam, func, literal, or_, select
 
-from fhir_server.search.compile import HIT, Plan, matches
-from fhir_server.search.frame import Frame, number, same
+from fhir_server.search.compile import HIT, Plan, by_type, matches, type_by_type
+from fhir_server.search.frame import Frame, joined, number, same
 from fhir_server.search.model import OWN_KINDS, SearchQuery, SortKey
 from fhir_server.search.types import search_types
 from fhir_server.search.types.date import OPEN_END, OPEN_START
+from fhir_server.store.tables import ref
 
-_LAST: dict[str, tuple[Any, Any]] = {"date": (OPEN_END, OPEN_START)}
+_LAST_NUMBER = (OPEN_END, OPEN_START)
 _LAST_TEXT = ("\U0010ffff", "")
 
 
 def sorted_page(frame: Frame, query: SearchQuery, plan: Plan, limit: int, *, after: bool) -> Select[Any]:
-    """One page: the columns of a hit, then the value of each sort key."""
+    """One page: the columns of a hit, then the value of each sort key; before `after`, the other way round."""
+    if by_type(query, plan):
+        rows = type_by_type(query, lambda one: sorted_page(frame, one, plan, limit, after=after))
+        return _whole(query, rows, after=after).limit(number(limit))
     found, at, _ = matches(frame, query, plan, HIT)
-    keys = [_value(frame, query, key, at).label(f"k{place}") for place, key in enumerate(query.sort)]
+    keys = [_value(frame, key, at).label(f"k{place}") for place, key in enumerate(query.sort)]
     if _is_own(query):
-        return _ordered(found.add_columns(*keys), query.sort, [*keys, at.c.rid], after=after).limit(number(limit))
-    rows = found.add_columns(*keys).subquery("s")
-    columns = [rows.c[f"k{place}"] for place in range(len(keys))]
-    return _ordered(select(*rows.c), query.sort, [*columns, rows.c.rid], after=after).limit(number(limit))
+        return _ordered(found.add_columns(*keys), query, [*keys, at.c.rid], after=after).limit(number(limit))
+    return _whole(query, found.add_columns(*keys).subquery("s"), after=after).limit(number(limit))
+
+
+def _whole(query: SearchQuery, rows: FromClause, *, after: bool) -> Select[Any]:
+    columns = [rows.c[f"k{place}"] for place in range(len(query.sort))]
+    return _ordered(select(*rows.c), query, [*columns, rows.c.rid], after=after)
 
 
 def _is_own(query: SearchQuery) -> bool:
     """Whether columns of the resource row alone decide, so that an index can."""
-    return all(key.kind in OWN_KINDS for key in query.sort)
+    return all(key.kind in OWN_KINDS and not key.via for key in query.sort)
 
 
-def _value(frame: Frame, query: SearchQuery, key: SortKey, at: Any) -> ColumnElement[Any]:
+def _value(frame: Frame, key: SortKey, at: Any) -> ColumnElement[Any]:
+    source, row, where = _steps(frame, key, at)
+    best = func.max if key.descending else func.min
     if key.kind in OWN_KINDS:
-        column: ColumnElement[Any] = at.c.fid if key.kind == "id" else at.c.ts
-        return column
-    kind = search_types()[key.kind]
-    row = kind.table.alias()
-    value = row.c[kind.sort]
-    best = func.max(value) if key.descending else func.min(value)
-    query_ = select(best).where(*same(row, at), frame.param(row, query.type, key.code))
-    if key.kind == "token":
-        query_ = query_.where(value != "")
-    last = literal(_LAST.get(key.kind, _LAST_TEXT)[key.descending], BigInteger() if key.kind == "date" else None)
-    return func.coalesce(query_.correlate(at).scalar_subquery(), last)
+        column: ColumnElement[Any] = row.c.fid if key.kind == "id" else row.c.ts
+        if not key.via:
+            return column
+        query = select(best(column))
+    else:
+        value = row.c[search_types()[key.kind].sort]
+        query = select(best(value)).where(frame.param(row, *key.params))
+        if key.kind == "token":
+            query = query.where(value != "")
+        column = value
+    whole = isinstance(column.type, BigInteger)
+    last = literal((_LAST_NUMBER if whole else _LAST_TEXT)[key.descending], BigInteger() if whole else None)
+    found = query.select_from(source).where(*where).correlate(at).scalar_subquery()
+    return func.coalesce(found, last)
+
+
+def _steps(frame: Frame, key: SortKey, at: Any) -> tuple[Any, Any, list[ColumnElement[bool]]]:
+    """What a key's values are selected from, the row that holds them, and how it hangs on the resource.
+
+    References are followed to what the caller may see, as in a chain.
+    """
+    source: Any = None
+    where: list[ColumnElement[bool]] = []
+    for params, kind in key.via:
+        link = ref.alias()
+        target, current = frame.resource(kind, by_hash=True)
+        where += [frame.param(link, *params), *current]
+        if source is None:
+            where += same(link, at)
+            source = link
+        else:
+            source = joined(frame, source, link, and_(*same(link, at)))
+        source = joined(frame, source, target, target.c.rh == link.c.tgt)
+        at = target
+    if key.kind in OWN_KINDS:
+        return source, at, where
+    row = search_types()[key.kind].table.alias()
+    if source is None:
+        return row, row, [*same(row, at)]
+    return joined(frame, source, row, and_(*same(row, at))), row, where
 
 
 def _ordered(
-    found: Select[Any], sort: Sequence[SortKey], columns: Sequence[ColumnElement[Any]], *, after: bool
+    found: Select[Any], query: SearchQuery, columns: Sequence[ColumnElement[Any]], *, after: bool
 ) -> Select[Any]:
-    directions = [key.descending for key in sort]
+    directions = [key.descending is not query.backward for key in query.sort]
     directions.append(directions[-1])
     order = [column.desc() if down else column.asc() for column, down in zip(columns, directions, strict=True)]
     if after:

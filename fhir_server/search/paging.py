@@ -1,4 +1,4 @@
-"""The opaque token of a next link: the query and where its last page ended, sealed for one caller and some hours.
+"""The opaque token of a next or prev link: the query and where its page ended, sealed for one caller and some hours.
 
 https://hl7.org/fhir/R4/http.html#paging
 """
@@ -20,7 +20,7 @@ from fhir_server.fhir.errors import BadValue, FHIRError, NotFound
 LIFETIME_MS = 4 * 3600 * 1000
 
 _NONCE = 12
-_PURPOSE = b"search page 1"
+_PURPOSE = b"search page 2"
 
 
 class ExpiredPage(FHIRError):
@@ -31,12 +31,17 @@ class ExpiredPage(FHIRError):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a search goes on: its parameters, the sort values and row number of the last match, a total if counted."""
+    """Where a search goes on: what it asks, the sort values and row number beyond which, a total if counted.
+
+    `backward`: what lies before them is wanted, instead of what comes after.
+    """
 
     type: str
+    within: str
     pairs: tuple[tuple[str, str], ...]
     after: tuple[Any, ...]
     total: int | None = None
+    backward: bool = False
 
 
 class Sealer:
@@ -47,19 +52,20 @@ class Sealer:
 
     def seal(self, place: Place, identity: str, now_ms: int) -> str:
         """A token that only `identity` can use, for LIFETIME_MS."""
-        content = [place.type, place.pairs, place.after, place.total, identity, now_ms + LIFETIME_MS]
+        head = [place.type, place.within, place.pairs, place.after, place.total, place.backward]
+        content = [*head, identity, now_ms + LIFETIME_MS]
         nonce = os.urandom(_NONCE)
         sealed = nonce + self._cipher.encrypt(nonce, orjson.dumps(content), _PURPOSE)
         return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
     def open(self, token: str, identity: str, now_ms: int) -> Place:
         """The place in a token; BadValue if altered, NotFound if it is another caller's, ExpiredPage if too old."""
-        kind, pairs, after, total, owner, until = self._content(token)
+        kind, within, pairs, after, total, backward, owner, until = self._content(token)
         if owner != identity:
             raise NotFound("This page does not exist.")
         if until <= now_ms:
             raise ExpiredPage("This page has expired; run the search again.")
-        return Place(kind, tuple((name, value) for name, value in pairs), tuple(after), total)
+        return Place(kind, within, tuple((name, value) for name, value in pairs), tuple(after), total, backward)
 
     def _content(self, token: str) -> Sequence[Any]:
         try:

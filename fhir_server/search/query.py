@@ -12,22 +12,21 @@ from typing import Any
 from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
 from fhir_server.fhir.values import PACIFIC
+from fhir_server.search.across import compartment, parse_across, types_of
 from fhir_server.search.criteria import find_param, parse_criterion
 from fhir_server.search.expression import reference_targets
 from fhir_server.search.model import Criterion, Include, Match, SearchQuery, Site, SortKey, values
+from fhir_server.search.sorting import sort_keys
 from fhir_server.search.text import shown
-from fhir_server.search.types import search_types
 from fhir_server.terminology.codes import Terminology
 
 MOST_PARAMETERS = 50
 MOST_INCLUDES = 10
-MOST_SORT_KEYS = 5
 MOST_BOUND_VALUES = 2048
 LARGEST_PAGE = 200
 PAGE = 50
 
 _FIELD = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
-_SORT_OWN = {"_id": "id", "_lastUpdated": "instant"}
 
 
 @dataclass(slots=True)
@@ -36,12 +35,18 @@ class _Draft:
 
     site: Site
     type: str
+    types: tuple[str, ...] = ()
     criteria: list[Criterion] = field(default_factory=list)
     includes: list[Include] = field(default_factory=list)
     include_parameters: int = 0
     sort: tuple[SortKey, ...] = ()
     results: dict[str, Any] = field(default_factory=dict)
     used: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The types searched, each by name."""
+        return (self.type,) if self.type else self.types or self.site.definitions.types
 
 
 def parse(
@@ -50,18 +55,24 @@ def parse(
     pairs: Sequence[tuple[str, str]],
     *,
     lenient: bool = False,
+    within: str = "",
     zone: tzinfo = PACIFIC,
     base: str = "",
     terminology: Terminology | None = None,
 ) -> SearchQuery:
-    """The query that decoded `name=value` pairs ask on a resource type.
+    """The query that decoded `name=value` pairs ask on a resource type, or ("") on those that _type names.
 
+    `within` narrows it to a compartment, such as Patient/1.
     NotSupported for what is unknown or not offered, BadValue for values that cannot be, TooCostly beyond the limits.
     With `lenient`, unknown names are left out and listed in `ignored`; bad values are never let pass.
     """
     if len(pairs) > MOST_PARAMETERS:
         raise TooCostly(f"a search may have {MOST_PARAMETERS} parameters; this one has {len(pairs)}")
     draft, ignored = _Draft(Site(definitions, zone, base, terminology), type), []
+    if not type:
+        draft.types = types_of(draft.site, pairs)
+    if within:
+        draft.criteria.append(compartment(definitions, within, (type,) if type else draft.types))
     for name, value in pairs:
         try:
             _read(draft, name, value)
@@ -69,10 +80,10 @@ def parse(
             if not lenient:
                 raise
             ignored.append(name)
-    return _finish(draft, tuple(ignored))
+    return _finish(draft, tuple(ignored), within)
 
 
-def _finish(draft: _Draft, ignored: tuple[str, ...]) -> SearchQuery:
+def _finish(draft: _Draft, ignored: tuple[str, ...], within: str) -> SearchQuery:
     if sum(1 for criterion in draft.criteria for _ in values(criterion)) > MOST_BOUND_VALUES:
         raise TooCostly("all parameters together have too many values; ask in several searches")
     if draft.includes and draft.results.get("_summary") == "text":
@@ -81,8 +92,10 @@ def _finish(draft: _Draft, ignored: tuple[str, ...]) -> SearchQuery:
         draft.used.append(("_count", str(PAGE)))
     return SearchQuery(
         type=draft.type,
+        types=draft.types,
+        within=within,
         criteria=tuple(draft.criteria),
-        sort=draft.sort or _natural_order(draft.criteria),
+        sort=draft.sort or _natural_order(draft),
         includes=tuple(dict.fromkeys(draft.includes)),
         count=draft.results.get("_count", PAGE),
         total=draft.results.get("_total", "none"),
@@ -93,10 +106,11 @@ def _finish(draft: _Draft, ignored: tuple[str, ...]) -> SearchQuery:
     )
 
 
-def _natural_order(criteria: Sequence[Criterion]) -> tuple[SortKey, ...]:
+def _natural_order(draft: _Draft) -> tuple[SortKey, ...]:
     """Newest created first (no key), but last updated first where _lastUpdated is asked about: an index serves."""
-    if any(isinstance(one, Match) and one.kind == "instant" and not one.modifier for one in criteria):
-        return (SortKey("_lastUpdated", "instant", descending=True),)
+    timed = any(isinstance(one, Match) and one.kind == "instant" and not one.modifier for one in draft.criteria)
+    if timed and (draft.type or draft.types):
+        return (SortKey((), "instant", descending=True),)
     return ()
 
 
@@ -108,9 +122,19 @@ def _read(draft: _Draft, name: str, value: str) -> None:
         _read_include(draft, name, value)
     elif name in _RESULT:
         value = _read_result(draft, name, value)
-    elif name not in ("_format", "_pretty"):
-        draft.criteria.append(parse_criterion(draft.site, draft.type, name, value))
+    elif not _is_told_elsewhere(draft, name):
+        draft.criteria.append(_criterion(draft, name, value))
     draft.used.append((name, value))
+
+
+def _is_told_elsewhere(draft: _Draft, name: str) -> bool:
+    return name in ("_format", "_pretty") or (name == "_type" and not draft.type)
+
+
+def _criterion(draft: _Draft, name: str, value: str) -> Criterion:
+    if draft.type:
+        return parse_criterion(draft.site, draft.type, name, value)
+    return parse_across(draft.site, draft.types, name, value)
 
 
 def _read_result(draft: _Draft, name: str, value: str) -> str:
@@ -147,22 +171,16 @@ def _elements(_draft: _Draft, value: str) -> tuple[str, ...]:
 
 
 def _sort(draft: _Draft, value: str) -> tuple[SortKey, ...]:
-    words = value.split(",")
-    if len(words) > MOST_SORT_KEYS:
-        raise TooCostly(f"_sort takes {MOST_SORT_KEYS} keys at most")
-    draft.sort = tuple(_sort_key(draft, word) for word in words)
+    draft.sort = sort_keys(draft.site, draft.searched, value)
     return draft.sort
 
 
-def _sort_key(draft: _Draft, word: str) -> SortKey:
-    code = word.removeprefix("-")
-    if not code:
-        raise BadValue("_sort lists search parameters between commas, each with a - before it for descending order")
-    param = find_param(draft.site, draft.type, code)
-    kind = _SORT_OWN.get(code, param.type)
-    if kind == param.type and not search_types()[kind].sort:
-        raise NotSupported(f"results cannot be sorted by {shown(code)}: {kind} parameters have no order here")
-    return SortKey(code, kind, word.startswith("-"))
+def _contained(_draft: _Draft, value: str) -> str:
+    if value not in ("false", "true", "both"):
+        raise BadValue(f"_contained is false, true or both, not {shown(value)}")
+    if value != "false":
+        raise NotSupported("contained resources are found with the resource that holds them; leave _contained out")
+    return value
 
 
 _RESULT: dict[str, Callable[[_Draft, str], Any]] = {
@@ -171,6 +189,7 @@ _RESULT: dict[str, Callable[[_Draft, str], Any]] = {
     "_summary": _summary,
     "_elements": _elements,
     "_sort": _sort,
+    "_contained": _contained,
 }
 
 
@@ -181,16 +200,26 @@ def _read_include(draft: _Draft, name: str, value: str) -> None:
     draft.include_parameters += 1
     if draft.include_parameters > MOST_INCLUDES:
         raise TooCostly(f"a search may have {MOST_INCLUDES} includes")
-    if value in ("*", f"{draft.type}:*") and head == "_include":
-        draft.includes += _every_reference(draft, iterate=bool(modifier))
+    source, star, _ = value.partition("*")
+    if star and value in ("*", f"{source.rstrip(':')}:*"):
+        draft.includes += _every_reference(draft, source[:-1], iterate=bool(modifier), reverse=head == "_revinclude")
         return
     draft.includes.append(_include(draft, value, iterate=bool(modifier), reverse=head == "_revinclude"))
 
 
-def _every_reference(draft: _Draft, *, iterate: bool) -> list[Include]:
-    params = draft.site.definitions.search_params(draft.type)
-    codes = sorted(code for code, param in params.items() if param.type == "reference")
-    return [Include(draft.type, code, "", iterate, reverse=False) for code in codes]
+def _every_reference(draft: _Draft, source: str, *, iterate: bool, reverse: bool) -> list[Include]:
+    """Every reference of a type, or of all that may count; backwards only those that can lead to what is searched."""
+    definitions, searched = draft.site.definitions, set(draft.searched)
+    if source and source not in (definitions.types if reverse or iterate else draft.searched):
+        raise NotSupported(f"{shown(source)} is no resource type whose references can be followed here")
+    sources = (source,) if source else definitions.types if reverse else draft.searched
+    return [
+        Include(kind, code, "", iterate, reverse)
+        for kind in sources
+        for code, param in sorted(definitions.search_params(kind).items())
+        if param.type == "reference"
+        and (not reverse or iterate or not searched.isdisjoint(reference_targets(definitions, param)))
+    ]
 
 
 def _include(draft: _Draft, value: str, *, iterate: bool, reverse: bool) -> Include:

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Select
 
 from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.values import PACIFIC
-from fhir_server.search.compile import BOUND, Plan, can_drive, can_walk, page, prefix, probe, total
+from fhir_server.search.compile import BOUND, Plan, page, prefix, probe, total
+from fhir_server.search.drivers import can_drive, can_walk
 from fhir_server.search.frame import Frame
 from fhir_server.search.include import Hit, included
 from fhir_server.search.model import Match, SearchQuery, shape, values
@@ -31,13 +32,14 @@ _SIZES = (2, 11, 21, 51, 101, LARGEST_PAGE + 1)  # written into the SQL: a plann
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of matches, and what was included. `total` is None unless known; `next_token` unless there is more."""
+    """One page of matches, and what was included. `total` is None unless known; the tokens unless there is more."""
 
     query: SearchQuery
     hits: Sequence[Hit] = ()
     included: Sequence[Hit] = ()
     total: int | None = None
     next_token: str | None = None
+    prev_token: str | None = None
 
 
 class Searcher:
@@ -59,39 +61,51 @@ class Searcher:
         self._statements: OrderedDict[Hashable, Statement] = OrderedDict()
         self._lock = Lock()
 
-    def parse(self, kind: str, pairs: Sequence[tuple[str, str]], *, lenient: bool = False) -> SearchQuery:
+    def parse(
+        self, kind: str, pairs: Sequence[tuple[str, str]], *, lenient: bool = False, within: str = ""
+    ) -> SearchQuery:
         """The query that pairs ask, with this deployment's zone and base; raises as `search.query.parse` does."""
         return parse(
             self._definitions,
             kind,
             pairs,
             lenient=lenient,
+            within=within,
             zone=self._zone,
             base=self._base,
             terminology=self._terminology,
         )
 
     def resume(self, token: str, identity: str, now_ms: int) -> SearchQuery:
-        """The query whose next page a token offers; BadValue, NotFound or ExpiredPage if it cannot be used."""
+        """The query whose further page a token offers; BadValue, NotFound or ExpiredPage if it cannot be used."""
         place = self._sealer.open(token, identity, now_ms)
-        return replace(self.parse(place.type, place.pairs), after=place.after, known_total=place.total)
+        query = self.parse(place.type, place.pairs, within=place.within)
+        return replace(query, after=place.after, known_total=place.total, backward=place.backward)
 
     def search(
         self, connection: Connection, query: SearchQuery, visible: Visible, *, identity: str = "", now_ms: int = 0
     ) -> Page:
-        """One page of what the caller may see; its next page can be fetched by `identity` only."""
+        """One page of what the caller may see; those beside it can be fetched by `identity` only."""
         run = _Run(self, connection, query, visible)
         if query.counts_only:
             return Page(query, total=run.count())
         rows = run.page(query.count + 1)
-        hits = [Hit(*row[: len(Hit._fields)]) for row in rows[: query.count]]
         more = len(rows) > query.count
+        rows = rows[: query.count]
+        hits = [Hit(*row[: len(Hit._fields)]) for row in rows]
         number = run.total(len(hits), more=more)
-        token = None
-        if more:
-            last = (*rows[query.count - 1][len(Hit._fields) :], hits[-1].rid)
-            token = self._sealer.seal(Place(query.type, query.pairs, last, number), identity, now_ms)
-        return Page(query, hits, included(run.rows, hits, query.includes), number, token)
+
+        def token(row: tuple[Any, ...], *, backward: bool) -> str:
+            edge = (*row[len(Hit._fields) :], row[0])
+            place = Place(query.type, query.within, query.pairs, edge, number, backward)
+            return self._sealer.seal(place, identity, now_ms)
+
+        onward = token(rows[-1], backward=query.backward) if more else None
+        back = token(rows[0], backward=not query.backward) if rows and query.after is not None else None
+        along = included(run.rows, hits, query.includes)
+        if query.backward:
+            return Page(query, hits[::-1], along, number, back, onward)
+        return Page(query, hits, along, number, onward, back)
 
     def match(self, connection: Connection, query: SearchQuery, visible: Visible, limit: int = 2) -> list[Hit]:
         """Up to `limit` visible matches, for conditional interactions."""
@@ -113,7 +127,7 @@ class Searcher:
             if found is not None:
                 self._statements.move_to_end(whole)
                 return found
-        made = Statement(build(Frame(dialect, visible, self._params, self.veiled)))
+        made = Statement(build(Frame(dialect, visible, self._params, self.veiled)), connection.dialect)
         with self._lock:
             self._statements[whole] = made
             if len(self._statements) > _KEPT:
@@ -126,7 +140,7 @@ class _Run:
 
     def __init__(self, searcher: Searcher, connection: Connection, query: SearchQuery, visible: Visible) -> None:
         self._searcher, self._connection, self._query, self._visible = searcher, connection, query, visible
-        self._shape = (query.type, tuple([shape(criterion) for criterion in query.criteria]))
+        self._shape = (query.type, query.types, tuple([shape(criterion) for criterion in query.criteria]))
         self._values = dict(visible.binds)
         for position, criterion in enumerate(query.criteria):
             name = prefix(position)
@@ -145,7 +159,7 @@ class _Run:
         query, plan, after = self._query, self._way(), self._query.after is not None
         build = sorted_page if query.sort else page
         fetched = next(size for size in _SIZES if size >= limit)
-        key = ("page", self._shape, query.sort, plan, after, fetched)
+        key = ("page", self._shape, query.sort, plan, after, query.backward, fetched)
         rows = self.rows(key, lambda frame: build(frame, query, plan, fetched, after=after), self._last())
         return rows[:limit]
 

@@ -32,10 +32,10 @@ PLAUSIBLE = {
     "composite": "a$2026",
 }
 OUTSIDE = [
-    ("GET", ""), ("DELETE", ""), ("PUT", ""), ("POST", "_search"),
-    ("DELETE", "Patient"), ("PATCH", "Patient"), ("POST", "Patient/a"), ("GET", "Patient/a/Condition"),
+    ("DELETE", ""), ("PUT", ""), ("POST", "_search"), ("DELETE", "Patient/a/*"),
+    ("DELETE", "Patient"), ("PATCH", "Patient"), ("POST", "Patient/a"), ("POST", "Patient/a/Condition"),
     ("GET", "Patient/$everything"), ("POST", "$validate"), ("GET", "$export"), ("GET", "Patient/$export"),
-    ("PUT", "metadata"), ("GET", "Patient/a/*"), ("GET", "Patient/a/_history/1/x"),
+    ("PUT", "metadata"), ("GET", "Organization/a/*"), ("GET", "Patient/a/_history/1/x"),
 ]  # fmt: skip
 
 

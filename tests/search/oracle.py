@@ -234,6 +234,24 @@ def target_of(stored: Stored, reference: str) -> Resource | None:
     return next((one for one in stored if f"{one['resourceType']}/{one['id']}" == reference), None)
 
 
+def in_record(patient: str) -> Holds:
+    """B-50: whether a resource refers to this patient as the one it is about."""
+    paths = {"Task": "for", "CarePlan": "subject", "Observation": "subject", "RiskAssessment": "subject"}
+
+    def holds(stored: Stored, resource: Resource) -> bool:
+        path = paths.get(resource["resourceType"])
+        return path is not None and f"Patient/{patient}" in references(resource, path)
+
+    return holds
+
+
+def across(stored: Stored, kinds: Iterable[str], cases: Iterable[Case]) -> list[str]:
+    """The ids of several types, none meaning all, that meet all cases, newest first."""
+    kinds, cases = tuple(kinds), list(cases)
+    found = [one for one in stored if not kinds or one["resourceType"] in kinds]
+    return [one["id"] for one in found if all(case.holds(stored, one) for case in cases)][::-1]
+
+
 def matching(stored: Stored, kind: str, cases: Iterable[Case]) -> list[str]:
     """The ids of a type that meet all cases, in the order in which they were stored."""
     cases = list(cases)

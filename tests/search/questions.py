@@ -149,3 +149,40 @@ def question(draw: st.DrawFn, stored: Stored) -> tuple[str, list[Case]]:
     """A type and one to three criteria."""
     kind = draw(st.sampled_from(TYPES))
     return kind, draw(st.lists(any_case(kind, stored, draw(st.integers(0, 2))), min_size=1, max_size=3))
+
+
+@st.composite
+def question_across(draw: st.DrawFn, stored: Stored) -> tuple[tuple[str, ...], list[Case]]:
+    """Some types, none meaning all, and up to two criteria that every type has."""
+    types = tuple(draw(st.lists(st.sampled_from(TYPES), unique=True, max_size=3)))
+    patients = tuple(one["id"] for one in stored if one["resourceType"] == "Patient")[:20]
+    common = [uri_case("Patient"), id_case("Patient", stored), token_case("Patient", "_tag"), list_case()]
+    if types and "Patient" not in types:
+        common.append(reference_case_of("patient", types, patients))
+    return types, draw(st.lists(st.one_of(*common), max_size=2))
+
+
+@st.composite
+def reference_case_of(draw: st.DrawFn, code: str, types: tuple[str, ...], patients: tuple[str, ...]) -> Case:
+    """A reference that several types share."""
+    patient = draw(st.sampled_from(patients))
+    paths = {kind: REFERENCES[kind][code][0] for kind in types}
+
+    def holds(stored: Stored, resource: Resource) -> bool:
+        return f"Patient/{patient}" in oracle.references(resource, paths[resource["resourceType"]])
+
+    return Case(code, f"Patient/{patient}", holds)
+
+
+def list_case() -> st.SearchStrategy[Case]:
+    """No List is stored, so nothing is in one."""
+    return st.just(Case("_list", "l1", lambda stored, resource: False))
+
+
+@st.composite
+def question_within(draw: st.DrawFn, stored: Stored) -> tuple[str, str, list[Case]]:
+    """A patient, a type of its compartment or "" for all of it, and up to two criteria."""
+    patient = draw(st.sampled_from([one["id"] for one in stored if one["resourceType"] == "Patient"][:20]))
+    kind = draw(st.sampled_from(["", "Task", "CarePlan", "Observation", "RiskAssessment"]))
+    inner = any_case(kind, stored, 1) if kind else uri_case("Patient")
+    return patient, kind, draw(st.lists(inner, max_size=2))

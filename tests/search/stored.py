@@ -87,15 +87,16 @@ class World:
     searcher: Searcher = field(default_factory=searcher)
     extractor: Extractor = field(default_factory=extractor)
 
-    def store(self, resources: Iterable[Resource], owner: int = 1, *, deleted: bool = False) -> list[int]:
-        """Store resources; the row numbers grow in their order."""
+    def store(self, resources: Iterable[Resource], *owners: int, owner: int = 1, deleted: bool = False) -> list[int]:
+        """Store resources, of one owner or of several in turn; the row numbers grow in their order."""
+        owners = owners or (owner,)
         rows = {table: [] for table in (res, *LISTS.values())}
         rids = []
         for resource in resources:
             rid = 1000 + 2 * len(self.resources)
             self.resources[rid] = resource
             rids.append(rid)
-            rows[res].append(_row(rid, resource, owner, deleted))
+            rows[res].append(_row(rid, resource, owners[(len(self.resources) - 1) % len(owners)], deleted))
             if not deleted:
                 self._index(rows, rid, resource)
 
@@ -115,24 +116,33 @@ class World:
             for values in getattr(found, name):
                 rows[table].append({**place, "param": values[0], **dict(zip(columns, values[1:], strict=True))})
 
-    def page(self, kind: str, pairs: Sequence[tuple[str, str]], hidden: int = -1, **how: Any) -> Page:
-        query = self.searcher.parse(kind, pairs)
+    def page(self, kind: str, pairs: Sequence[tuple[str, str]], hidden: int = -1, within: str = "", **how: Any) -> Page:
+        query = self.searcher.parse(kind, pairs, within=within)
         return self.searcher.search(self.database.read(), query, Everything(hidden), **how)
 
-    def pages(self, kind: str, pairs: Sequence[tuple[str, str]], hidden: int = -1) -> list[Page]:
+    def pages(self, kind: str, pairs: Sequence[tuple[str, str]], hidden: int = -1, within: str = "") -> list[Page]:
         """Every page of a search, fetched one after the other by its token."""
-        pages = [self.page(kind, pairs, hidden, identity="reader", now_ms=1)]
+        pages = [self.page(kind, pairs, hidden, within, identity="reader", now_ms=1)]
         while token := pages[-1].next_token:
-            query = self.searcher.resume(token, "reader", 2)
-            view = Everything(hidden)
-            found = self.searcher.search(self.database.read(), query, view, identity="reader", now_ms=2)
-            pages.append(found)
+            pages.append(self.follow(token, hidden))
         return pages
 
-    def ids(self, kind: str, text: str = "", hidden: int = -1) -> list[str]:
+    def back(self, page: Page, hidden: int = -1) -> list[Page]:
+        """Every page before this one, the nearest first."""
+        pages = [page]
+        while token := pages[-1].prev_token:
+            pages.append(self.follow(token, hidden))
+        return pages[1:]
+
+    def follow(self, token: str, hidden: int = -1) -> Page:
+        """The page that a token offers."""
+        query = self.searcher.resume(token, "reader", 2)
+        return self.searcher.search(self.database.read(), query, Everything(hidden), identity="reader", now_ms=2)
+
+    def ids(self, kind: str, text: str = "", hidden: int = -1, within: str = "") -> list[str]:
         """The ids found by `name=value&name=value`, in order."""
         pairs = [tuple(pair.split("=", 1)) for pair in text.split("&") if pair]
-        return [hit.fid for hit in self.page(kind, [*pairs, ("_count", "200")], hidden).hits]
+        return [hit.fid for hit in self.page(kind, [*pairs, ("_count", "200")], hidden, within).hits]
 
 
 def _row(rid: int, resource: Resource, owner: int, deleted: bool) -> dict[str, Any]:

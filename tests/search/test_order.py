@@ -6,9 +6,10 @@ import pytest
 
 from fhir_server.fhir.values import parse_date
 from fhir_server.store.db import open_database
+from fhir_server.store.hashing import rh
 from tests.search import oracle
 from tests.search.stored import World, updated
-from tests.search.world import DATED, STRINGS, TOKENS, generate
+from tests.search.world import AMOUNTS, DATED, REFERENCES, STRINGS, TOKENS, generate
 
 STORED = generate(seed=7, count=250)
 
@@ -28,7 +29,22 @@ def key_of(world, kind, code, rid, descending):
         return resource["id"]
     if code == "_lastUpdated":
         return updated(rid)
-    if code in DATED[kind]:
+    if "." in code:
+        step, inner = code.split(".")
+        path, targets, _ = REFERENCES[kind][step.partition(":")[0]]
+        target = step.partition(":")[2] or targets[0]
+        rids = {f"{one['resourceType']}/{one['id']}": rid for rid, one in world.resources.items()}
+        found = [rids[text] for text in oracle.references(resource, path) if text in rids]
+        there = [rid for rid in found if world.resources[rid]["resourceType"] == target]
+        values = [key_of(world, target, inner, rid, descending) for rid in there]
+        found = [value for value in values if value is not None]
+    elif code in REFERENCES[kind]:
+        found = [rh(text) for text in oracle.references(resource, REFERENCES[kind][code][0])]
+    elif code == "_profile":
+        found = [one for url in oracle.walk(resource, "meta.profile") for one in (url, url.partition("|")[0])]
+    elif code in AMOUNTS.get(kind, {}):
+        found = [low for low, _, _ in oracle.amounts(resource, AMOUNTS[kind][code])]
+    elif code in DATED[kind]:
         found = [low for low, _ in oracle.spans(resource, DATED[kind][code])]
     elif code in STRINGS.get(kind, {}):
         found = [oracle.plain(" ".join(text.split())) for text in oracle.strings(resource, STRINGS[kind][code])]
@@ -65,6 +81,14 @@ SORTS = [
     ("Task", "status,authored-on"),
     ("Task", "-authored-on,code"),
     ("Task", "-identifier"),
+    ("Task", "patient.family"),
+    ("Task", "-patient._lastUpdated,status"),
+    ("Task", "focus:CarePlan.status,-focus:Patient.birthdate"),
+    ("Task", "part-of.authored-on"),
+    ("CarePlan", "-subject:Patient._id"),
+    ("CarePlan", "subject"),
+    ("Patient", "-_profile,_id"),
+    ("Observation", "value-quantity,code"),
 ]
 
 

@@ -10,7 +10,7 @@ from fhir_server.search.paging import LIFETIME_MS, ExpiredPage, Place, Sealer
 from fhir_server.store.db import open_database
 from tests.search.stored import Everything, World
 
-PLACE = Place("Patient", (("family", "Muñoz"), ("_count", "5")), (12, "é", -(2**63), 42), 7)
+PLACE = Place("Patient", "", (("family", "Muñoz"), ("_count", "5")), (12, "é", -(2**63), 42), 7)
 
 
 def test_a_place_comes_back():

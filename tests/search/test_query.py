@@ -2,7 +2,7 @@
 
 import pytest
 
-from fhir_server.fhir.errors import BadValue, FHIRError, NotSupported, TooCostly
+from fhir_server.fhir.errors import BadValue, FHIRError, NotSupported, TooCostly, UnknownType
 from fhir_server.search.model import Include, Match, Term, shape, values
 from fhir_server.search.query import parse
 from fhir_server.store.hashing import rh, system_hash
@@ -24,12 +24,22 @@ REFUSED = [
     ("Patient", "_text=x", NotSupported),
     ("Patient", "_has:x=1", NotSupported),
     ("Patient", "_sort=shoe-size", NotSupported),
-    ("Patient", "_sort=-general-practitioner", NotSupported),
+    ("Location", "_sort=near", NotSupported),
+    ("Task", "_sort=focus.status", NotSupported),  # many types: which?
+    ("Task", "_sort=focus:Unknown.status", NotSupported),
+    ("Task", "_sort=status.name", NotSupported),
+    ("Task", "_sort=part-of.part-of.part-of.part-of.status", TooCostly),
+    ("Task", "_sort=.status", BadValue),
+    ("Patient", "_type=Task", NotSupported),
+    ("", "_type=Task,Foo", BadValue),
+    ("", "_type=" + ",".join(DEFINITIONS.types[:21]), TooCostly),
+    ("", "family=a", NotSupported),
+    ("Patient", "_contained=true", NotSupported),
+    ("Patient", "_contained=maybe", BadValue),
     ("RiskAssessment", "probability:not=0.5", NotSupported),
     ("Location", "near=1|2", NotSupported),
     ("MolecularSequence", "chromosome-window-coordinate=1$2$3", NotSupported),
     ("Observation", "code-value-quantity:not=a$5", NotSupported),
-    ("Observation", "_sort=code-value-quantity", NotSupported),
     # row 78: modifiers
     ("Patient", "name:foo=x", NotSupported),
     ("Patient", "name:text=x", NotSupported),
@@ -113,7 +123,7 @@ REFUSED = [
     ("Patient", "_include=Unknown:x", NotSupported),
     ("Patient", "_include=Patient", NotSupported),
     ("Patient", "_include=Task:*", NotSupported),
-    ("Patient", "_revinclude=*", NotSupported),
+    ("Patient", "_revinclude=Foo:*", NotSupported),
     ("Patient", "_include=Patient:organization:Patient", NotSupported),
     ("Patient", "_include:recurse=Patient:organization", NotSupported),
     ("Patient", "_revinclude=Task:shoe", NotSupported),
@@ -264,7 +274,7 @@ def test_fields_and_order():
     """B-46, B-47."""
     query = ask("Patient", "_elements=name,birthDate", "_sort=-birthdate,family,_id,_lastUpdated")
     assert query.fields == ("name", "birthDate")
-    assert [(key.code, key.kind, key.descending) for key in query.sort] == [
+    assert [(key.params[0][1], key.kind, key.descending) for key in query.sort] == [
         ("birthdate", "date", True),
         ("family", "string", False),
         ("_id", "id", False),
@@ -284,3 +294,31 @@ def test_format_is_not_a_criterion():
     query = ask("Patient", "_format=json", "_pretty=true")
     assert query.criteria == ()
     assert query.pairs == (("_format", "json"), ("_pretty", "true"), ("_count", "50"))
+
+
+@pytest.mark.parametrize(
+    ("types", "criterion"),
+    [
+        ("Task,CarePlan", "status=http://hl7.org/fhir/task-status|draft"),  # implied by one of them only
+        ("Task,Patient", "subject=Patient/1"),
+        ("Task,CarePlan", "subject:Patient.name=a"),
+        ("Task,CarePlan", "_sort=focus"),
+        ("Task,CarePlan", "_include=Patient:*"),
+    ],
+)
+def test_what_several_types_do_not_share(types, criterion):
+    """B-51: only parameters that mean the same for all of the types."""
+    assert ask("", f"_type={types}", "_tag=a", "subject=Patient/1" if "Patient" not in types else "_id=1").types
+    with pytest.raises(NotSupported):
+        ask("", f"_type={types}", criterion)
+
+
+def test_compartments_that_are_not():
+    """B-50: 404 for no compartment, 400 for a type that is never in it."""
+    with pytest.raises(UnknownType):
+        parse(DEFINITIONS, "Task", [], within="Organization/1")
+    with pytest.raises(NotSupported):
+        parse(DEFINITIONS, "Organization", [], within="Patient/1")
+    everything = parse(DEFINITIONS, "", [], within="Patient/1").criteria[0]
+    assert ("Task", "patient") in everything.params
+    assert {kind for kind, _ in everything.params} == {*DEFINITIONS.compartment("Patient"), "Task"}

@@ -11,11 +11,15 @@ from fhir_server.search import compile as compiling
 from fhir_server.search import run as running
 from fhir_server.store.db import open_database
 from tests.search import oracle
-from tests.search.questions import question
+from tests.search.oracle import Case, across
+from tests.search.questions import question, question_across, question_within
 from tests.search.stored import World, searcher
 from tests.search.world import generate
 
 STORED = generate(seed=20260301, count=400)
+OTHER = 2  # who owns every second resource
+SEEN = {-1: STORED, OTHER: STORED[::2]}  # by whose resources are hidden
+HIDDEN = st.sampled_from(sorted(SEEN))
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
@@ -23,7 +27,7 @@ QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 def world(module_database_url):
     with closing(open_database(module_database_url)) as database:
         made = World(database)
-        made.store(STORED)
+        made.store(STORED, 1, OTHER)
         yield made
 
 
@@ -37,13 +41,39 @@ def planned(world, request):
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=QUIET)
-@given(asked=question(STORED))
-def test_sql_equals_plain_filter(planned, asked):
-    """B-26, B-30 to B-37, B-40 to B-42, B-48, B-52: all types, modifiers, prefixes, OR, AND, chains and _has."""
+@given(asked=question(STORED), hidden=HIDDEN)
+def test_sql_equals_plain_filter(planned, asked, hidden):
+    """B-26, B-30 to B-37, B-40 to B-42, B-48, B-52: all types, modifiers, prefixes, OR, AND, chains and _has.
+
+    For whom half of it is hidden, the answer is that of a store without that half, at every step.
+    """
     kind, cases = asked
     pairs = [(case.name, case.value) for case in cases] + [("_count", "200")]
-    found = [hit.fid for hit in planned.page(kind, pairs).hits]
-    assert found == oracle.matching(STORED, kind, cases)[::-1], pairs
+    found = [hit.fid for hit in planned.page(kind, pairs, hidden).hits]
+    assert found == oracle.matching(SEEN[hidden], kind, cases)[::-1], pairs
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=QUIET)
+@given(asked=question_across(STORED), hidden=HIDDEN, size=st.sampled_from(["3", "200"]))
+def test_several_types_at_once(planned, asked, hidden, size):
+    """B-51: parameters that all the types share; every page, in one order."""
+    types, cases = asked
+    pairs = [(case.name, case.value) for case in cases] + [("_count", size)]
+    pairs += [("_type", ",".join(types))] if types else []
+    pages = planned.pages("", pairs, hidden)
+    assert [hit.fid for page in pages for hit in page.hits] == across(SEEN[hidden], types, cases), pairs
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=QUIET)
+@given(asked=question_within(STORED), hidden=HIDDEN)
+def test_compartments(planned, asked, hidden):
+    """B-50: the union of the definition's parameters, and Tasks by whom they are for; seen or not, who it is about."""
+    patient, kind, cases = asked
+    pairs = [(case.name, case.value) for case in cases] + [("_count", "200")]
+    found = [hit.fid for hit in planned.page(kind, pairs, hidden, f"Patient/{patient}").hits]
+    types = (kind,) if kind else ()
+    expected = across(SEEN[hidden], types, [*cases, Case("", "", oracle.in_record(patient))])
+    assert found == expected, pairs
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=QUIET)
@@ -56,6 +86,10 @@ def test_pages_and_totals(planned, asked, size):
     pages = planned.pages(kind, [*pairs, ("_count", str(size)), ("_total", "accurate")])
     assert [hit.fid for page in pages for hit in page.hits] == expected[::-1]
     assert {page.total for page in pages} == {len(expected)}
+    back = planned.back(pages[-1])
+    assert [page.hits for page in back] == [page.hits for page in pages[-2::-1]]
+    if back:
+        assert planned.follow(back[0].next_token).hits == pages[-1].hits
     counted = planned.page(kind, [*pairs, ("_summary", "count")])
     assert (counted.total, counted.hits) == (len(expected), ())
 

@@ -57,4 +57,5 @@ TYPE = SearchType(
     parse=parse,
     clause=clause,
     converters=_converters,
+    sort="val",
 )

@@ -124,4 +124,5 @@ TYPE = SearchType(
     converters=_converters,
     ordered=frozenset({"eq"}),
     single=frozenset({"eq"}),
+    sort="tgt",
 )

@@ -48,4 +48,5 @@ TYPE = SearchType(
     converters=_converters,
     ordered=frozenset({"eq"}),
     single=frozenset({"eq"}),
+    sort="val",
 )

@@ -1,0 +1,6 @@
+"""Search for one type in a compartment by GET.  https://hl7.org/fhir/R4/http.html#search"""
+
+from fhir_server.rest.message import Interaction
+from fhir_server.rest.searching import by_get
+
+INTERACTION = Interaction("search-compartment", "GET", "{type}/{id}/{type}", by_get)

@@ -1,0 +1,6 @@
+"""Search in all of a compartment by POST.  https://hl7.org/fhir/R4/http.html#search"""
+
+from fhir_server.rest.message import Interaction
+from fhir_server.rest.searching import by_post
+
+INTERACTION = Interaction("search-compartment", "POST", "{type}/{id}/_search", by_post)
