@@ -1,6 +1,6 @@
 """Everything the ECM programme adds to the engine, on one page."""
 
-from fhir_server.ecm import consents, directory, narrative, operations, referrals, rosters
+from fhir_server.ecm import attempts, consents, directory, narrative, operations, referrals, rosters
 from fhir_server.ecm.files import importing, returning_import
 from fhir_server.ecm.requirements import required_profiles
 from fhir_server.engine.context import Engine
@@ -12,6 +12,7 @@ def register(engine: Engine) -> None:
     hooks = engine.hooks
     hooks.required_profiles.append(required_profiles())
     hooks.before_write += [referrals.check, rosters.check, consents.check, directory.check, narrative.add]
+    hooks.in_transaction.append(attempts.follow)
     hooks.render["Group"] = rosters.render
     engine.searcher.veiled.add(("Group", "member"))
     hooks.headers["Group"] = rosters.headers

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fhir_server.access.relations import local
-from fhir_server.ecm import duplicates, loops, stamps, supports
+from fhir_server.ecm import attempts, duplicates, loops, stamps, supports
 from fhir_server.ecm.parties import Parties, parties, referred
 from fhir_server.engine.hooks import Edits
 from fhir_server.engine.transaction import Change, Transaction
@@ -91,6 +91,7 @@ def _prepared(transaction: Transaction, change: Change, old: Resource) -> Edits:
         supports.require_path(transaction, task, request, sides)
     if status == "requested" and request is not None:
         _require_addressee(task, sides)
+        attempts.replace_earlier(transaction, task)
         duplicates.refuse(transaction, change.row.fid, task, request)
     edits = stamps.edits(stamps.of_new(transaction, task, request, sides), task)
     return {**edits, **loops.kept_in_step(task, old, transaction.context.now, may_say=True)}
@@ -120,6 +121,8 @@ def _moved(transaction: Transaction, given: Resource, old: Resource) -> Edits:
     """A sent referral: from its state to one that the caller's side may take it to, or the same with more said."""
     sides, task = parties(transaction, old), stamps.of_sent(given, old)
     before, after = str(old.get("status")), str(task.get("status"))
+    if not (sides.is_requester or sides.is_performer):
+        raise BusinessRule("Only the requester and the performer of a Task may change it.")
     _require_fixed(old, task)
     if before != after:
         _require_move(sides, before, after)

@@ -17,7 +17,7 @@ from fhir_server.store.hashing import rh
 Resource = Mapping[str, Any]
 Stamp = Mapping[str, Any] | None
 
-KEPT: Final = (words.ANSWER_BY,)
+KEPT: Final = (words.ANSWER_BY, words.REASSIGNMENT, words.ENDS_WITH_ACCEPTANCE)
 
 
 def of_new(transaction: Transaction, task: Resource, request: Resource | None, sides: Parties) -> Resource:
