@@ -6,6 +6,8 @@ XML is not offered: 415 for a body, 406 for an answer.
 import gzip
 import zlib
 
+import msgspec
+
 from fhir_server.fhir.errors import NotAcceptable, Structure, TooLarge, UnsupportedMedia
 from fhir_server.rest.message import Request
 
@@ -59,9 +61,16 @@ def unpacked(encoding: str, body: bytes, limit: int) -> bytes:
         raise Structure("The body is not valid gzip.") from error
     if len(plain) > most:
         raise TooLarge("The body unpacks to more than is taken.")
-    if not unpacker.eof:
-        raise Structure("The gzip body ends too early.")
+    if not unpacker.eof or unpacker.unused_data:
+        raise Structure("The body must be one gzip stream, from its beginning to its end.")
     return plain
+
+
+def laid_out(request: Request, media_type: str, body: bytes) -> bytes:
+    """The body with line breaks for human eyes where `_pretty=true` asks for it; numbers stay as they are written."""
+    if not body or ("_pretty", "true") not in request.parameters or "json" not in media_type:
+        return body
+    return msgspec.json.format(body, indent=2)
 
 
 def packed(request: Request, body: bytes) -> bytes | None:

@@ -20,7 +20,7 @@ from fhir_server.rest import decoding
 from fhir_server.rest.answer import Service
 from fhir_server.rest.failures import known
 from fhir_server.rest.message import Request, Response
-from fhir_server.rest.negotiation import packed, unpacked
+from fhir_server.rest.negotiation import laid_out, packed, unpacked
 from fhir_server.rest.routes import METHODS
 
 _LONGEST_URL = 16 * 1024
@@ -32,9 +32,12 @@ _ALWAYS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Vary": "Accept, Accept-Encoding",
-    "Access-Control-Allow-Origin": "*",  # no cookie ever speaks for a caller: a page needs a token like any client
-    "Access-Control-Expose-Headers": "Content-Location, ETag, Last-Modified, Location, WWW-Authenticate, X-Request-Id",
 }
+_ANY_PAGE = "*"
+_SHOWN_TO_PAGES = (
+    "Content-Location, ETag, Idempotency-Replayed, Last-Modified, Location, Retry-After, WWW-Authenticate, X-Progress, "
+    "X-Request-Id"
+)
 _FHIR_JSON = "application/fhir+json; charset=utf-8"
 
 
@@ -81,7 +84,7 @@ def answer(service: Service, environ: dict[str, Any]) -> Response:
         response = Response(failure.status, outcome_bytes(failure.issues), dict(failure.headers))
     if response.status >= HTTPStatus.BAD_REQUEST:
         body.discard()
-    return _finished(asked, environ, response, request_id)
+    return _finished(asked, environ, response, request_id, service.engine.settings.cors_origins)
 
 
 def refusal(error: FHIRError, environ: dict[str, Any]) -> FlaskResponse:
@@ -192,17 +195,35 @@ def _request_id(environ: dict[str, Any]) -> str:
     return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
-def _finished(asked: Request | None, environ: dict[str, Any], response: Response, request_id: str) -> Response:
-    response.headers = {**_ALWAYS, **response.headers, "X-Request-Id": request_id}
+def _finished(
+    asked: Request | None, environ: dict[str, Any], response: Response, request_id: str, origins: str = ""
+) -> Response:
+    shared = _shared(origins, environ.get("HTTP_ORIGIN", ""))
+    response.headers = {**_ALWAYS, **shared, **response.headers, "X-Request-Id": request_id}
     if response.body:
         response.headers.setdefault("Content-Type", _FHIR_JSON)
+    if asked and asked.parameters and isinstance(response.body, bytes):
+        response.body = laid_out(asked, response.headers.get("Content-Type", ""), response.body)
     if asked and isinstance(response.body, bytes) and (small := packed(asked, response.body)):
         response.body = small
         response.headers["Content-Encoding"] = "gzip"
-    if environ["REQUEST_METHOD"] == "HEAD" and isinstance(response.body, bytes):
-        response.headers["Content-Length"] = str(len(response.body))
+    if environ["REQUEST_METHOD"] == "HEAD":
+        if isinstance(response.body, bytes):
+            response.headers["Content-Length"] = str(len(response.body))
         response.body = b""
     return response
+
+
+@lru_cache(maxsize=256)
+def _shared(origins: str, origin: str) -> dict[str, str]:
+    """What lets a page of this origin read answers. A page needs a token like any client: no cookie speaks for it."""
+    exposed = {"Access-Control-Expose-Headers": _SHOWN_TO_PAGES}
+    if origins == _ANY_PAGE:
+        return {"Access-Control-Allow-Origin": _ANY_PAGE, **exposed}
+    varying = {"Vary": _ALWAYS["Vary"] + ", Origin"}
+    if origin and origin in origins.split():
+        return {"Access-Control-Allow-Origin": origin, **exposed, **varying}
+    return varying
 
 
 def _complete(response: Response) -> dict[str, str]:

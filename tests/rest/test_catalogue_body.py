@@ -74,6 +74,7 @@ ROWS = [
     post(21, "10,001 items", PATIENT % (b',"name":[' + b",".join([b"{}"] * 10_001) + b"]"), "too-costly"),
     packed(22, "gzip bomb", gzip.compress(b" " * 4_000_000), "too-long", 413),
     packed(23, "truncated gzip", gzip.compress(PATIENT % b"")[:-6], "structure", 400),
+    packed(23, "something behind it", gzip.compress(PATIENT % b"") + b"{}", "structure", 400),
     packed(23, "no gzip", PATIENT % b"", "structure", 400),
     packed(24, "br", PATIENT % b"", "not-supported", 415, "br"),
     packed(24, "deflate", PATIENT % b"", "not-supported", 415, "deflate"),
