@@ -181,7 +181,7 @@ def prepare(url: str, world: Path) -> dict[str, dict[str, Any]]:
         clients.register(
             database, client_id=row["id"], name=row["name"], organization=row["organization"],
             law_class=row["law_class"], scopes=row["scopes"], now_ms=clock(), purposes=" ".join(row["purposes"]),
-            rights=" ".join(row["rights"]), jwks=keys.key_set(key),
+            rights=" ".join(row["rights"]), jwks=keys.key_set(key), identifiers=row["identifiers"],
         )  # fmt: skip
         found[row["id"]] = {"key": key, "scopes": row["scopes"]}
     database.close()

@@ -1,6 +1,5 @@
 """The command line: `ecm-fhir --help` teaches it."""
 
-import json
 import logging
 import os
 import signal
@@ -18,19 +17,15 @@ from rich.table import Table
 
 from fhir_server.config import PREFIX, Settings, from_environment
 from fhir_server.engine import audit
-from fhir_server.engine.build import build, clock
-from fhir_server.engine.registration import recompute_for
+from fhir_server.engine.build import build
 from fhir_server.fhir.errors import FHIRError
 from fhir_server.jobs.worker import Worker
-from fhir_server.smart import clients, keys
-from fhir_server.smart.backend import ALL_SCOPES, BackendService, key_path, read_key
-from fhir_server.smart.backend import new_key as make_key
+from fhir_server.smart.commands import clients_app
 from fhir_server.store.db import open_database
 from fhir_server.store.migrations import migrate, require_current, version
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The FHIR exchange for Enhanced Care Management.")
 db_app = typer.Typer(no_args_is_help=True, help="The database: migrate it, see its version.")
-clients_app = typer.Typer(no_args_is_help=True, help="Client systems: register, list, deactivate.")
 audit_app = typer.Typer(no_args_is_help=True, help="The audit trail: verify that nothing was changed.")
 app.add_typer(db_app, name="db")
 app.add_typer(clients_app, name="clients")
@@ -198,79 +193,6 @@ program, so that a mistyped one is noticed. `ecm-fhir settings` shows the values
 def _settings_line(name: str, default: object, help_text: str) -> str:
     shown = f"`{default}`" if str(default) else ""
     return f"| `{PREFIX}{name.upper()}` | {shown} | {help_text} |\n"
-
-
-@clients_app.command("register")
-def clients_register(
-    client_id: Annotated[str, typer.Argument(help="Its id, such as valley-plan-jobs.")],
-    organization: Annotated[str, typer.Option(help="The Organization it acts for: Organization/[id].")],
-    law_class: Annotated[str, typer.Option(help="covered, part2, non-hipaa or operator.")],
-    scopes: Annotated[str, typer.Option(help="What it may do, such as 'system/*.cruds'.")],
-    name: Annotated[str, typer.Option(help="Its name for people.")] = "",
-    purposes: Annotated[str, typer.Option(help="Purposes of use; the first one counts.")] = "TREAT",
-    rights: Annotated[str, typer.Option(help="Further rights, such as update-create (ids chosen by the client).")] = "",
-    jwks: Annotated[str, typer.Option(help="File with its public key set (JWKS).")] = "",
-    jwks_uri: Annotated[str, typer.Option(help="Or the https URL of its key set.")] = "",
-    new_key: Annotated[str, typer.Option(help="Or: make a key pair and write the private key to this file.")] = "",
-) -> None:
-    """Register a client system (SMART Backend Services) for an organization.
-
-    Example: a plan's nightly job, its key made here and kept in the data folder:
-
-      ecm-fhir clients register valley-plan --organization Organization/valley-plan --law-class covered
-      --scopes "system/*.cruds" --purposes HOPERAT --new-key var/clients/valley-plan.json
-    """
-    engine = build(settings_in_force())
-    key_set = json.loads(Path(jwks).read_text()) if jwks else None
-    if new_key:
-        key_set = keys.key_set(make_key(Path(new_key)))
-    made = clients.register(
-        engine.database, client_id=client_id, name=name or client_id, organization=organization,
-        law_class=law_class, scopes=scopes, now_ms=clock(), purposes=purposes, rights=rights, jwks=key_set,
-        jwks_uri=jwks_uri,
-    )  # fmt: skip
-    recompute_for(engine, made.organization)
-    console.print(f"Registered [bold]{made.id}[/bold] for {made.organization} ({made.law_class}): {made.scopes}")
-    engine.close()
-
-
-@clients_app.command("token")
-def clients_token(
-    client_id: Annotated[str, typer.Argument(help="The client's id.")],
-    scopes: Annotated[str, typer.Option(help="Ask for these only, such as 'system/Patient.rs'.")] = ALL_SCOPES,
-    key: Annotated[str, typer.Option(help="File with its private key; default clients/ID.json.")] = "",
-    server: Annotated[str, typer.Option(help="FHIR base URL; default from the settings.")] = "",
-) -> None:
-    """Print a fresh access token of a client, for curl. The server must be running.
-
-    Example:
-      TOKEN=$(ecm-fhir clients token almond-clinic)
-
-      curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8000/fhir/Patient
-    """
-    settings = from_environment()
-    private = read_key(Path(key) if key else key_path(settings.folder, client_id))
-    print(BackendService(server or settings.base_url, client_id, private, scopes).token())
-
-
-@clients_app.command("list")
-def clients_list() -> None:
-    """List the registered clients."""
-    database = open_database(settings_in_force().url)
-    table = Table("id", "organization", "law class", "scopes", "rights", "active")
-    for row in clients.list_all(database):
-        table.add_row(row.id, row.organization, row.law_class, row.scopes, row.rights, "yes" if row.active else "no")
-    console.print(table)
-    database.close()
-
-
-@clients_app.command("deactivate")
-def clients_deactivate(client_id: Annotated[str, typer.Argument(help="The client's id.")]) -> None:
-    """End a client: its tokens stop at the next request."""
-    database = open_database(settings_in_force().url)
-    clients.deactivate(database, client_id)
-    console.print(f"{client_id} is deactivated.")
-    database.close()
 
 
 @audit_app.command("verify")

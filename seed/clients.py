@@ -1,6 +1,6 @@
 """The system clients of the world: one for each organization, without keys, which are made where they are used."""
 
-from seed.codes import Json
+from seed.codes import NPI, TIN, Json
 from seed.world import Organization, organizations
 
 DIRECTORY = ("Organization", "Practitioner", "PractitionerRole", "Location", "HealthcareService")
@@ -40,8 +40,13 @@ def scopes(part: str) -> str:
     return " ".join(found)
 
 
+def rights(part: str) -> list[str]:
+    """Every organization enters itself in the directory under readable ids; a plan assigns members."""
+    return ["directory-ids", "assign"] if part == "plan" else ["directory-ids"]
+
+
 def client(facts: Organization) -> Json:
-    """One organization's client. It loads its own directory entries under readable ids, hence its right."""
+    """One organization's client, with the numbers that the exchange has verified for its organization."""
     return {
         "id": facts.key,
         "name": facts.name,
@@ -49,7 +54,8 @@ def client(facts: Organization) -> Json:
         "law_class": facts.law,
         "scopes": scopes(facts.part),
         "purposes": PURPOSES[facts.part],
-        "rights": ["update-create"],
+        "rights": rights(facts.part),
+        "identifiers": [f"{NPI}|{facts.npi}", f"{TIN}|{facts.tin}"],
     }
 
 

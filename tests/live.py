@@ -3,7 +3,7 @@
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -102,13 +102,14 @@ class LiveServer:
         scopes: str = "system/*.cruds",
         purposes: str = "TREAT",
         rights: str = "",
+        identifiers: Sequence[str] = (),
     ) -> Client:
         """Register a client of an organization (default: one of its own name) and return it ready to use."""
         key = keys.generate("ES384")
         clients.register(
             self.engine.database, client_id=name, name=name, organization=organization or f"Organization/{name}",
             law_class=law_class, scopes=scopes, now_ms=self.engine.clock(), purposes=purposes, rights=rights,
-            jwks=keys.key_set(key),
+            jwks=keys.key_set(key), identifiers=identifiers,
         )  # fmt: skip
         return Client(self, name, key, scopes)
 

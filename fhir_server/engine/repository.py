@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fhir_server.access import predicate
+from fhir_server.access.directory import is_directory
 from fhir_server.access.writes import may_write
 from fhir_server.engine import meta, writing
 from fhir_server.engine.context import Context
@@ -284,7 +285,9 @@ def _patient_of(transaction: Transaction, new: Draft) -> int | None:
 
 
 def _require_right(context: Context, type_: str) -> None:
-    if "update-create" not in context.caller.rights:
+    # Where something is hidden, the answer to a chosen id tells whether it is taken: a right for loading data alone.
+    wanted = {"update-create", "directory-ids"} if is_directory(type_) else {"update-create"}
+    if not wanted & context.caller.rights:
         message = f"There is no such {type_} that you may update. Create one with POST; the server gives it an id."
         raise MethodNotAllowed(message, headers={"Allow": "GET, HEAD"})
     context.require("c", type_)

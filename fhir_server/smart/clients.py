@@ -4,7 +4,7 @@ https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html#regist
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from authlib.oauth2.rfc6749 import ClientMixin
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from fhir_server.engine import enrolment
 from fhir_server.fhir.errors import Duplicate, Invalid, NotFound
 from fhir_server.smart import keys, scopes
 from fhir_server.store.db import Database
@@ -72,8 +73,12 @@ def register(
     rights: str = "",
     jwks: Mapping[str, Any] | None = None,
     jwks_uri: str = "",
+    identifiers: Sequence[str] = (),
 ) -> Client:
-    """Store and return a new client; Invalid names the wrong field, Duplicate says that the id is taken."""
+    """Store and return a new client, and note the verified identifiers (`system|value`) of its organization.
+
+    Invalid names the wrong field; Duplicate says that the id is taken, or an identifier another organization's.
+    """
     _check_identity(client_id, organization, law_class)
     _check_rights(scopes, purposes)
     inline = _check_keys(jwks, jwks_uri)
@@ -90,10 +95,15 @@ def register(
         active=True,
         created=now_ms,
     )
-    try:
-        db.write(lambda connection: connection.execute(insert(table).values(tenant=TENANT, **vars(new))).rowcount)
-    except IntegrityError as error:
-        raise Duplicate("A client of this id is registered already; choose another id.", "client_id") from error
+
+    def work(connection: Connection) -> None:
+        try:
+            connection.execute(insert(table).values(tenant=TENANT, **vars(new)))
+        except IntegrityError as error:
+            raise Duplicate("A client of this id is registered already; choose another id.", "client_id") from error
+        enrolment.enrol(connection, organization, identifiers, now_ms)
+
+    db.write(work)
     return new
 
 
@@ -121,12 +131,35 @@ def replace_keys(db: Database, client_id: str, jwks: Mapping[str, Any] | None = 
     _change(db, client_id, {"jwks": inline, "jwks_uri": jwks_uri})
 
 
+def extend(db: Database, client_id: str, now_ms: int, rights: str = "", identifiers: Sequence[str] = ()) -> Client:
+    """Give a client further rights, and its organization further verified identifiers; NotFound, Invalid, Duplicate."""
+
+    def work(connection: Connection) -> None:
+        query = select(*_COLUMNS).where(table.c.id == client_id)
+        found = connection.execute(query).one_or_none()
+        if found is None:
+            raise _unknown()
+        words = " ".join(dict.fromkeys([*found.rights.split(), *rights.split()]))
+        connection.execute(update(table).where(table.c.id == client_id).values(rights=words))
+        enrolment.enrol(connection, found.organization, identifiers, now_ms)
+
+    db.write(work)
+    changed = get(db, client_id)
+    if changed is None:
+        raise _unknown()
+    return changed
+
+
+def _unknown() -> NotFound:
+    return NotFound("No client of this id is registered; `clients list` shows them.", "client_id")
+
+
 def _change(db: Database, client_id: str, values: Mapping[str, Any]) -> None:
     def work(connection: Connection) -> int:
         return connection.execute(update(table).where(table.c.id == client_id).values(values)).rowcount
 
     if db.write(work) == 0:
-        raise NotFound("No client of this id is registered; `clients list` shows them.", "client_id")
+        raise _unknown()
 
 
 def _client(row: Row[Any]) -> Client:

@@ -37,6 +37,7 @@ job = Table(
     Column("progress", Text, nullable=False),
     Column("result", LargeBinary, nullable=False),
     Index("job_due", "state", "lease_until"),
+    Index("job_client", "client", "state"),
 )
 
 # Uploaded and produced files, in pieces, so that a file of any size is never held whole.
@@ -54,6 +55,7 @@ file = Table(
     Column("body", LargeBinary, nullable=False),
     PrimaryKeyConstraint("id", "piece"),
     Index("file_job", "job"),
+    Index("file_owner", "owner", "job"),
 )
 
 # ---- SMART: clients, tokens, assertion replay ---------------------------------------------------------------------
@@ -73,6 +75,19 @@ client = Table(
     Column("jwks_uri", Text, nullable=False),
     Column("active", Boolean, nullable=False),
     Column("created", BigInteger, nullable=False),
+)
+
+# Identifiers of organizations that the operator verified: whom an assignment file means by an NPI.
+enrolment = Table(
+    "enrolment",
+    metadata,
+    Column("tenant", SmallInteger, nullable=False),
+    Column("system", EXACT, nullable=False),
+    Column("value", EXACT, nullable=False),
+    Column("organization", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "system", "value"),
+    sqlite_with_rowid=False,
 )
 
 # Access tokens are opaque; only their SHA-256 is stored.

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from fhir_server.store.columns import EXACT, metadata
-from fhir_server.store.service_tables import assertion, client, file, job, setting, token
+from fhir_server.store.service_tables import assertion, client, enrolment, file, job, setting, token
 
 __all__ = [
     "EXACT",
@@ -32,6 +32,7 @@ __all__ = [
     "comp",
     "dat",
     "directive",
+    "enrolment",
     "file",
     "hist",
     "idempotency",

@@ -10,6 +10,7 @@ import requests
 
 from tests.live import Client, LiveServer
 
+NPI = "http://hl7.org/fhir/sid/us-npi"
 B = "https://ecm-exchange.org/fhir"
 MONTH = time.strftime("%Y-%m", time.gmtime(time.time() - 86_400 * 2))
 DAY = f"{MONTH}-02"
@@ -136,7 +137,11 @@ def build(server: LiveServer) -> World:
     classes = {"unit": "part2", "kitchen": "non-hipaa"}
     for name in ("plan", "clinic", "rival", "unit", "kitchen"):
         purposes = "HOPERAT" if name == "plan" else "TREAT"
-        client = server.client(name, law_class=classes.get(name, "covered"), purposes=purposes, rights="update-create")
+        client = server.client(
+            name, law_class=classes.get(name, "covered"), purposes=purposes,
+            rights="update-create assign" if name == "plan" else "update-create",
+            identifiers=[f"{NPI}|{NPIS[name]}"] if name in NPIS else [],
+        )  # fmt: skip
         world.clients[name] = client
         answer = client.put(f"Organization/{name}", organization(name, NPIS.get(name, "")))
         assert answer.status_code == 201, answer.text

@@ -166,7 +166,11 @@ def scene(url: str, folder: Path, **settings: Any) -> Iterator[Scene]:
         for name in (*COVERED, *OUTSIDE):
             law_class = "non-hipaa" if name in OUTSIDE else "covered"
             purpose = "HOPERAT" if "plan" in name else "TREAT"
-            found.clients[name] = server.client(name, law_class=law_class, purposes=purpose)
+            verified = [f"{words.NPI}|{NPIS[name]}"] if name in NPIS else []
+            found.clients[name] = server.client(
+                name, law_class=law_class, purposes=purpose, rights="assign" if "plan" in name else "",
+                identifiers=verified,
+            )  # fmt: skip
             own = {"organization": f"Organization/{name}", "law_class": law_class, "rights": "update-create"}
             stored = server.client(f"{name}-setup", **own).put(f"Organization/{name}", _organization(name))
             assert stored.status_code == 201, stored.text

@@ -38,7 +38,7 @@ def earlier_file() -> bytes:
 
 def plan(server: Site) -> Client:
     """The plan's client, with the organizations that the files name."""
-    client = server.client("harbor", rights="update-create")
+    client = server.client("harbor", rights="update-create assign")
     server.start()
     body = {"resourceType": "Organization", "id": "harbor", "active": True, "name": "Harbor Health Plan"}
     assert client.put("Organization/harbor", body).status_code == 201

@@ -16,8 +16,8 @@ def server(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def clinic(server: LiveServer) -> Client:
-    """An organization that may do everything with what is its own."""
-    return server.client("clinic")
+    """An organization that may do everything with what is its own, and assign members."""
+    return server.client("clinic", rights="assign")
 
 
 @pytest.fixture(scope="module")

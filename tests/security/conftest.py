@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from fhir_server.smart import clients
 from tests.live import Client, LiveServer, running
 
 
@@ -25,13 +26,19 @@ class Exchange:
         """One more organization with its client and its entry in the directory."""
         return joined(self.server, name, law_class, **more)
 
+    def verify(self, client: Client, *identifiers: str, rights: str = "") -> None:
+        """What the operator does for an organization: note its verified numbers, and further rights."""
+        engine = self.server.engine
+        clients.extend(engine.database, client.id, engine.clock(), rights, identifiers)
+
     def rows(self, query: str) -> list[Any]:
         """What a statement finds in the database."""
         return list(self.server.engine.database.read().execute(text(query)))
 
 
 def joined(server: LiveServer, name: str, law_class: str = "covered", **more: Any) -> Client:
-    client = server.client(name, law_class=law_class, rights="update-create", **more)
+    rights = "update-create assign" if name == "plan" else "update-create"
+    client = server.client(name, law_class=law_class, rights=rights, **more)
     put = client.put(f"Organization/{name}", {"resourceType": "Organization", "id": name, "name": name})
     assert put.status_code == 201, put.text
     return client

@@ -1,25 +1,24 @@
 """The directory is open to write in; nobody can take another's name or number in it."""
 
+import pytest
+
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse
 from fhir_server.ecm.directory import providers_by_npi
+from fhir_server.fhir.errors import Duplicate, Invalid
 from fhir_server.store.hashing import rh
+from tests.ecm.exchange import done, mif
 from tests.live import Client
 from tests.security.conftest import Exchange
 from tests.security.world import Json, attempt, changed, made
 
 NPI = "http://hl7.org/fhir/sid/us-npi"
 NUMBER = "1234567893"
+VERIFIED = f"{NPI}|{NUMBER}"
 
 
 def entry(name: str, npi: str = NUMBER) -> Json:
     return {"resourceType": "Organization", "name": name, "identifier": [{"system": NPI, "value": npi}]}
-
-
-def own(client: Client, npi: str = NUMBER) -> Json:
-    """The client's own entry, now with an NPI."""
-    found = client.get(f"Organization/{client.id}").json()
-    return changed(client, found, identifier=entry("", npi)["identifier"])
 
 
 def provider_of(exchange: Exchange, client: Client, npi: str = NUMBER) -> str | None:
@@ -30,12 +29,43 @@ def provider_of(exchange: Exchange, client: Client, npi: str = NUMBER) -> str | 
     return found[npi].id if npi in found else None
 
 
+def stating(client: Client) -> Json:
+    """The client's own entry, now with the NPI."""
+    found = client.get(f"Organization/{client.id}").json()
+    return changed(client, found, identifier=entry("")["identifier"])
+
+
+def test_what_an_organization_states_of_itself_is_no_proof(exchange: Exchange) -> None:
+    """T34: whoever writes an unregistered NPI in its own entry first gets nobody's members by it."""
+    clinic, stranger, plan = exchange.clinic, exchange.stranger, exchange.plan
+    stating(stranger)
+    assert provider_of(exchange, plan) is None
+    stating(clinic)  # the stranger's word does not keep the clinic from its own
+    assert provider_of(exchange, plan) is None
+    exchange.verify(clinic, VERIFIED)
+    assert provider_of(exchange, plan) == "clinic"
+
+
+def test_members_follow_the_verified_number(exchange: Exchange) -> None:
+    """T34, over the file: rows with a number that is merely stated are rejected, and nobody sees their members."""
+    clinic, stranger, plan = exchange.clinic, exchange.stranger, exchange.plan
+    stating(stranger)
+    for verified, rejected, seen in ((None, 1, 0), (clinic, 0, 1)):
+        if verified:
+            exchange.verify(verified, VERIFIED)
+        body = mif(["90000001A"], **{"Provider NPI": NUMBER})
+        answer = plan.request("POST", "Group/$import-assignments", body, headers={"Content-Type": "text/csv"})
+        assert answer.status_code == 202, answer.text
+        assert done(plan, answer)["summary"]["rejected"] == rejected
+        assert stranger.get("Patient?_summary=count").json()["total"] == 0
+        assert clinic.get("Patient?_summary=count").json()["total"] == seen
+
+
 def test_a_second_entry_with_an_npi(exchange: Exchange) -> None:
     """T34: nobody makes a provider ambiguous, or receives its members, by an entry with its NPI."""
     clinic, stranger, plan = exchange.clinic, exchange.stranger, exchange.plan
     made(stranger, entry("Clinic"))
-    assert provider_of(exchange, plan) is None
-    own(clinic)
+    exchange.verify(clinic, VERIFIED)
     assert provider_of(exchange, plan) == "clinic"
     refused = stranger.post("Organization", entry("Clinic"))
     assert (refused.status_code, refused.json()["issue"][0]["code"]) == (422, "business-rule")
@@ -43,14 +73,53 @@ def test_a_second_entry_with_an_npi(exchange: Exchange) -> None:
     assert attempt(stranger, mine, identifier=entry("")["identifier"]).status_code == 422
     step = {"op": "add", "path": "/identifier", "value": entry("")["identifier"]}
     assert stranger.patch("Organization/stranger", [step]).status_code == 422
+    stating(clinic)
     assert provider_of(exchange, plan) == "clinic"
 
 
+def test_a_number_is_verified_for_one_organization(exchange: Exchange) -> None:
+    """The operator who gives it to a second one is told; again for the same one changes nothing."""
+    exchange.verify(exchange.clinic, VERIFIED)
+    exchange.verify(exchange.clinic, VERIFIED)
+    with pytest.raises(Duplicate, match="Organization/clinic"):
+        exchange.verify(exchange.stranger, VERIFIED)
+    for wrong in ("1234567893", "|1234567893", f"{NPI}|", f" {VERIFIED}"):
+        with pytest.raises(Invalid, match=r"system\|value"):
+            exchange.verify(exchange.stranger, wrong)
+    assert provider_of(exchange, exchange.plan) == "clinic"
+
+
+def test_assignment_files_are_for_clients_with_the_right(exchange: Exchange) -> None:
+    """A covered provider cannot assign itself members; the right is the client's, and 403 rests on it alone."""
+    body, kind = mif(["90000001A"]), {"Content-Type": "text/csv"}
+    refused = exchange.clinic.request("POST", "Group/$import-assignments", body, headers=kind)
+    assert (refused.status_code, refused.json()["issue"][0]["code"]) == (403, "forbidden")
+    assert "assign" in refused.json()["issue"][0]["diagnostics"]
+    exchange.verify(exchange.clinic, rights="assign")
+    assert exchange.clinic.request("POST", "Group/$import-assignments", body, headers=kind).status_code == 202
+    exchange.verify(exchange.pantry, rights="assign")  # whatever was registered: it is outside HIPAA
+    assert exchange.pantry.request("POST", "Group/$import-assignments", body, headers=kind).status_code == 403
+
+
 def test_a_plan_notes_a_provider_without_a_client(exchange: Exchange) -> None:
-    """A plan's own entry counts for the plan alone."""
+    """A plan's own entry counts for the plan alone, and only until the number is verified for somebody."""
     noted = made(exchange.plan, entry("Small practice"))
     assert provider_of(exchange, exchange.plan) == noted["id"]
     assert provider_of(exchange, exchange.stranger) is None
+    exchange.verify(exchange.clinic, VERIFIED)
+    assert provider_of(exchange, exchange.plan) == "clinic"
+
+
+def test_ids_of_ones_own_in_the_directory_alone(exchange: Exchange) -> None:
+    """L14: who chooses ids in the directory only, where nothing is hidden, cannot ask whether a hidden id is taken."""
+    member = exchange.plan.put("Patient/known", {"resourceType": "Patient", "id": "known"})
+    assert member.status_code == 201
+    late = exchange.server.client("late", rights="directory-ids")
+    for fid in ("known", "unknown"):
+        answer = late.put(f"Patient/{fid}", {"resourceType": "Patient", "id": fid})
+        assert (answer.status_code, answer.json()["issue"][0]["code"]) == (405, "not-supported")
+    for type_ in ("Organization", "Location"):
+        assert late.put(f"{type_}/late", {"resourceType": type_, "id": "late", "name": "Late"}).status_code == 201
 
 
 def test_the_id_of_a_registered_organization(exchange: Exchange) -> None:

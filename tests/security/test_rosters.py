@@ -21,8 +21,7 @@ def assign(exchange: Exchange, cins: list[str]) -> Any:
 
 def enrolled(exchange: Exchange) -> dict[str, Any]:
     """The clinic's members by CIN, once the plan assigned them."""
-    own = exchange.clinic.get("Organization/clinic").json()
-    changed(exchange.clinic, own, identifier=[{"system": NPI, "value": NPIS["clinic"]}])
+    exchange.verify(exchange.clinic, f"{NPI}|{NPIS['clinic']}")
     assign(exchange, list(MEMBERS))
     return {cin: exchange.plan.get(f"Patient?identifier={CIN}|{cin}").json()["entry"][0]["resource"] for cin in MEMBERS}
 

@@ -79,5 +79,10 @@ def test_what_cannot_be_done_is_said(command: Command, tmp_path: Path) -> None:
         "--scopes", "system/*.cruds", "--new-key", str(tmp_path / "clients" / "valley.json"),
     )  # fmt: skip
     assert made.exit_code == 0, made.output
+    assert "the right assign" in str(command("assignments", "import", str(file), "--client", "valley").exception)
+    granted = command("clients", "extend", "valley", "--rights", "assign", "--identifier", "urn:numbers|7")
+    assert (granted.exit_code, "urn:numbers|7" in granted.output) == (0, True), granted.output
     refused = command("assignments", "import", str(file), "--client", "valley")
     assert "was answered 422" in str(refused.exception)
+    assert "urn:numbers|7" in command("clients", "list").output
+    assert "is registered" in str(command("clients", "extend", "nobody", "--rights", "assign").exception)

@@ -33,13 +33,16 @@ def _listed(world: Path) -> list[dict[str, Any]]:
 def _enlist(database: Database, facts: Mapping[str, Any], data: Path, now_ms: int) -> str:
     """The organization of a client just registered, else ""; a client whose key file is lost gets a new key."""
     path, known = key_path(data, facts["id"]), clients.get(database, facts["id"])
+    rights = " ".join(facts["rights"])
     if known is not None:
+        clients.extend(database, facts["id"], now_ms, rights, facts["identifiers"])
         if not path.exists():
             clients.replace_keys(database, facts["id"], keys.key_set(new_key(path)))
         return ""
     clients.register(
         database, client_id=facts["id"], name=facts["name"], organization=facts["organization"],
         law_class=facts["law_class"], scopes=facts["scopes"], now_ms=now_ms, purposes=" ".join(facts["purposes"]),
-        rights=" ".join(facts["rights"]), jwks=keys.key_set(read_key(path) if path.exists() else new_key(path)),
+        rights=rights, jwks=keys.key_set(read_key(path) if path.exists() else new_key(path)),
+        identifiers=facts["identifiers"],
     )  # fmt: skip
     return str(facts["organization"])
