@@ -103,6 +103,15 @@ class Site:
             )  # fmt: skip
         return Client(SimpleNamespace(root=self.root, base=self.base), name, key, scopes)  # type: ignore[arg-type]
 
+    @property
+    def session(self) -> int:
+        """The session that holds every process of the server; 0 when it is down."""
+        return self._process.pid if self._process else 0
+
+    def alive(self) -> bool:
+        """Whether the process that was started still runs."""
+        return self._process is not None and self._process.poll() is None
+
     def unexpected(self) -> list[str]:
         """Lines of the server's log that speak of an unforeseen failure."""
         lines = self.log.read_text(errors="replace").splitlines()
