@@ -18,12 +18,14 @@ from fhir_server.fhir import wire
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.fhir.values import parse_date
 from fhir_server.store import resources
+from fhir_server.store.db import lock_key
 from fhir_server.store.hashing import rh
 
 Resource = Mapping[str, Any]
 
 _OVER: Final = frozenset({"rejected", "cancelled", "failed"})
 _NOT_SHOWN: Final = frozenset({"draft", "entered-in-error"})
+_MOST: Final = 100  # parallel referrals of one request that are looked at
 _AT: Final = "Task.extension"
 
 
@@ -80,6 +82,27 @@ def cancel(transaction: Transaction, fid: str, requester: str, text: str) -> Non
     ended: dict[tuple[str | int, ...], Any] = {("status",): "cancelled", ("statusReason",): {"text": text}}
     with behalf.acting_for(transaction, requester) as context:
         repository.modify(context, "Task", fid, None, lambda row: wire.edit(row.body, ended), required=False)
+
+
+def end_parallel(transaction: Transaction, fid: str, task: Resource) -> None:
+    """Cancel what is still open of the parallel referrals that were to end when one is accepted: `fid` is.
+
+    Of two that are accepted at the same instant the second one waits here, and then finds its own Task cancelled.
+    """
+    focus, requester = str(local(task.get("focus"))), parties(transaction, task).requester
+    lock_key(transaction.connection, rh(focus))
+    if requester is None:
+        return
+    with behalf.acting_for(transaction, requester) as context:
+        hits = repository.lookup(context, "Task", [("focus", focus), ("status", "requested")], limit=_MOST)
+        others = [(hit.fid, wire.parse(hit.body)) for hit in hits if hit.fid != fid]
+        open_ = [one for one in others if _ends(one[1]) and parties(transaction, one[1]).is_requester]
+    for other, _ in open_:
+        cancel(transaction, other, requester, "Another organization accepted the request")
+
+
+def _ends(task: Resource) -> bool:
+    return bool((stamps.stamp(task, words.ENDS_WITH_ACCEPTANCE) or {}).get("valueBoolean"))
 
 
 def follow(transaction: Transaction, change: Change) -> None:

@@ -13,6 +13,8 @@ from fhir_server.ecm import vocabulary as words
 from fhir_server.engine import repository
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir.errors import BusinessRule
+from fhir_server.store.db import lock_keys
+from fhir_server.store.hashing import rh
 
 _OPEN: Final = "requested,accepted,in-progress,on-hold"
 _SERVICES: Final = (words.SERVICES, words.COMMUNITY_SUPPORTS, words.COMMUNITY_RESOURCES)
@@ -26,6 +28,7 @@ def refuse(transaction: Transaction, fid: str, task: Mapping[str, Any], request:
     services, patient = list(_services(request)), local(task.get("for"), "Patient")
     if not services or patient is None or _has_reason(task) or _has_reason(request):
         return
+    lock_keys(transaction.connection, [rh(f"{patient} {service}") for service in services])  # of two at once one waits
     same = [("patient", patient), ("status", _OPEN), ("focus:ServiceRequest.code", ",".join(services))]
     related = {f"Task/{fid}", *(local(parent, "Task") for parent in task.get("partOf", []))}
     for hit in repository.lookup(transaction.context, "Task", same, limit=len(related) + 1):

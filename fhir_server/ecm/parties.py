@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from fhir_server.access.relations import local
 from fhir_server.engine.access_rows import organizations
@@ -15,6 +15,8 @@ from fhir_server.store import resources
 from fhir_server.store.hashing import rh
 
 Resource = Mapping[str, Any]
+
+ANSWERS_FOR: Final = "answers for"  # the note that names the organization whose reported answer is being recorded
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,16 @@ class Parties:
 
 
 def parties(transaction: Transaction, task: Resource) -> Parties:
-    """The sides of a Task as it says itself; a PractitionerRole stands for the organization it works for."""
+    """The sides of a Task as it says itself; a PractitionerRole stands for the organization it works for.
+
+    While a reported answer is recorded, whoever gave it is the caller.
+    """
     found = organizations(transaction, task)
     listed = [_organization(found, item) for item in task.get("restriction", {}).get("recipient", [])]
     owner = _organization(found, task.get("owner"))
     candidates = frozenset(filter(None, [*listed, owner]))
-    return Parties(transaction.context.caller.org, _organization(found, task.get("requester")), owner, candidates)
+    caller = transaction.context.notes.get(ANSWERS_FOR, transaction.context.caller.org)
+    return Parties(caller, _organization(found, task.get("requester")), owner, candidates)
 
 
 def _organization(found: Mapping[str, str], reference: Any) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from fhir_server.access.relations import local
 from fhir_server.ecm import attempts, duplicates, loops, stamps, supports
-from fhir_server.ecm.parties import Parties, parties, referred
+from fhir_server.ecm.parties import ANSWERS_FOR, Parties, parties, referred
 from fhir_server.engine.hooks import Edits
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir.errors import BusinessRule
@@ -67,7 +67,10 @@ def check(transaction: Transaction, change: Change) -> Edits | None:
         return None
     if old.get("status") in {None, DRAFT}:
         return _prepared(transaction, change, old)
-    return _moved(transaction, task, old)
+    edits = _moved(transaction, task, old)
+    if old.get("status") != "accepted" == task.get("status"):
+        attempts.end_parallel(transaction, change.row.fid, task)
+    return edits
 
 
 def _require_draft(old: Resource) -> None:
@@ -119,7 +122,8 @@ def _require_addressee(task: Resource, sides: Parties) -> None:
 
 def _moved(transaction: Transaction, given: Resource, old: Resource) -> Edits:
     """A sent referral: from its state to one that the caller's side may take it to, or the same with more said."""
-    sides, task = parties(transaction, old), stamps.of_sent(given, old)
+    sides = parties(transaction, old)
+    task = stamps.of_sent(transaction, given, old, sides)
     before, after = str(old.get("status")), str(task.get("status"))
     if not (sides.is_requester or sides.is_performer):
         raise BusinessRule("Only the requester and the performer of a Task may change it.")
@@ -136,7 +140,7 @@ def _moved(transaction: Transaction, given: Resource, old: Resource) -> Edits:
         edits |= _claimed(transaction, task, sides)
     elif old.get("owner") != task.get("owner"):
         raise BusinessRule("Task.owner is decided when an organization accepts.", "Task.owner")
-    if before != after:
+    if before != after and ANSWERS_FOR not in transaction.context.notes:
         edits |= supports.decided(transaction, task, referred(transaction, task.get("focus"), "ServiceRequest"))
     says = before != after or sides.is_performer or loops.RETURNED in transaction.marks
     return edits | dict(loops.kept_in_step(task, old, transaction.context.now, may_say=says))

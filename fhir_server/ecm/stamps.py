@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from fhir_server.ecm import clocks, supports
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.parties import Parties
+from fhir_server.ecm.parties import ANSWERS_FOR, Parties
 from fhir_server.engine.hooks import Edits
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir.errors import BusinessRule
@@ -23,15 +23,23 @@ KEPT: Final = (words.ANSWER_BY, words.REASSIGNMENT, words.ENDS_WITH_ACCEPTANCE)
 def of_new(transaction: Transaction, task: Resource, request: Resource | None, sides: Parties) -> Resource:
     """A referral that is prepared or sent now, with what the server sets; a draft has nothing of it yet."""
     sent = request is not None and task.get("status") == "requested"
-    return with_stamps(task, {words.ANSWER_BY: _answer_by(transaction, task, request or {}, sides) if sent else None})
+    due = _answer_by(transaction, task, request or {}, sides) if sent else None
+    return with_stamps(task, {words.ANSWER_BY: due, words.REPORTED_ANSWER: None})
 
 
-def of_sent(task: Resource, old: Resource) -> Resource:
-    """A sent referral with what it was sent with; BusinessRule if the client says otherwise."""
-    stamps = {url: stamp(old, url) for url in KEPT}
+def of_sent(transaction: Transaction, task: Resource, old: Resource, sides: Parties) -> Resource:
+    """A sent referral with what it was sent with; BusinessRule if the client says otherwise.
+
+    How an answer was reported stays with it until the organization answers by itself.
+    """
+    stamps = {url: stamp(old, url) for url in (*KEPT, words.REPORTED_ANSWER)}
+    if ANSWERS_FOR in transaction.context.notes:
+        del stamps[words.REPORTED_ANSWER]
     for url, was in stamps.items():
         if stamp(task, url) not in (None, was):
             raise BusinessRule(f"The extension {url.rpartition('/')[2]} stays as it is.", "Task.extension")
+    if sides.is_performer and task.get("status") != old.get("status") and words.REPORTED_ANSWER in stamps:
+        stamps[words.REPORTED_ANSWER] = None
     return with_stamps(task, stamps)
 
 

@@ -27,7 +27,7 @@ def acting_for(transaction: Transaction, organization: str) -> Iterator[Context]
     before = transaction.context
     law_class = transaction.law_class_of(rh(organization)) or "non-hipaa"
     caller = Caller(before.caller.client, organization, rh(organization), law_class, _EVERYTHING, _PURPOSE)
-    transaction.context = replace(before, caller=caller, _visible={})
+    transaction.context = replace(before, caller=caller, notes={}, _visible={})
     transaction.flush()
     try:
         yield transaction.context
