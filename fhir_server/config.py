@@ -38,6 +38,9 @@ class Settings:
     layouts_folder: str = _row("", "Folder with file layouts of your own (JSON), beside the built-in ones")
     packages: str = _row("", "Folders of further FHIR packages whose profiles are enforced, separated by ':'")
     embedded_worker: bool = _row(default=True, help_text="Run jobs in the server's own process")
+    max_open_jobs: int = _row(20, "Unfinished jobs that one client may have")
+    max_stored_bytes: int = _row(16 * 1024**3, "Bytes that the files of one organization's jobs may take")
+    job_days: int = _row(30, "Days for which a finished job and its files are kept")
     lease_seconds: int = _row(30, "Seconds after which a silent worker's job is taken over")
     allow_private_jwks: bool = _row(default=False, help_text="Let a jwks_uri point to a private address (tests)")
 

@@ -216,6 +216,12 @@ class Unprocessable(FHIRError):
     status, code = 422, "processing"
 
 
+class Throttled(FHIRError):
+    """The client asks for more than its share; carries Retry-After."""
+
+    status, code = 429, "throttled"
+
+
 class LockError(FHIRError):
     """The writer could not be had in time; carries Retry-After."""
 

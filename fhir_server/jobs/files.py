@@ -7,12 +7,14 @@ import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import IO
 
 from sqlalchemy import Connection, bindparam, delete, select
 
 from fhir_server.engine.context import Context, Engine
-from fhir_server.fhir.errors import NotFound, TooLarge
+from fhir_server.fhir.errors import NotFound, Throttled, TooLarge
+from fhir_server.jobs import limits
 from fhir_server.store.resources import TENANT
 from fhir_server.store.rows import Batch
 from fhir_server.store.statements import Statement
@@ -39,7 +41,11 @@ def keep(
     pieces: Iterable[bytes],
     limit: int | None = None,
 ) -> Stored:
-    """Store a file, each piece durable before the next is read; TooLarge (and nothing kept) beyond `limit` bytes."""
+    """Store a file, each piece durable before the next is read.
+
+    With a `limit` it comes from a client: TooLarge (and nothing kept) beyond so many bytes, Throttled beyond all the
+    space that its organization has. What a job writes is always kept.
+    """
     file_id, digest, size = f"{job_id}.{name}", hashlib.sha256(), 0
     discard(engine, file_id)
     for number, piece in enumerate(pieces):
@@ -49,11 +55,17 @@ def keep(
             raise TooLarge(f"The file is longer than {limit} bytes. Send it in parts (mode=delta).")
         digest.update(piece)
         row = (TENANT, file_id, number, owner, job_id, name, media_type, engine.clock(), piece)
-        engine.database.write(lambda connection, row=row: _add(connection, row))  # type: ignore[misc]
+        try:
+            engine.database.write(partial(_add, engine, row, owner if limit is not None else None))
+        except Throttled:
+            discard(engine, file_id)
+            raise
     return Stored(file_id, size, digest.hexdigest())
 
 
-def _add(connection: Connection, row: tuple[object, ...]) -> None:
+def _add(engine: Engine, row: tuple[object, ...], limited: int | None, connection: Connection) -> None:
+    if limited is not None:
+        limits.require_space(engine, connection, limited, PIECE)
     batch = Batch()
     batch.add(file, *row)
     batch.flush(connection)

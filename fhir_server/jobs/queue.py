@@ -10,6 +10,8 @@ from sqlalchemy import bindparam, delete, select, update
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir.errors import NotFound
+from fhir_server.jobs import limits
+from fhir_server.jobs.expiry import DAY
 from fhir_server.jobs.job import dump_caller
 from fhir_server.store.resources import TENANT
 from fhir_server.store.statements import Statement
@@ -18,7 +20,10 @@ from fhir_server.store.tables import file, job
 
 @dataclass(frozen=True)
 class Status:
-    """A job as its client sees it. state: queued, running, completed, failed, cancelled."""
+    """A job as its client sees it. state: queued, running, completed, failed, cancelled.
+
+    Once finished it is kept until `expires`, with its files.
+    """
 
     id: str
     kind: str
@@ -27,11 +32,16 @@ class Status:
     created: int
     arguments: Mapping[str, Any]
     result: Mapping[str, Any]
+    expires: int
 
 
 def submit(transaction: Transaction, job_id: str, kind: str, arguments: Mapping[str, Any]) -> None:
-    """Queue a job with the transaction that causes it; a worker sees it once that is stored."""
+    """Queue a job with the transaction that causes it; a worker sees it once that is stored.
+
+    Throttled (429) if the client has too many that are not finished.
+    """
     context = transaction.context
+    limits.require_turn(context, transaction.connection)
     now, caller = context.now, context.caller
     transaction.batch.add(
         job, TENANT, job_id, kind, caller.client, caller.org_hash, "queued", now, now, 0, "", 0,
@@ -44,8 +54,9 @@ def status(context: Context, job_id: str) -> Status:
     rows = _STATUS.rows(context.connection, {"id": job_id, "client": context.caller.client})
     if not rows or rows[0][2] == "cancelled":
         raise NotFound("There is no such job of yours.")
-    *plain, arguments, result = rows[0]
-    found: list[Any] = [*plain, orjson.loads(arguments), orjson.loads(result)]
+    *plain, arguments, result, updated = rows[0]
+    kept = context.engine.settings.job_days * DAY
+    found: list[Any] = [*plain, orjson.loads(arguments), orjson.loads(result), updated + kept]
     return Status(*found)
 
 
@@ -54,17 +65,19 @@ def cancel(context: Context, job_id: str) -> None:
     status(context, job_id)
 
     def work(transaction: Transaction) -> None:
-        transaction.connection.execute(_CANCEL, {"id_": job_id})
+        transaction.connection.execute(_CANCEL, {"id_": job_id, "at": context.now})
         transaction.connection.execute(_REMOVE_FILES, {"job_": job_id})
 
     context.transact(work)
 
 
-_SHOWN = ("id", "kind", "state", "progress", "created", "arguments", "result")
+_SHOWN = ("id", "kind", "state", "progress", "created", "arguments", "result", "updated")
 _STATUS = Statement(
     select(*[job.c[name] for name in _SHOWN]).where(
         job.c.id == bindparam("id"), job.c.client == bindparam("client"), job.c.tenant == TENANT
     )
 )
-_CANCEL = update(job).where(job.c.id == bindparam("id_")).values(state="cancelled", lease_by="")
+_CANCEL = (
+    update(job).where(job.c.id == bindparam("id_")).values(state="cancelled", lease_by="", updated=bindparam("at"))
+)
 _REMOVE_FILES = delete(file).where(file.c.job == bindparam("job_"))

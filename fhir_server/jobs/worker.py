@@ -14,12 +14,14 @@ from sqlalchemy import Connection, bindparam, select, update
 from fhir_server.engine.context import Engine
 from fhir_server.fhir.errors import FHIRError, Issue
 from fhir_server.fhir.outcome import outcome
+from fhir_server.jobs.expiry import purge
 from fhir_server.jobs.job import Later, LeaseLost, Run, load_caller
 from fhir_server.store.tables import client, job
 
 log = structlog.get_logger()
 
 _POLL_SECONDS = 0.5
+_PURGE_EVERY = 7200  # looks at an empty queue: about an hour
 _MOST_ATTEMPTS = 5
 _OURS = 500  # from this status on it is the server's own trouble, which may pass
 
@@ -44,14 +46,18 @@ class Worker:
             self._thread.join()
 
     def loop(self) -> None:
-        """Work until `stop`."""
+        """Work until `stop`; while there is nothing to do, remove old jobs now and then."""
+        idle = 0
         while not self._stop.is_set():
             try:
                 worked = self.work_once()
+                if not worked and idle % _PURGE_EVERY == 0:
+                    purge(self._engine)
             except Exception:
                 log.exception("worker")
                 worked = False
             if not worked:
+                idle += 1
                 self._stop.wait(_POLL_SECONDS)
 
     def work_once(self) -> bool:

@@ -14,7 +14,7 @@ from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir.errors import BadValue, NotSupported, TooLarge
 from fhir_server.fhir.values import instant
-from fhir_server.jobs import files, queue
+from fhir_server.jobs import files, limits, queue
 from fhir_server.rest.message import Request, Response
 
 
@@ -32,10 +32,11 @@ def parameters(request: Request, known: frozenset[str]) -> dict[str, str]:
 def take(
     context: Context, request: Request, kind: str, given: Mapping[str, str], arguments: Mapping[str, Any]
 ) -> Response:
-    """202 with the status URL of the job, once format and header are right; 413, 415, 422 otherwise.
+    """202 with the status URL of the job, once format and header are right; 413, 415, 422, 429 otherwise.
 
     `arguments` are the job's own; it needs `layout` and `facts` (what is known beside the file) among them.
     """
+    limits.require_turn(context, context.connection)  # said before the file is awaited
     job_id = context.engine.ids.fid()
     stored, format_name = _keep(context, request, given, job_id)
     whole = {
@@ -45,10 +46,10 @@ def take(
     try:
         with files.local_copy(context.engine, stored.id) as copy:
             open_rows(context, copy, whole)
+        context.transact(partial(_submit, job_id, kind, whole))
     except Exception:
         files.discard(context.engine, stored.id)
         raise
-    context.transact(partial(_submit, job_id, kind, whole))
     return Response(202, b"", {"Content-Location": f"{request.base}/_jobs/{job_id}"})
 
 

@@ -1,5 +1,7 @@
 """Status of a job.  https://hl7.org/fhir/uv/bulkdata/export.html#bulk-data-status-request"""
 
+from email.utils import formatdate
+
 import orjson
 
 from fhir_server.engine.context import Context
@@ -31,7 +33,8 @@ def job_status(context: Context, request: Request) -> Response:
         "error": [],
         **{name: value for name, value in found.result.items() if name != "output"},
     }
-    return Response(200, orjson.dumps(manifest), {"Content-Type": "application/json"})
+    expires = formatdate(found.expires / 1000, usegmt=True)
+    return Response(200, orjson.dumps(manifest), {"Content-Type": "application/json", "Expires": expires})
 
 
 INTERACTION = Interaction("job-status", "GET", "_jobs/{id}", job_status)
