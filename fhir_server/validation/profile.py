@@ -4,7 +4,7 @@ https://hl7.org/fhir/R4/profiling.html#resources
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fhir_server.fhir.contents import compact, count_extensions
 from fhir_server.fhir.definitions import Definitions
@@ -12,7 +12,8 @@ from fhir_server.fhir.errors import Issue
 from fhir_server.terminology.codes import Terminology
 from fhir_server.validation.profile_cardinality import Check
 from fhir_server.validation.profile_compile import Compiler
-from fhir_server.validation.profile_tree import BASE
+from fhir_server.validation.profile_gate import Gate, compile_gate
+from fhir_server.validation.profile_tree import BASE, tree
 
 MOST_ISSUES: Final = 50
 _EXTENDING: Final = frozenset({"extension", "modifierExtension"})
@@ -21,13 +22,22 @@ Trail = tuple["Trail", str, int] | None
 """The way down to an element, kept as links and written out only if something is wrong with it."""
 
 
+class _Profile(NamedTuple):
+    """A compiled profile or extension: what it is for, its fast gate, and the checks that find what is wrong."""
+
+    type: str
+    gate: Gate
+    check: Check
+
+
 class ProfileValidator:
     """Holds every profile and extension compiled once, on first use."""
 
     def __init__(self, definitions: Definitions, terminology: Terminology) -> None:
         self._definitions = definitions
         self._compiler = Compiler(definitions, terminology)
-        self._checks: dict[str, tuple[str, Check] | None] = {}
+        self._terminology = terminology
+        self._compiled: dict[str, _Profile] = {}
         self._extensions = frozenset(
             one["url"] for one in definitions.all("StructureDefinition") if one.get("type") == "Extension"
         )
@@ -56,29 +66,29 @@ class ProfileValidator:
     def _conform(self, type: str, resource: Mapping[str, Any], canonical: str, where: str, issues: list[Issue]) -> None:
         if canonical.startswith(BASE) and canonical.removeprefix(BASE) == type:
             return
-        if (found := self._compiled(canonical)) is None:
+        if (found := self._profile(canonical)) is None:
             text = f"{where}: the profile {canonical[:128]} is not known here. Remove it, or ask to have it installed."
             issues.append(Issue("not-supported", text, where))
-        elif found[0] != type:
-            issues.append(Issue("invariant", f"{where}: the profile {canonical[:128]} is for {found[0]}.", where))
-        else:
-            found[1](resource, type, issues)
+        elif found.type != type:
+            issues.append(Issue("invariant", f"{where}: the profile {canonical[:128]} is for {found.type}.", where))
+        elif not found.gate(resource):
+            found.check(resource, type, issues)
 
-    def _compiled(self, canonical: str) -> tuple[str, Check] | None:
-        if canonical not in self._checks:
+    def _profile(self, canonical: str) -> _Profile | None:
+        if canonical not in self._compiled:
             definition = self._definitions.resource(canonical)
             if definition is None or definition["resourceType"] != "StructureDefinition":
                 return None  # not remembered: a caller could fill the memory with inventions
-            self._checks[canonical] = definition["type"], self._compiler.compile(definition)
-        return self._checks[canonical]
+            root = tree(definition, self._definitions)
+            gate = compile_gate(root, self._definitions, self._terminology)
+            self._compiled[canonical] = _Profile(definition["type"], gate, self._compiler.compile(root))
+        return self._compiled[canonical]
 
     def _extension(self, type: str, trail: Trail, name: str, extension: Mapping[str, Any], issues: list[Issue]) -> None:
         url = extension.get("url", "")
-        if url in self._extensions and (found := self._compiled(url)):
-            broken: list[Issue] = []
-            found[1](extension, "", broken)
-            if broken:  # only now is it worth to write out where
-                found[1](extension, _written(type, trail), issues)
+        if url in self._extensions and (found := self._profile(url)):
+            if not found.gate(extension):
+                found.check(extension, _written(type, trail), issues)
         elif name == "modifierExtension":
             where = _written(type, trail)
             text = f"{where}: this server does not understand {str(url)[:64]}, which changes the meaning. Remove it."

@@ -1,0 +1,184 @@
+"""The fast gate of a profile: one generated function that says whether a resource certainly conforms.
+
+It writes out in Python what `profile_compile` asks, without words and places. What it turns down, for a breach or for
+being out of the ordinary, is decided by those checks, which find the words.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from fhir_server.fhir.definitions import Definitions
+from fhir_server.fhir.elements import Element
+from fhir_server.terminology.codes import Terminology
+from fhir_server.validation import binding
+from fhir_server.validation.profile_rules import (
+    beyond,
+    bound,
+    cardinality,
+    fits,
+    forms,
+    invariants,
+    slices,
+    target,
+    target_types,
+)
+from fhir_server.validation.profile_tree import Node
+from fhir_server.validation.slicing import Predicate
+
+Gate = Callable[[Any], bool]
+Lines = Iterator[str]
+
+_STEP = "    "
+
+
+def compile_gate(root: Node, definitions: Definitions, terminology: Terminology) -> Gate:
+    """The gate of a profile or extension, from its tree of rules."""
+    writer = _Writer(definitions, terminology)
+    lines = ["def gate(v0):", *[_STEP + line for line in writer.value(root, 0)], f"{_STEP}return True"]
+    exec(compile("\n".join(lines), f"<profile of {root.path}>", "exec"), writer.names)  # noqa: S102 - own definitions
+    gate: Gate = writer.names["gate"]
+    return gate
+
+
+class _Writer:
+    """Writes the lines that check the value in `v<depth>` and return False for what does not certainly conform."""
+
+    def __init__(self, definitions: Definitions, terminology: Terminology) -> None:
+        self._definitions = definitions
+        self._terminology = terminology
+        self.names: dict[str, Any] = {}
+
+    def _name(self, stem: str, value: Any) -> str:
+        name = f"{stem}{len(self.names)}"
+        self.names[name] = value
+        return name
+
+    def value(self, node: Node, depth: int) -> Lines:
+        """What is asked of one value of an element."""
+        for test in self._tests(node):
+            yield f"if not {self._name('test', test)}(v{depth}): return False"
+        fields = [line for child in node.children.values() for line in self._field(child, depth)]
+        if fields:
+            yield f"if type(v{depth}) is dict:"
+            yield from _inner(fields)
+
+    def _tests(self, node: Node) -> Iterator[Predicate]:
+        found = node.value()
+        if found is not None:
+            yield fits(*found)
+        if wanted := target_types(node, self._definitions):
+            yield _names_one_of(wanted | {None})
+        if one := bound(node):
+            yield _bound(self._terminology, one[0], required=one[1])
+        yield from (rule for rule, _ in invariants(node))
+
+    def _field(self, node: Node, depth: int) -> Lines:
+        """What is asked of an element within its parent in `v<depth>`."""
+        element = self._definitions.element(node.path)
+        if element is not None and element.choice:
+            yield from self._choice(node, element, depth)
+        elif element is not None and element.max == 1:
+            yield from self._single(node.name, *cardinality(node), list(self.value(node, depth + 1)), depth)
+        else:
+            yield from self._repeating(node, depth)
+
+    def _single(self, name: str, least: int, most: int | None, rules: Sequence[str], depth: int) -> Lines:
+        if most == 0:
+            yield f"if v{depth}.get({name!r}) is not None: return False"
+            return
+        if least:
+            yield f"if v{depth}.get({name!r}) is None and {'_' + name!r} not in v{depth}: return False"
+        if rules:
+            yield f"v{depth + 1} = v{depth}.get({name!r})"
+            yield f"if v{depth + 1} is not None:"
+            yield from _inner(rules)
+
+    def _repeating(self, node: Node, depth: int) -> Lines:
+        (least, most), below = cardinality(node), depth + 1
+        yield f"if {'_' + node.name!r} in v{depth}: return False"  # extensions of primitives: to be counted slowly
+        yield f"w{below} = v{depth}.get({node.name!r}, ())"
+        yield f"if type(w{below}) is not list and w{below} != (): return False"
+        if least:
+            yield f"if len(w{below}) < {least}: return False"
+        if most is not None:
+            yield f"if len(w{below}) > {most}: return False"
+        rules, sliced = list(self.value(node, below)), list(self._slices(node, below)) if node.slices else []
+        counters, closed = self._counters(node, below) if sliced else ([], [])
+        if rules or sliced:
+            yield from counters
+            yield f"for v{below} in w{below}:"
+            yield from _inner([f"if v{below} is None: return False", *rules, *sliced])
+            yield from closed
+
+    def _counters(self, node: Node, depth: int) -> tuple[list[str], list[str]]:
+        """The lines before and behind the items: counts of each slice, and what they must be."""
+        before, behind = [], []
+        for number, (_, one, _) in enumerate(slices(node, self._terminology)[0]):
+            least, most = cardinality(one)
+            before.append(f"n{depth}_{number} = 0")
+            if least:
+                behind.append(f"if n{depth}_{number} < {least}: return False")
+            if most is not None:
+                behind.append(f"if n{depth}_{number} > {most}: return False")
+        return before, behind
+
+    def _slices(self, node: Node, depth: int) -> Lines:
+        """Which slice an item belongs to, and the rules of that slice."""
+        found, closed = slices(node, self._terminology)
+        for number, (_, one, test) in enumerate(found):
+            yield f"{'elif' if number else 'if'} {self._name('is', test)}(v{depth}):"
+            yield f"{_STEP}n{depth}_{number} += 1"
+            yield from _inner(self.value(beyond(one, node.rules.get("slicing", {})), depth))
+        if found and closed:
+            yield "else: return False"
+
+    def _choice(self, node: Node, element: Element, depth: int) -> Lines:
+        least, most = cardinality(node)
+        allowed, typed = forms(node, element)
+        test = _as_one_of(frozenset(element.json_names), frozenset() if most == 0 else allowed, needed=least > 0)
+        yield f"if not {self._name('form', test)}(v{depth}): return False"
+        shared = list(self.value(node, depth + 1))
+        for name in sorted(allowed) if shared else ():
+            yield from self._single(name, 0, None, shared, depth)
+        for name, one in typed:
+            yield from self._single(name, *cardinality(one), list(self.value(one, depth + 1)), depth)
+
+
+def _inner(lines: Sequence[str] | Lines) -> Lines:
+    for line in lines:
+        yield _STEP + line
+
+
+def _as_one_of(names: frozenset[str], allowed: frozenset[str], *, needed: bool) -> Predicate:
+    extended = frozenset(f"_{name}" for name in names)
+
+    def test(parent: Mapping[str, Any]) -> bool:
+        for key in parent:
+            if key in names:
+                return key in allowed
+            if key in extended:
+                return False
+        return not needed
+
+    return test
+
+
+def _names_one_of(wanted: frozenset[str | None]) -> Predicate:
+    return lambda value: type(value) is dict and target(value) in wanted
+
+
+def _bound(terminology: Terminology, value_set: str, *, required: bool) -> Predicate:
+    @lru_cache(maxsize=1024)
+    def may_hold(system: str | None, code: str) -> bool:
+        return terminology.contains(value_set, system, code) is not False
+
+    def test(value: Any) -> bool:
+        if type(value) is str:
+            return may_hold(None, value)
+        codes: Any = value.get("coding", (value,)) if type(value) is dict else ()
+        if len(codes) == 1 and type(codes[0].get("code")) is str and may_hold(codes[0].get("system"), codes[0]["code"]):
+            return True
+        return binding.holds(terminology, value_set, value, required=required)
+
+    return test
