@@ -130,7 +130,7 @@ class Fault:
     """One way in which a row can be bad, and what the import must say about it."""
 
     name: str
-    outcome: str  # rejected | accepted-with-warnings
+    outcome: str  # rejected | parked | accepted-with-warnings
     column: str
     code: str
     value: str
@@ -146,9 +146,9 @@ FAULTS = (
     Fault("born after the file", "rejected", BIRTH, "bad-date", "01/15/2099"),
     Fault("no provider", "rejected", PROVIDER, "missing", ""),
     Fault("wrong check digit", "rejected", PROVIDER, "bad-npi", "2400222330"),
-    Fault("provider not in the directory", "rejected", PROVIDER, "unknown-provider", UNKNOWN_NPI),
+    Fault("provider not in the directory", "parked", PROVIDER, "unknown-provider", UNKNOWN_NPI),
     Fault("ends before it starts", "rejected", "ECM Authorization End Date", "end-before-start", "01/01/2020"),
-    Fault("member comes twice", "rejected", CIN, "duplicate-member", ""),
+    Fault("CIN of another person", "parked", CIN, "ambiguous-identity", ""),
     Fault("telephone too short", "accepted-with-warnings", "Member Phone Number", "bad-phone", "555-01"),
     Fault("ZIP code too short", "accepted-with-warnings", "Member Residential Zip", "bad-zip", "9370"),
     Fault("unknown language", "accepted-with-warnings", "Member Preferred Language (Spoken)", "bad-code", "Dothraki"),
@@ -159,8 +159,8 @@ FAULTS = (
 
 
 def faulty(good: Row, fault: Fault, other: Row) -> Row:
-    """A good row made bad; `other` is a row that stands earlier in the file, for a member who comes twice."""
-    if fault.code == "duplicate-member":
+    """A good row made bad; `other` is a row of another person that stands earlier in the file."""
+    if fault.code == "ambiguous-identity":
         return good | {fault.column: other[fault.column]}
     return good | {fault.column: fault.value}
 

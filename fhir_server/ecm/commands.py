@@ -157,14 +157,14 @@ def _rows(file: Path) -> int | None:
 
 
 def _report(imported: Imported, saved: Path) -> None:
-    names = ("rows", "accepted", "warnings", "rejected", "new", "changed", "unchanged", "dropped")
+    names = ("rows", "accepted", "warnings", "parked", "rejected", "new", "changed", "unchanged", "dropped")
     table = Table(*names, box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_row(*(f"{imported.summary[name]:,}" for name in names))
     console.print(table)
     if saved.suffix == ".csv":
         findings = [row for row in assignment.rows_of(imported) if row["Outcome"] != "accepted"]
         for row in findings[:_SHOWN_FINDINGS]:
-            told = f"row {row['Row Number']} {row['Outcome']}: {row['Column']}: {row['Code']}. {row['Advice']}"
+            told = f"{row['Outcome']}: {row['Message']}. {row['Advice']}"
             console.print(told, markup=False, highlight=False, soft_wrap=True)
         if len(findings) > _SHOWN_FINDINGS:
             console.print(f"... and {len(findings) - _SHOWN_FINDINGS} more rows with findings.")

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from fhir_server.access.relations import local
 from fhir_server.ecm import vocabulary as words
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
@@ -22,16 +23,18 @@ from fhir_server.search.include import Hit
 from fhir_server.store.db import lock_key
 from fhir_server.store.hashing import rh
 
+_COVERED = "covered"
 _MOST = 200  # entries with one NPI that are looked at, newest first
 _TOGETHER = 50  # entries looked up by one statement
 
 
 @dataclass(frozen=True)
 class Provider:
-    """An organization of the directory."""
+    """An organization of the directory, with the tax identifiers it is known by."""
 
     id: str
     name: str
+    tins: frozenset[str] = frozenset()
 
     @property
     def reference(self) -> str:
@@ -39,33 +42,72 @@ class Provider:
         return f"Organization/{self.id}"
 
 
+AMBIGUOUS = Provider("", "")  # an NPI that two organizations carry
+
+
 def providers_by_npi(context: Context, npis: Iterable[str]) -> dict[str, Provider]:
-    """NPI -> organization, for those registered; an NPI that two entries carry is left out as ambiguous."""
-    wanted = sorted(set(npis))
+    """NPI -> the organization that holds the contract, for those registered; AMBIGUOUS where two carry the NPI.
+
+    A site that has no system of its own stands for the organization it belongs to under the same tax identifier.
+    """
+    wanted, found = sorted(set(npis)), dict[str, Provider]()
     held = holders(context.connection, words.NPI, wanted)
-    entries = _entries(context, held.values())
-    found = {npi: entries[name] for npi, name in held.items() if name in entries}
-    classes = law_classes(context.connection) if len(held) < len(wanted) else {}
+    entries, classes = _entries(context, held.values()), law_classes(context.connection)
     for npi in wanted:
-        hits = [] if npi in held else list(_noted(context, npi, classes))
+        if npi in held:
+            hits = [entries[held[npi]]] if held[npi] in entries else []
+        else:
+            hits = list(_noted(context, npi, classes))
         if len(hits) == 1:
-            found[npi] = _provider(hits[0])
+            found[npi] = _contract_holder(context, hits[0], classes)
+        elif hits:
+            found[npi] = AMBIGUOUS
     return found
 
 
-def _entries(context: Context, names: Collection[str]) -> dict[str, Provider]:
-    """The directory's entries of these organizations, by "Organization/id"."""
-    ids = sorted({name.partition("/")[2] for name in names})
-    found: dict[str, Provider] = {}
+def _entries(context: Context, references: Collection[str]) -> dict[str, Hit]:
+    """Organization/id -> its entry in the directory."""
+    ids = sorted({reference.rpartition("/")[2] for reference in references})
+    found: dict[str, Hit] = {}
     for start in range(0, len(ids), _TOGETHER):
-        some = ids[start : start + _TOGETHER]
-        for hit in repository.lookup(context, "Organization", [("_id", ",".join(some))], limit=_TOGETHER):
-            found[f"Organization/{hit.fid}"] = _provider(hit)
+        some = ",".join(ids[start : start + _TOGETHER])
+        hits = repository.lookup(context, "Organization", [("_id", some)], limit=_TOGETHER)
+        found.update({f"Organization/{hit.fid}": hit for hit in hits})
     return found
 
 
-def _provider(entry: Hit) -> Provider:
-    return Provider(entry.fid, str(orjson.loads(entry.body).get("name", entry.fid)))
+def _contract_holder(context: Context, site: Hit, classes: Mapping[int, str]) -> Provider:
+    """The site itself if it has a client, else the covered organization that it is part of, by reference or by TIN.
+
+    A TIN alone counts where the operator verified it at registration: anybody can claim one.
+    """
+    organization = orjson.loads(site.body)
+    tins = frozenset(_tins(organization))
+    if site.rh in classes or not tins:
+        return _provider(site, organization, tins)
+    parent = local(organization.get("partOf"), "Organization")
+    verified = set(holders(context.connection, words.TIN, tins).values())
+    for hit in _entries(context, [parent] if parent else sorted(verified)).values():
+        own = orjson.loads(hit.body)
+        if classes.get(hit.rh) == _COVERED and tins.intersection(_tins(own)):
+            return _provider(hit, own, tins)
+    return _provider(site, organization, tins)
+
+
+def entry(context: Context, reference: str) -> Mapping[str, Any]:
+    """An organization as it stands in the directory; {} if there is none."""
+    found: dict[str, Any] = {name: orjson.loads(hit.body) for name, hit in _entries(context, [reference]).items()}
+    return found.get(reference, {})
+
+
+def _provider(hit: Hit, organization: Mapping[str, Any], tins: frozenset[str]) -> Provider:
+    return Provider(hit.fid, str(organization.get("name", hit.fid)), tins | frozenset(_tins(organization)))
+
+
+def _tins(organization: Mapping[str, Any]) -> Iterator[str]:
+    for identifier in organization.get("identifier", []):
+        if identifier.get("system") == words.TIN and identifier.get("value"):
+            yield "".join(filter(str.isdigit, str(identifier["value"])))
 
 
 def check(transaction: Transaction, change: Change) -> None:

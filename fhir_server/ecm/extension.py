@@ -1,7 +1,7 @@
 """Everything the ECM programme adds to the engine, on one page."""
 
 from fhir_server.ecm import attempts, consents, directory, narrative, operations, referrals, rosters
-from fhir_server.ecm.files import importing, returning_import
+from fhir_server.ecm.files import intake, returning_import
 from fhir_server.ecm.requirements import required_profiles
 from fhir_server.engine.context import Engine
 from fhir_server.fhir.registry import entries
@@ -17,4 +17,4 @@ def register(engine: Engine) -> None:
     engine.searcher.veiled.add(("Group", "member"))
     hooks.headers["Group"] = rosters.headers
     engine.operations = (*engine.operations, *entries(operations, "OPERATION"))
-    engine.jobs |= {job.kind: job for job in (importing.JOB, returning_import.JOB)}
+    engine.jobs |= {job.kind: job for job in (intake.JOB, returning_import.JOB)}

@@ -1,13 +1,14 @@
 """How a member and a provider are named: CIN, NPI, TIN, telephone, ZIP code, dates; read strictly, stored one way.
 
 Each reader takes the text of one cell and returns the stored form; what it cannot read raises Unreadable with a code
-of the vocabulary and advice in plain words. Nothing here guesses: a digit that is missing stays missing.
+of the vocabulary and advice in plain words. Nothing here guesses: a digit that is missing stays missing. What a
+spreadsheet did to a number is undone where it can be for certain, and the value says so (Mended).
 https://www.dhcs.ca.gov/services/medi-cal/eligibility (CIN and BIC) and https://www.cms.gov (NPI check digit)
 """
 
 import re
 from datetime import date, timedelta
-from typing import Final
+from typing import Final, Self
 
 from fhir_server.ecm import vocabulary as v
 
@@ -17,12 +18,18 @@ _SEPARATORS: Final = re.compile(r"[\s\-.()/]+")
 _EXTENSION: Final = re.compile(r"(?:extension|ext\.?|x|#)\s*:?\s*([0-9]{1,6})", re.IGNORECASE)
 _COUNTRY: Final = re.compile(r"\+?1(?=[2-9][0-9]{9})")
 _ZIP: Final = re.compile(r"([0-9]{5})(?:[\s\-]?([0-9]{4}))?")
+_ZIP_WITHOUT_ZERO: Final = re.compile(r"[1-8][0-9]{3}")
+ZERO_RESTORED: Final = "A leading zero was restored."
+_NUMBER_RESTORED: Final = "A number in floating point was made an identifier again."
+_SERIAL_READ: Final = "The day number of a spreadsheet was read as a date."
 _EMAIL: Final = re.compile(r"[^@\s<>,;\"']+@[^@\s<>,;\"']+\.[A-Za-z]{2,}")
 _LONGEST_EMAIL: Final = 254
 _ISO: Final = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:[T\s].*)?")
 _US: Final = re.compile(r"([0-9]{1,2})[/\-.]([0-9]{1,2})[/\-.]([0-9]{4})(?:\s.*)?")
 _MONTH: Final = re.compile(r"([0-9]{4})[-/]?([0-9]{2})|([0-9]{1,2})[-/]([0-9]{4})")
 _QUARTER: Final = re.compile(r"([0-9]{4})[\s\-]?Q([1-4])|Q([1-4])[\s\-]?([0-9]{4})")
+_FLOAT: Final = re.compile(r"([0-9])\.([0-9]+)[eE]\+?([0-9]{1,2})")
+_DIGITS_OF_A_DISPLAY: Final = 6  # what a spreadsheet shows of a number that does not fit: more is the number itself
 _SERIAL_DAYS: Final = (10_000, 80_000)  # 1927 to 2119 as day numbers of a spreadsheet
 _SPREADSHEET_EPOCH: Final = date(1899, 12, 30)
 _YEARS: Final = range(1900, 2101)
@@ -41,6 +48,19 @@ class Unreadable(ValueError):
         self.advice = advice
         self.kept = kept
         super().__init__(advice)
+
+
+class Mended(str):
+    """A value that a spreadsheet had damaged and that could be restored for certain; `how` says what was done."""
+
+    __slots__ = ("how",)
+    how: str
+
+    def __new__(cls, text: str, how: str) -> Self:
+        """The value with what was done to it."""
+        made = super().__new__(cls, text)
+        made.how = how
+        return made
 
 
 def cin(text: str) -> str:
@@ -62,7 +82,7 @@ def npi(text: str) -> str:
     total = _NPI_ISSUER + sum(map(int, digits[1::2])) + sum(_LUHN_DOUBLE[int(d)] for d in digits[0::2])
     if total % 10:
         raise Unreadable(v.BAD_NPI, "The check digit of the NPI is wrong; a digit was mistyped.")
-    return digits
+    return _told(text, digits)
 
 
 def tin(text: str) -> str:
@@ -70,7 +90,7 @@ def tin(text: str) -> str:
     digits = _whole(text)
     if len(digits) != 9 or not _is_digits(digits):  # noqa: PLR2004 - a TIN has nine
         raise Unreadable(v.BAD_TIN, "Give the 9 digits of the tax identifier, leading zeros included.")
-    return digits
+    return _told(text, digits)
 
 
 def phone(text: str) -> str:
@@ -83,15 +103,23 @@ def phone(text: str) -> str:
     usable = len(digits) == 10 and _is_digits(digits) and digits[0] > "1" and digits[3] > "1"  # noqa: PLR2004
     if not usable or len(set(digits)) == 1 or (extension and extension.end() != len(text.rstrip())):
         raise Unreadable(v.BAD_PHONE, "Give a ten-digit telephone number, area code first.")
-    return f"{digits}x{extension[1]}" if extension else digits
+    return f"{digits}x{extension[1]}" if extension else _told(number, digits)
 
 
 def zip_code(text: str) -> str:
-    """Five digits, or five and four with a hyphen; Unreadable (bad-zip) otherwise."""
+    """Five digits, or five and four with a hyphen; Unreadable (bad-zip) otherwise.
+
+    Four digits are a ZIP code of the East whose zero a spreadsheet dropped; see `assignment` for who can have one.
+    """
     found = _ZIP.fullmatch(text.strip())
     if found is None:
+        digits = _whole(text)
+        if _ZIP_WITHOUT_ZERO.fullmatch(digits):
+            return Mended(f"0{digits}", ZERO_RESTORED)
+        found = _ZIP.fullmatch(digits)
+    if found is None:
         raise Unreadable(v.BAD_ZIP, "Give a ZIP code of 5 or 9 digits, leading zeros included.")
-    return f"{found[1]}-{found[2]}" if found[2] else found[1]
+    return _told(text, f"{found[1]}-{found[2]}" if found[2] else found[1])
 
 
 def email(text: str) -> str:
@@ -132,7 +160,7 @@ def period(text: str) -> str:
 
 def _digits_day(digits: str) -> str:
     if len(digits) == 5 and _SERIAL_DAYS[0] <= int(digits) <= _SERIAL_DAYS[1]:  # noqa: PLR2004 - a day number
-        return (_SPREADSHEET_EPOCH + timedelta(days=int(digits))).isoformat()
+        return Mended((_SPREADSHEET_EPOCH + timedelta(days=int(digits))).isoformat(), _SERIAL_READ)
     if len(digits) != 8:  # noqa: PLR2004 - year, month and day
         raise _bad_date()
     if int(digits[:4]) in _YEARS and digits[4:6] <= "12":
@@ -155,8 +183,17 @@ def _bad_date() -> Unreadable:
 
 
 def _whole(text: str) -> str:
-    """Digits without separators, and without the `.0` that a spreadsheet adds to a number."""
-    return _SEPARATORS.sub("", text.strip().removesuffix(".0"))
+    """Digits without separators, also out of the floating-point number (123.0, 1.23456789E8) a program made of them."""
+    text = text.strip()
+    if (found := _FLOAT.fullmatch(text)) and _DIGITS_OF_A_DISPLAY <= len(found[2]) <= int(found[3]):
+        return f"{found[1]}{found[2]:0<{int(found[3])}}"
+    return _SEPARATORS.sub("", text.removesuffix(".0"))
+
+
+def _told(text: str, digits: str) -> str:
+    """The digits, mended if the cell held them as a floating-point number."""
+    text = text.strip()
+    return Mended(digits, _NUMBER_RESTORED) if text.endswith(".0") or "e" in text.casefold() else digits
 
 
 def _is_digits(text: str) -> bool:

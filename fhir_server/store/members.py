@@ -78,6 +78,17 @@ def walk(connection: Connection, group: int, after: str, limit: int) -> list[Mem
     return [Member(*row) for row in rows]
 
 
+def keys(connection: Connection, group: int, after: str, limit: int) -> list[str]:
+    """The keys of the members in force of one roster, in their order; for the import alone."""
+    rows = _KEYS.rows(connection, {"grp": group, "after": after, "limit": limit})
+    return [row[0] for row in rows]
+
+
+def patients(connection: Connection, group: int, version: int) -> list[int]:
+    """The patient of every member of a version, seen by whom ever: for the audit of who was shown."""
+    return [row[0] for row in _PATIENTS.rows(connection, {"grp": group, "version": version})]
+
+
 def seen(
     connection: Connection, visible: Visible, group: int, version: int, after: str, limit: int, since: int = 0
 ) -> list[Member]:
@@ -121,6 +132,14 @@ def left(
     return [Member(*row) for row in _LEFT.rows(connection, {**values, "after": after, "limit": limit})]
 
 
+_PATIENTS = Statement(
+    select(member.c.patient).where(
+        member.c.grp == bindparam("grp"),
+        member.c.from_version <= bindparam("version"),
+        member.c.to_version > bindparam("version"),
+    )
+)
+
 _before = member.alias("before")
 _LEFT = Statement(
     select(member)
@@ -149,14 +168,11 @@ _SAME = (
 )
 _END = update(member).where(*_SAME).values(to_version=bindparam("to"))
 _REMOVE = member.delete().where(*_SAME)
-_WALK = Statement(
-    select(member)
-    .where(
-        member.c.grp == bindparam("grp"),
-        member.c.to_version == LAST,
-        member.c.change != "dropped",
-        member.c.key > bindparam("after"),
-    )
-    .order_by(member.c.key)
-    .limit(bindparam("limit"))
+_WALKED = (
+    member.c.grp == bindparam("grp"),
+    member.c.to_version == LAST,
+    member.c.change != "dropped",
+    member.c.key > bindparam("after"),
 )
+_WALK = Statement(select(member).where(*_WALKED).order_by(member.c.key).limit(bindparam("limit")))
+_KEYS = Statement(select(member.c.key).where(*_WALKED).order_by(member.c.key).limit(bindparam("limit")))

@@ -21,6 +21,8 @@ from sqlalchemy import (
 )
 
 from fhir_server.store.columns import EXACT, metadata
+from fhir_server.store.concept_tables import code_system, concept, concept_above, concept_word
+from fhir_server.store.load_tables import load, load_roster, parked
 from fhir_server.store.service_tables import assertion, client, enrolment, file, job, setting, token
 
 __all__ = [
@@ -29,20 +31,28 @@ __all__ = [
     "assertion",
     "audit",
     "client",
+    "code_system",
     "comp",
+    "concept",
+    "concept_above",
+    "concept_word",
     "dat",
     "directive",
     "enrolment",
     "file",
+    "geo",
     "hist",
     "idempotency",
     "job",
     "keys",
+    "load",
+    "load_roster",
     "member",
     "metadata",
     "num",
     "outbox",
     "param",
+    "parked",
     "qty",
     "ref",
     "rel",
@@ -146,6 +156,8 @@ qty = _posting(
     {"lo": EXACT, "hi": EXACT, "sys": BigInteger, "code": EXACT, "unit": EXACT},
     ["lo", "hi", "rid", "sys", "code", "unit"],
 )
+# Where a place lies: centimetres from the centre of the earth (search/types/special.py).
+geo = _posting("geo", {"z": BigInteger, "x": BigInteger, "y": BigInteger}, ["z", "x", "y", "rid"])
 # Values that stand together in one element: a token (val, sys) and a second value, whose columns differ by its type.
 _TEXTS = {"text1": EXACT, "text2": EXACT, "text3": EXACT, "text4": EXACT}
 comp = _posting(

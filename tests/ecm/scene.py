@@ -119,7 +119,7 @@ class Scene:
     def response(self, client: Client, manifest: Mapping[str, Any]) -> list[dict[str, str]]:
         """The rows of the response file."""
         text = client.get(manifest["output"][0]["url"]).content.decode("utf-8-sig")
-        return list(csv.DictReader(io.StringIO(text)))
+        return list(csv.DictReader(io.StringIO(text, newline="")))
 
     def member(self, client: Client, number: int) -> dict[str, Any]:
         """The Patient of a number as this client finds it by CIN."""
@@ -161,6 +161,7 @@ class Scene:
 @contextmanager
 def scene(url: str, folder: Path, **settings: Any) -> Iterator[Scene]:
     """The world over a migrated database."""
+    settings = {"hold_drop_percent": 100, **settings}
     with running(url, folder, embedded_worker=False, **settings) as server:
         found = Scene(server)
         for name in (*COVERED, *OUTSIDE):

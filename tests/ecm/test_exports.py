@@ -22,7 +22,7 @@ OPERATIONS = (
 
 @pytest.fixture(scope="module")
 def world(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with running(module_database_url, tmp_path_factory.mktemp("server")) as live:
+    with running(module_database_url, tmp_path_factory.mktemp("server"), hold_drop_percent=100) as live:
         yield build(live)
         live.app.extensions["worker"].stop()
 

@@ -8,7 +8,7 @@ import pytest
 
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.files.formats import FORMATS
-from tests.ecm.scene import HEADERS, NPIS, Scene, as_csv, cin, npi, row, table
+from tests.ecm.scene import HEADERS, Scene, as_csv, cin, npi, row, table
 
 NUMBERS = count(1000)
 DAY = 86_400_000
@@ -44,7 +44,8 @@ def test_first_load(world: Scene):
     a, b = some(2)
     done = world.take_in(world.plan, [row(a), row(b, Phone="619-555-0102")], mode="delta")
     assert done["summary"] == {
-        "rows": 2, "accepted": 2, "warnings": 0, "rejected": 0, "new": 2, "changed": 0, "unchanged": 0, "dropped": 0,
+        "rows": 2, "accepted": 2, "warnings": 0, "parked": 0, "rejected": 0, "new": 2, "changed": 0, "unchanged": 0,
+        "dropped": 0,
     }  # fmt: skip
     patient = world.member(world.clinic, a)
     assert patient["managingOrganization"] == {"reference": "Organization/plan"}
@@ -202,7 +203,6 @@ def test_a_shortened_authorization_ends_access(world: Scene):
 
 
 BAD_ROWS = [
-    ("unknown-provider", "ECM Provider NPI", {"ECM Provider NPI": NPIS["nobody"]}),
     ("bad-npi", "ECM Provider NPI", {"ECM Provider NPI": "1234567890"}),
     ("bad-cin", "CIN", {"CIN": "1234"}),
     ("missing", "Last Name", {"Last Name": ""}),
@@ -219,9 +219,13 @@ def test_rejected_rows(world: Scene, code: str, column: str, cells: dict[str, st
     done = world.take_in(world.plan, [row(a), row(b, **cells)], mode="delta")
     assert (done["summary"]["accepted"], done["summary"]["rejected"]) == (1, 1)
     good, bad = world.response(world.plan, done)
-    assert (good["Row Number"], good["Outcome"]) == ("2", "accepted")
-    assert (bad["Row Number"], bad["Outcome"], bad["Code"]) == ("3", "rejected", code)
-    assert column.rsplit(maxsplit=1)[-1] in bad["Column"]
+    assert [good["CIN"], good["Outcome"], good["Code"], good["Message"], good["Advice"]] == [
+        cin(a), "accepted", "", "", ""
+    ]  # fmt: skip
+    assert (bad["Outcome"], bad["Code"]) == ("rejected", code)
+    assert {header: bad[header] for header in HEADERS} == row(b, **cells)
+    assert bad["Message"].startswith("Row 3: ")
+    assert column.rsplit(maxsplit=1)[-1] in bad["Message"]
     assert bad["Advice"]
     assert "entry" not in world.plan.get(f"Patient?identifier={words.CIN}|{cin(b)}").json()
 
@@ -329,7 +333,7 @@ def test_an_unregistered_npi_becomes_known(world: Scene):
     (a,) = some(1)
     number = npi(700 + a)
     rows = [row(a, **{"ECM Provider NPI": number})]
-    assert world.take_in(world.plan, rows, mode="delta")["summary"]["rejected"] == 1
+    assert world.take_in(world.plan, rows, mode="delta")["summary"]["parked"] == 1
     organization = {"resourceType": "Organization", "name": "New", "active": True,
                     "identifier": [{"system": words.NPI, "value": number}]}  # fmt: skip
     assert world.plan.post("Organization", organization).status_code == 201

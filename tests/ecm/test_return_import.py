@@ -65,7 +65,7 @@ def test_rows_become_episodes_once(world: World) -> None:
     rows = [line(A), line(BEE, ECM_Status="", Referral_Status=""), line(C, ECM_Status="Declined", Referral_Status="")]
     summary, response = take(world, rows)
     assert summary == {"rows": 3, "accepted": 0, "warnings": 3, "rejected": 0, "changed": 2, "unchanged": 1}
-    assert [row[3] for row in response] == ["no-referral", "missing; missing", "missing"]
+    assert [row[-3] for row in response] == ["no-referral", "missing; missing", "missing"]
     (made,) = episodes(world, A)
     assert made["status"] == "active"
     assert made["period"] == {"start": DAY}
@@ -116,11 +116,11 @@ def test_bad_rows_are_named_and_left_out(world: World) -> None:
     ]
     summary, response = take(world, rows)
     assert (summary["rows"], summary["rejected"]) == (6, 4)
-    assert [(row[1], row[3]) for row in response] == [
+    assert [(row[-4], row[-3]) for row in response] == [
         ("rejected", "unknown-member"), ("rejected", "unknown-provider"), ("accepted-with-warnings", "no-referral"),
         ("rejected", "duplicate-member"), ("rejected", "bad-cin"), ("accepted-with-warnings", "bad-code; no-referral"),
     ]  # fmt: skip
-    assert response[0][4].startswith("This member is not on the roster.")
+    assert response[0][-1].startswith("This member is not on the roster.")
     assert "99999999Z" in response[0]
 
 
@@ -128,10 +128,10 @@ def test_the_loop_of_the_plans_own_referral_is_recorded(world: World) -> None:
     """The three columns reach Task.businessStatus; an older status, or one after the closure, does not."""
     task = referral(world, "plan", "clinic", C, ECM)
     task = move(world.clinic, task, status="accepted")
-    assert take(world, [line(C, Referral_Status="Outreach Started")])[1][0][3] == "older-status"
+    assert take(world, [line(C, Referral_Status="Outreach Started")])[1][0][-3] == "older-status"
     later = {"Referral_Status_Date": "12/31/2098"}
     closed = {"Referral_Status": "Closed", "Closure_Reason": "Services received"}
-    assert take(world, [line(C, **closed, **later)])[1][0][3] == "unfit-status"
+    assert take(world, [line(C, **closed, **later)])[1][0][-3] == "unfit-status"
     move(world.clinic, task, status="in-progress")
     summary, response = take(world, [line(C, **closed, **later)])
     assert summary["changed"] == 1, response
@@ -141,7 +141,7 @@ def test_the_loop_of_the_plans_own_referral_is_recorded(world: World) -> None:
     (row,) = [row for row in world.rows("plan", f"period={MONTH}") if row["Member Client Index Number (CIN)"] == C]
     assert row["Reason for Referral Loop Closure"] == "Services received"
     _, response = take(world, [line(C, Referral_Status="Accepted", Referral_Status_Date="12/31/2099")])
-    assert response[0][3] == "referral-ended"
+    assert response[0][-3] == "referral-ended"
 
 
 def test_a_provider_sends_and_the_plan_takes_in(world: World) -> None:

@@ -19,7 +19,7 @@ PART2 = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCo
 
 @pytest.fixture(scope="module")
 def world(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with running(module_database_url, tmp_path_factory.mktemp("server")) as live:
+    with running(module_database_url, tmp_path_factory.mktemp("server"), hold_drop_percent=100) as live:
         made = build(live)
         _care(made)
         yield made

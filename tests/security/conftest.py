@@ -47,7 +47,7 @@ def joined(server: LiveServer, name: str, law_class: str = "covered", **more: An
 @pytest.fixture
 def exchange(database_url: str, tmp_path: Path) -> Iterator[Exchange]:
     """A fresh exchange for one test, on each database."""
-    with running(database_url, tmp_path / "server") as server:
+    with running(database_url, tmp_path / "server", hold_drop_percent=100) as server:
         classes = {"plan": "covered", "clinic": "covered", "pantry": "non-hipaa", "stranger": "covered"}
         yield Exchange(server, *[joined(server, name, law) for name, law in classes.items()])
         server.app.extensions["worker"].stop()

@@ -8,6 +8,7 @@ from collections import Counter
 from fhir_server.ecm.client.sending import Imported, send
 from fhir_server.ecm.demo.stage import PLAN, PROVIDER, Json, Stage, expect
 
+_FIRST_ROW = 2  # below the header
 SAMPLE = f"samples/{PLAN}.csv"
 
 
@@ -16,7 +17,8 @@ def plan_sends_file(stage: Stage) -> Imported:
     imported = send(stage.clients[PLAN], stage.world / SAMPLE, "delta")
     counts, answers = imported.summary, rows_of(imported)
     stage.tell(f"{counts['rows']} rows: {counts['accepted']} accepted, {counts['warnings']} accepted with warnings, "
-               f"{counts['rejected']} rejected. Good rows are not held up by bad ones.")  # fmt: skip
+               f"{counts['parked']} parked for a decision, {counts['rejected']} rejected. "
+               "Good rows are not held up by bad ones.")  # fmt: skip
     _compare(stage, answers)
     stage.made["roster"] = next(r["group"] for r in imported.rosters if r["provider"] == f"Organization/{PROVIDER}")
     return imported
@@ -29,12 +31,12 @@ def rows_of(imported: Imported) -> list[dict[str, str]]:
 
 def _compare(stage: Stage, answers: list[dict[str, str]]) -> None:
     expected = json.loads((stage.world / "samples/expected.json").read_text(encoding="utf-8"))[PLAN]
-    by_row = {int(answer["Row Number"]): answer for answer in answers}
+    by_row = dict(enumerate(answers, _FIRST_ROW))
     expect(len(by_row) == len(expected), "the response file has one row per row of the file")
     for row in expected:
         found = by_row[row["row"]]
         expect(found["Outcome"] == row["outcome"], f"row {row['row']} is {row['outcome']}")
-        told = set(zip(_listed(found["Column"]), _listed(found["Code"]), strict=True))
+        told = set(zip(_columns(found["Message"]), _listed(found["Code"]), strict=True))
         for finding in row["findings"]:
             pair = (finding["column"], finding["code"])
             expect(pair in told, f"row {row['row']} says {finding['code']} for {finding['column']}")
@@ -44,11 +46,16 @@ def _compare(stage: Stage, answers: list[dict[str, str]]) -> None:
 
 
 def _examples(stage: Stage, bad: list[Json], by_row: dict[int, dict[str, str]]) -> None:
-    """One rejected row and one that lost a field only, with the advice that the plan reads."""
-    for outcome in ("rejected", "accepted-with-warnings"):
+    """One rejected row, one that waits and one that lost a field only, with the advice that the plan reads."""
+    for outcome in ("rejected", "parked", "accepted-with-warnings"):
         row = next(row for row in bad if row["outcome"] == outcome)
         found = by_row[row["row"]]
-        stage.tell(f"  row {row['row']} {outcome}: {found['Column']}: {found['Code']}. {found['Advice']}")
+        stage.tell(f"  {outcome}: {found['Message']}. {found['Advice']}")
+
+
+def _columns(message: str) -> list[str]:
+    """The columns that a message names: `Row 3: column: what; column: what`."""
+    return [part.rpartition(": ")[0] for part in _listed(message.partition(": ")[2])]
 
 
 def _listed(cell: str) -> list[str]:

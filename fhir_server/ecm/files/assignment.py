@@ -6,7 +6,7 @@ Member Information File, plan to ECM provider.  https://www.dhcs.ca.gov/CalAIM/E
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -18,6 +18,14 @@ from fhir_server.ecm.files.rows import Contradiction, RowResult, read_row
 _OF_THE_FILE: Final = frozenset(
     {"production_date", "period", "plan_contact_name", "plan_contact_phone", "plan_contact_email"}
 )
+
+
+class Span(NamedTuple):
+    """An authorization: first and last day, and its number; "" where it is open or not said."""
+
+    start: str
+    end: str
+    number: str
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -101,9 +109,14 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     supports_received: tuple[str, ...] = ()
     # other programs the member is in
     programs: tuple[str, ...] = ()
+    # what several rows of the member say beside each other
+    spans: tuple[Span, ...] = ()
+    plan_codes: tuple[str, ...] = ()
 
 
-FACTS: Final = Assignment.__struct_fields__
+_OF_SEVERAL_ROWS: Final = ("spans", "plan_codes")
+_NO_ZERO: Final = frozenset({None, "CA"})  # where no ZIP code begins with a zero
+FACTS: Final = tuple(name for name in Assignment.__struct_fields__ if name not in _OF_SEVERAL_ROWS)
 _COMPARED: Final = attrgetter(*(name for name in FACTS if name not in _OF_THE_FILE))
 
 
@@ -119,6 +132,8 @@ def row_hash(assignment: Assignment) -> int:
     changes nothing.
     """
     content = orjson.dumps(_COMPARED(assignment))
+    if assignment.spans or assignment.plan_codes:
+        content += msgspec.json.encode([assignment.spans, assignment.plan_codes])
     return int.from_bytes(blake2b(content, digest_size=8).digest(), "big", signed=True)
 
 
@@ -132,6 +147,19 @@ def load(body: bytes) -> Assignment:
     return msgspec.json.decode(body, type=Assignment)
 
 
+def same_person(one: Assignment, other: Assignment) -> bool:
+    """Whether two rows with one CIN can be about one person: the date of birth and a name agree, or both names do."""
+    if one.birth_date == other.birth_date:
+        return _folded(one.last_name) == _folded(other.last_name) or _folded(one.first_name) == _folded(
+            other.first_name
+        )
+    return (_folded(one.last_name), _folded(one.first_name)) == (_folded(other.last_name), _folded(other.first_name))
+
+
+def _folded(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
 def _contradictions(facts: dict[str, Any]) -> Iterator[Contradiction]:
     start, end = facts.get("authorization_start"), facts.get("authorization_end")
     if start and end and end < start:
@@ -139,3 +167,7 @@ def _contradictions(facts: dict[str, Any]) -> Iterator[Contradiction]:
     born, known = facts.get("birth_date"), facts.get("production_date") or facts.get("assignment_date")
     if born and known and born > known:
         yield "birth_date", v.BAD_DATE, "Give a date of birth that is not after the date of the file.", "error"
+    for zip_code, state in (("zip", "state"), ("mailing_zip", "mailing_state")):
+        if facts.get(zip_code, "9") < "1" and facts.get(state) in _NO_ZERO:
+            del facts[zip_code]  # a digit is missing, and who can say which
+            yield zip_code, v.BAD_ZIP, "Give a ZIP code of 5 or 9 digits, leading zeros included.", "warning"

@@ -3,18 +3,20 @@
 https://www.rfc-editor.org/rfc/rfc4180
 """
 
+import codecs
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, Final
 
-from fhir_server.ecm.files.format import MAX_COLUMNS, Budget, NumberedRow, refused
+from fhir_server.ecm.files.format import MAX_COLUMNS, Budget, NumberedRow, Opening, refused
 from fhir_server.ecm.files.formula import defuse, restore
 
 _NAMES: Final = {",": "commas", "|": "pipes (|)", ";": "semicolons", "\t": "tabs"}
 _LINE: Final = 1 << 20
 _CHUNK_ROWS: Final = 500
 _ZIP, _OLE, _GZIP, _PDF = b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"%PDF"
+_UTF8, _WINDOWS = "utf-8-sig", "cp1252"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -35,9 +37,15 @@ def check(head: bytes, delimiter: str) -> None:
         )
 
 
-def read(stream: BinaryIO, delimiter: str) -> Iterator[NumberedRow]:
-    """(row number, cells) of every row that is not blank; Unprocessable when the text or its quoting is broken."""
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+def read(stream: BinaryIO, opening: Opening | None = None, *, delimiter: str) -> Iterator[NumberedRow]:
+    """(row number, cells) of every row that is not blank; Unprocessable when the text or its quoting is broken.
+
+    Text that is not UTF-8 from its first accent on is read as Windows-1252.
+    """
+    encoding = _encoding(stream)
+    if opening and encoding == _WINDOWS:
+        opening.mended.append("The text was in Windows-1252, not in UTF-8.")
+    text = io.TextIOWrapper(stream, encoding=encoding, newline="")
     budget = Budget()
     number = 0
     try:
@@ -45,15 +53,32 @@ def read(stream: BinaryIO, delimiter: str) -> Iterator[NumberedRow]:
             budget.renew()
             if len(cells) > MAX_COLUMNS:
                 raise refused(f"Row {number} has more than {MAX_COLUMNS} columns.")
-            if any(cells):
+            if any(map(str.strip, cells)):
                 yield number, _restored(cells)
     except UnicodeDecodeError:
-        raise refused(f"After row {number} there are bytes that are not UTF-8. Save the file as UTF-8.") from None
+        raise refused(
+            f"After row {number} there are bytes that are neither UTF-8 nor Windows-1252. Save the file as UTF-8."
+        ) from None
     except csv.Error:
         raise refused(f"After row {number} a quote is not closed or stands in the wrong place.") from None
     finally:
         if not stream.closed:  # a reader that was given up may end after its file
             text.detach()
+
+
+def _encoding(stream: BinaryIO) -> str:
+    """UTF-8, unless the first bytes that are not ASCII are none of it."""
+    decoder, start = codecs.getincrementaldecoder("utf-8")(), stream.tell()
+    try:
+        while piece := stream.read(_LINE):
+            if not decoder.decode(piece).isascii():
+                return _UTF8
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        return _WINDOWS if error.object[: error.start].isascii() else _UTF8
+    finally:
+        stream.seek(start)
+    return _UTF8
 
 
 def write(rows: Iterable[Sequence[str]], delimiter: str) -> Iterator[bytes]:

@@ -1,8 +1,8 @@
 """What a file format is, what it may cost to read one, and how a file that cannot be read is refused."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import BinaryIO, Final
+from dataclasses import dataclass, field
+from typing import Final
 
 from fhir_server.fhir.errors import Issue, Unprocessable
 
@@ -14,13 +14,28 @@ MAX_COLUMNS: Final = 512
 MAX_RECORD: Final = 4 << 20  # characters of text or bytes of XML that one row may take
 
 
+@dataclass(slots=True)
+class Opening:
+    """What opening a file needs to know and finds out.
+
+    is_header: whether cells, below the cells of the row above, are the header of the table that is looked for. `mended`
+    says what was mended in the file as a whole; `hidden` are columns that the sender's program does not show.
+    """
+
+    is_header: Callable[[Cells, Cells], bool]
+    mended: list[str] = field(default_factory=list)
+    hidden: set[int] = field(default_factory=set)
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """How bytes become numbered rows of text cells, and rows become bytes.
 
-    `check` looks at the first bytes and refuses what cannot be this format. `open` yields (row number, cells) for
-    every row that is not blank, counted from 1 as a spreadsheet shows them; the stream must be seekable for XLSX.
-    All of them raise Unprocessable with issue code `structure`. `pads` says that short rows are natural here.
+    `check` looks at the first bytes and refuses what cannot be this format. `open(stream, opening)` yields (row number,
+    cells) for every row that is not blank, counted from 1 as a spreadsheet shows them; the stream must be seekable. A
+    workbook's further sheets with the same header follow, their rows counted on and in the order of the first header;
+    without an Opening the first visible sheet is all. All of them raise Unprocessable with issue code `structure`.
+    `pads` says that short rows are natural here.
     """
 
     name: str
@@ -28,7 +43,7 @@ class Format:
     suffix: str
     pads: bool
     check: Callable[[bytes], None]
-    open: Callable[[BinaryIO], Iterator[NumberedRow]]
+    open: Callable[..., Iterator[NumberedRow]]
     write: Callable[[Iterable[Sequence[str]]], Iterator[bytes]]
 
 

@@ -1,105 +1,55 @@
 """The job that takes in an assignment file: rows to members, chunk by chunk, each chunk durable with its cursor.
 
-The last steps drop who is absent from a full file, publish the rosters' next version and write the response file. At
-every try the file is read from its start; rows before the cursor are only remembered as named. Files of one plan are
-taken in one after another.
+Before the first chunk the file is looked over: one older than what its rosters stand on is refused, and a full file
+that would drop much of a roster is held. The last steps drop who is absent from a full file, publish the rosters' next
+version and write the response file. At every try the file is read from its start; rows before the cursor are only
+remembered. Files of one plan are taken in one after another.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import partial
-from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
+import orjson
+
+from fhir_server.ecm import directory
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.files import layouts, publishing, response
+from fhir_server.ecm.files import holding, judging, parking, publishing, response
+from fhir_server.ecm.files.declaring import Declaration
 from fhir_server.ecm.files.enrolling import Enrolment, Source, enrol
 from fhir_server.ecm.files.formats import FORMATS
-from fhir_server.ecm.files.judging import Reading, Refusal, Result, judged, settled
-from fhir_server.ecm.files.layouts.binding import Bound, bind
-from fhir_server.ecm.files.layouts.column import Layout
+from fhir_server.ecm.files.judging import Chunk, Reading, Result, settled
+from fhir_server.ecm.files.opening import known_layouts, open_rows
+from fhir_server.ecm.files.scanning import scan
+from fhir_server.ecm.files.tally import Tally
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
+from fhir_server.fhir.errors import Issue, Unprocessable
 from fhir_server.jobs import files
-from fhir_server.jobs.job import Job, Run
-from fhir_server.jobs.turns import await_turn
-
-KIND = "import-assignments"
+from fhir_server.jobs.job import Run
+from fhir_server.store import loads
+from fhir_server.store.hashing import rh
+from fhir_server.store.loads import Load, Stand
+from fhir_server.store.resources import TENANT
 
 _AFTER_ALL = 2**31 - 1  # the cursor's row once every row has been taken in
 
 
 @dataclass
-class Tally:
-    """What became of the rows so far; it is kept in the job's cursor.
-
-    rosters: provider id -> Group id; touched: Groups to publish; refused: "fact|code|advice" -> row numbers.
-    """
-
-    rows: int = 0
-    accepted: int = 0
-    warnings: int = 0
-    rejected: int = 0
-    new: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    dropped: int = 0
-    rosters: dict[str, str] = field(default_factory=dict)
-    touched: list[str] = field(default_factory=list)
-    refused: dict[str, list[int]] = field(default_factory=dict)
-
-    def copy(self) -> Tally:
-        """One that can be changed while this one stays, because a transaction may be run again."""
-        refused = {reason: list(rows) for reason, rows in self.refused.items()}
-        return Tally(**{**vars(self), "rosters": dict(self.rosters), "touched": list(self.touched), "refused": refused})
-
-    def count(self, results: Sequence[Result]) -> None:
-        """Count rows by their outcome."""
-        self.rows += len(results)
-        self.accepted += sum(one.outcome == words.ACCEPTED for one in results)
-        self.warnings += sum(one.outcome == words.ACCEPTED_WITH_WARNINGS for one in results)
-        self.rejected += sum(one.outcome == words.REJECTED for one in results)
-
-    def add(self, enrolment: Enrolment) -> None:
-        """Count what a chunk changed."""
-        self.new += enrolment.new
-        self.changed += enrolment.changed
-        self.unchanged += enrolment.unchanged
-        self.dropped += enrolment.moved
-        self.rosters |= enrolment.rosters
-        self.touch(enrolment.touched)
-        for row, refusal in enrolment.refused.items():
-            self.refused.setdefault("|".join(refusal), []).append(row)
-
-    def touch(self, groups: set[str]) -> None:
-        """Remember Groups whose members changed."""
-        self.touched = sorted({*self.touched, *groups})
-
-    @property
-    def refusals(self) -> dict[int, Refusal]:
-        """Row number -> why the server could not store the row."""
-        found: dict[int, Refusal] = {}
-        for reason, rows in self.refused.items():
-            fact, code, advice = reason.split("|", 2)
-            found.update(dict.fromkeys(rows, (fact, code, advice)))
-        return found
-
-    @property
-    def summary(self) -> dict[str, int]:
-        """The numbers alone."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
-
-
-@dataclass
-class _Import:
+class Import:
     """One try at one file: where it stands in the file, and what became of it so far."""
 
     run: Run
+    copy: IO[bytes]
     reading: Reading
     row: int
     tally: Tally
+    mended: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def transact(self, work: Any, row: int, progress: str) -> None:
         """Do `work(transaction, tally)` and store the new cursor with it; the tally is kept when both are durable."""
@@ -114,59 +64,153 @@ class _Import:
 
         self.tally, self.row = self.run.context().transact(together), row
 
-
-def known_layouts(context: Context) -> Mapping[str, Layout]:
-    """The file layouts by id, those of the deployment's own folder included."""
-    own = context.engine.settings.layouts_folder
-    return layouts.load([Path(own)] if own else [])
-
-
-def open_rows(context: Context, stream: IO[bytes], arguments: Mapping[str, Any]) -> tuple[Bound, Iterator[Any]]:
-    """(the layout bound to the file's header, the rows below it); Unprocessable for a file that is not what it says."""
-    form = FORMATS[arguments["format"]]
-    rows = form.open(cast("Any", stream))
-    return bind(known_layouts(context)[arguments["layout"]], rows, form, arguments["facts"]), rows
+    def chunks(self) -> Iterator[Chunk]:
+        """The file's rows once more from its start, judged by a reading of their own."""
+        self.reading, rows = opened(self.run, self.copy, self.reading)
+        return judging.judged(self.run.context(), self.reading, rows)
 
 
-def work(run: Run) -> None:
-    """Take in the file that the job's arguments name; see the module's docstring. Later while another one runs."""
-    await_turn(run)
-    with files.local_copy(run.engine, run.arguments["file"]) as copy:
-        bound, rows = open_rows(run.context(), copy, run.arguments)
-        tally = Tally(**run.cursor.get("tally", {}))
-        this = _Import(run, Reading(bound), run.cursor.get("row", 0), tally)
-        for chunk in judged(run.context(), this.reading, rows):
-            _take_in(this, chunk)
-        if run.arguments["mode"] == "full":
-            _drop_absent(this)
+def opened(run: Run, copy: IO[bytes], before: Reading | None = None) -> tuple[Reading, Iterator[Any]]:
+    """(what the rows are judged by, the rows); what `before` has found out of the file is found out."""
+    context = run.context()
+    copy.seek(0)
+    bound, rows = open_rows(context, copy, run.arguments)
+    if before is None:
+        declared = Declaration(**run.arguments["declared"])
+        found = scan(bound, rows)
         copy.seek(0)
-        name = _write_response(this, copy)
-    run.context().transact(partial(_finish, this, name))
+        bound, rows = open_rows(context, copy, run.arguments)
+        before = Reading(bound, declared, found, _today(context), _plan_codes(context, declared))
+        before.learn(context, [*filter(None, found.npis), *filter(None, [declared.provider])])
+    return Reading(bound, before.declared, before.scan, before.today, before.plan_codes, before.providers), rows
 
 
-def _take_in(this: _Import, chunk: Sequence[Result]) -> None:
+def _today(context: Context) -> str:
+    return datetime.fromtimestamp(context.now / 1000, context.engine.settings.zone).date().isoformat()
+
+
+def _plan_codes(context: Context, declared: Declaration) -> frozenset[str]:
+    """The plan codes a row may carry: the one declared, else those of the plan's own entry; empty: any."""
+    if declared.plan_code:
+        return frozenset({declared.plan_code})
+    own = directory.entry(context, context.caller.org).get("identifier", [])
+    return frozenset(item["value"] for item in own if item.get("system") == words.PLAN_CODE and item.get("value"))
+
+
+def take_in(run: Run) -> None:
+    """Take in the file that the job's arguments name; see the module's docstring."""
+    with files.local_copy(run.engine, run.arguments["file"]) as copy:
+        reading, _ = opened(run, copy)
+        this = Import(run, copy, reading, run.cursor.get("row", 0), Tally(**run.cursor.get("tally", {})))
+        if not run.cursor:
+            _require_newest(run.context(), reading)
+            if held := _to_be_held(this):
+                _hold(this, held)
+                return
+            this.transact(partial(_begin, this), 0, "looked over")
+        for chunk in this.chunks():
+            _take_in(this, chunk)
+        if reading.declared.mode == "full":
+            _drop_absent(this)
+        name, outcomes = _write_response(this)
+    run.context().transact(partial(_finish, this, name, outcomes))
+
+
+def _require_newest(context: Context, reading: Reading) -> None:
+    """Unprocessable if a roster of the file stands on a later one: an older file never overwrites a newer one."""
+    known = loads.newest(context.connection, context.caller.org_hash)
+    declared = reading.declared
+    named = {found.id: found for npi in reading.scan.npis if (found := reading.providers.get(npi))}
+    later = [one for one in named.values() if one.id in known and declared.is_before(known[one.id])]
+    if later:
+        own = declared.production_date or declared.period
+        newest = max(known[one.id][0] or known[one.id][1] for one in later)
+        message = (
+            f"This file ({own}) is older than one taken in before ({newest}) for {later[0].name[:64]}. "
+            "Nothing was changed. Recall the later file first, or send the present state with a later production date."
+        )
+        raise Unprocessable(issues=[Issue("business-rule", message)])
+
+
+def _to_be_held(this: Import) -> holding.Preview | None:
+    """The preview of a full file that would drop too much of a roster; None for every other file."""
+    context, reading = this.run.context(), this.reading
+    if reading.declared.mode != "full":
+        return None
+    percent = context.engine.settings.hold_drop_percent
+    present = holding.rosters_of(context, [found.id for found in reading.providers.values() if found])
+    if this.run.arguments.get("confirmed") == {hit.fid: hit.ver for hit in present.values()}:
+        return None
+    if not holding.may_drop_much(context, reading, present, percent):
+        return None
+    found = holding.preview(context, reading, this.chunks(), present)
+    return found if found.is_too_much(percent) else None
+
+
+def _hold(this: Import, found: holding.Preview) -> None:
+    """End the job for now: nothing but the preview is stored."""
+    run = this.run
+    form = FORMATS[run.arguments["format"]]
+    name = f"preview.{form.suffix}"
+    pieces = form.write([holding.HEADER, *found.rows])
+    files.keep(run.engine, run.caller.org_hash, run.id, name, form.media_types[0], pieces)
+    output = [{"type": "preview", "name": name, "count": len(found.rows)}]
+    result = {**_result(this), "state": loads.HELD, "held": found.told, "versions": found.versions, "output": output}
+
+    def work(transaction: Transaction) -> None:
+        _note(transaction, this, loads.HELD)
+        transaction.audit("import-held", 200, [])
+        run.finish(transaction, result)
+
+    run.context().transact(work)
+
+
+def _begin(this: Import, transaction: Transaction, tally: Tally) -> None:
+    """From here on the file is in force; a provider it is for as a whole has its roster in it, rows or not."""
+    _note(transaction, this, loads.IN_FORCE)
+    declared, context = this.reading.declared, transaction.context
+    whole = this.reading.providers.get(declared.provider)
+    if whole and whole.id:
+        found = holding.rosters_of(context, [whole.id]).get(whole.id)
+        tally.rosters |= {whole.id: found.fid} if found else {}
+
+
+def _note(transaction: Transaction, this: Import, state: str) -> None:
+    run, declared, context = this.run, this.reading.declared, transaction.context
+    row = Load(
+        TENANT, run.id, context.caller.org_hash, state, declared.mode, declared.production_date, declared.period,
+        context.now, orjson.dumps(dict(run.arguments)),
+    )  # fmt: skip
+    loads.put(transaction.connection, transaction.batch, row)
+
+
+def _take_in(this: Import, chunk: Chunk) -> None:
     """Store a chunk, unless an earlier try did."""
-    if chunk[-1].number <= this.row:
+    for result in chunk.results:
+        for finding in result.findings:
+            if finding.code == words.MENDED:
+                this.mended[finding.column, finding.advice] += 1
+    if chunk.last <= this.row:
         return
-    reading = this.reading
-    rows = [(one.number, one.facts, reading.provider(one.facts)) for one in chunk if one.facts]
     source = Source(this.run.arguments["sha256"], this.run.arguments["recorded"])
+    together = this.reading.together
 
     def store(transaction: Transaction, tally: Tally) -> None:
-        done = enrol(transaction, source, rows, tally.rosters) if rows else Enrolment()
-        tally.add(done)
-        tally.count(settled(reading.bound, chunk, done.refused))
+        done = enrol(transaction, source, chunk.entries, tally.rosters) if chunk.entries else Enrolment()
+        refused = tally.add(done, together)
+        tally.count(settled(this.reading.bound, chunk.results, refused))
+        parking.park(transaction, this.run.id, chunk, refused)
 
-    this.transact(store, chunk[-1].number, "{rows} rows taken in")
+    this.transact(store, chunk.last, "{rows} rows taken in")
 
 
-def _drop_absent(this: _Import) -> None:
+def _drop_absent(this: Import) -> None:
     """Drop every member whom a full file does not name, from the rosters of the providers in the file."""
     for fid in sorted(this.tally.rosters.values()):
         after = ""
         while page := publishing.page(this.run.context(), fid, after):
             after = page[-1].key
-            absent = [row for row in page if not this.reading.names(row.key)]
+            absent = [row for row in page if not this.reading.scan.names(row.key)]
             if absent:
                 this.transact(partial(_drop, fid, absent), _AFTER_ALL, "{dropped} members dropped")
 
@@ -177,30 +221,57 @@ def _drop(fid: str, absent: Sequence[Any], transaction: Transaction, tally: Tall
     tally.touch({fid})
 
 
-def _write_response(this: _Import, copy: IO[bytes]) -> str:
-    """Write the response file, one row per row of the file, in the file's own format."""
-    run, refusals = this.run, this.tally.refusals
+def _write_response(this: Import) -> tuple[str, Mapping[str, int]]:
+    """Write the response file, one row per row of the file, in the file's own format; (its name, rows by outcome)."""
+    run, refusals, outcomes = this.run, this.tally.refusals, Counter[str]()
     form, layout = FORMATS[run.arguments["format"]], known_layouts(run.context())["response"]
-    bound, rows = open_rows(run.context(), copy, run.arguments)
-    again = Reading(bound, providers=this.reading.providers)
-    found = (one for chunk in judged(run.context(), again, rows) for one in settled(bound, chunk, refusals))
+    chunks, bound = this.chunks(), this.reading.bound
+
+    def results() -> Iterator[Result]:
+        for chunk in chunks:
+            for result in settled(bound, chunk.results, refusals):
+                outcomes[result.outcome] += 1
+                yield result
+
     name = f"response.{form.suffix}"
-    pieces = form.write(response.rows(layout, bound, found))
+    pieces = form.write(response.rows(layout, bound, results()))
     files.keep(run.engine, run.caller.org_hash, run.id, name, form.media_types[0], pieces)
-    return name
+    return name, outcomes
 
 
-def _finish(this: _Import, name: str, transaction: Transaction) -> None:
+def _finish(this: Import, name: str, outcomes: Mapping[str, int], transaction: Transaction) -> None:
     """Publish what changed and end the job, all at once."""
-    tally = this.tally
+    tally, run = this.tally, this.run
+    if this.reading.declared.mode == "full":
+        parking.close_absent(transaction, this.reading, set(tally.rosters))
     pending = {fid for fid in tally.rosters.values() if publishing.is_pending(transaction, fid)}
     published = {fid: publishing.publish(transaction, fid) for fid in sorted({*tally.touched, *pending})}
-    rosters = [
+    stand(transaction, run.id, tally.rosters, published)
+    found = [
         {"provider": f"Organization/{provider}", "group": f"Group/{fid}", "published": published.get(fid)}
         for provider, fid in sorted(tally.rosters.items())
     ]
+    names = {"accepted": words.ACCEPTED, "warnings": words.ACCEPTED_WITH_WARNINGS, "parked": words.PARKED}
+    final = {key: outcomes.get(outcome, 0) for key, outcome in {**names, "rejected": words.REJECTED}.items()}
     output = [{"type": "response", "name": name, "count": tally.rows}]
-    this.run.finish(transaction, {"summary": tally.summary, "rosters": rosters, "output": output})
+    summary = {**tally.summary, **final}
+    result = {"state": loads.IN_FORCE, "summary": summary, "rosters": found, "output": output}
+    run.finish(transaction, {**_result(this), **result})
 
 
-JOB = Job(KIND, work)
+def stand(transaction: Transaction, load_id: str, known: Mapping[str, str], published: Mapping[str, int]) -> None:
+    """Note the rosters and versions that a file stands in, rosters that members left for another one among them."""
+    providers = {fid: provider for provider, fid in known.items()}
+    rows = [
+        Stand(TENANT, load_id, rh(f"Group/{fid}"), published.get(fid, 0), fid, providers.get(fid, ""))
+        for fid in sorted({*known.values(), *published})
+    ]
+    loads.stand(transaction.batch, rows)
+
+
+def _result(this: Import) -> dict[str, Any]:
+    """What the job's result says of every file: what it declares and what was mended in it."""
+    declared = {name.replace("_", "-"): value for name, value in asdict(this.reading.declared).items() if value}
+    mended: list[dict[str, Any]] = [{"what": what} for what in dict.fromkeys(this.reading.bound.mended)]
+    mended += [{"what": how, "column": column, "rows": n} for (column, how), n in sorted(this.mended.items())]
+    return {"declared": declared, "mended": mended}

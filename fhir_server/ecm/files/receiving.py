@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from typing import IO, Any
 
+from fhir_server.ecm.files.format import NumberedRow
 from fhir_server.ecm.files.formats import FORMATS, detect
-from fhir_server.ecm.files.importing import open_rows
+from fhir_server.ecm.files.layouts.binding import Bound
+from fhir_server.ecm.files.opening import open_rows
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
@@ -30,22 +32,28 @@ def parameters(request: Request, known: frozenset[str]) -> dict[str, str]:
 
 
 def take(
-    context: Context, request: Request, kind: str, given: Mapping[str, str], arguments: Mapping[str, Any]
+    context: Context,
+    request: Request,
+    kind: str,
+    given: Mapping[str, str],
+    arguments: Mapping[str, Any],
+    look: Callable[[Bound, Iterator[NumberedRow]], Mapping[str, Any]] = lambda _bound, _rows: {},
 ) -> Response:
     """202 with the status URL of the job, once format and header are right; 413, 415, 422, 429 otherwise.
 
-    `arguments` are the job's own; it needs `layout` and `facts` (what is known beside the file) among them.
+    `arguments` are the job's own; it needs `layout` and `facts` (what is known beside the file) among them. `look` may
+    refuse the file by its header and first rows, or say what is to be added to the arguments.
     """
     limits.require_turn(context, context.connection)  # said before the file is awaited
     job_id = context.engine.ids.fid()
     stored, format_name = _keep(context, request, given, job_id)
-    whole = {
+    whole: dict[str, Any] = {
         "file": stored.id, "sha256": stored.sha256, "format": format_name, "recorded": instant(context.now),
         "request": f"{request.base}/{'/'.join(request.path)}", **arguments,
     }  # fmt: skip
     try:
         with files.local_copy(context.engine, stored.id) as copy:
-            open_rows(context, copy, whole)
+            whole |= look(*open_rows(context, copy, whole))
         context.transact(partial(_submit, job_id, kind, whole))
     except Exception:
         files.discard(context.engine, stored.id)

@@ -46,8 +46,9 @@ def parse_row(bound: Bound, cells: Sequence[str], number: int) -> RowResult[Any]
 
 
 def _rows(layout: Layout, entries: Iterable[tuple[Any, ...]], kinds: Sequence[Any]) -> Iterator[list[str]]:
-    cells = [_cell(layout, column, kinds) for column in layout.columns]
-    yield [column.header for column in layout.columns]
+    columns = [column for column in layout.columns if column.maps_to]
+    cells = [_cell(layout, column, kinds) for column in columns]
+    yield [column.header for column in columns]
     for entry in entries:
         yield [cell(entry) for cell in cells]
 

@@ -18,7 +18,7 @@ from fhir_server.ecm.files.enrolling import Source
 from fhir_server.ecm.files.facets import identifier
 from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.gathering import parties_of
-from fhir_server.ecm.files.importing import known_layouts, open_rows
+from fhir_server.ecm.files.opening import known_layouts, open_rows
 from fhir_server.ecm.files.returning_record import Contract, record
 from fhir_server.ecm.files.returning_rows import Judged, Reading, accepted, judged
 from fhir_server.engine import records

@@ -1,4 +1,4 @@
-"""What became of one row of a file: accepted, accepted with warnings, or rejected, and the facts it held."""
+"""What became of one row of a file: accepted, accepted with warnings, parked, or rejected, and the facts it held."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ Rule = Callable[[dict[str, Any]], Iterator[Contradiction]]
 
 @dataclass(frozen=True, slots=True)
 class RowResult(Generic[T]):
-    """A row's outcome, its facts (None when rejected), what was found, and the cells that name it to its sender."""
+    """A row's outcome, its facts (None when rejected), what was found, and its cells as they came."""
 
     number: int
     outcome: str
     facts: T | None
     findings: tuple[Finding, ...]
-    keys: tuple[str, ...]
+    cells: Sequence[str]
 
 
 def read_row(bound: Bound, cells: Sequence[str], number: int, kind: Callable[..., T], rule: Rule) -> RowResult[T]:
@@ -32,13 +32,17 @@ def read_row(bound: Bound, cells: Sequence[str], number: int, kind: Callable[...
     """
     values, findings = bound.read(cells, number)
     findings += [
-        Finding(number, _header(bound, fact), code, advice, severity) for fact, code, advice, severity in rule(values)
+        Finding(number, header_of(bound, fact), code, advice, severity) for fact, code, advice, severity in rule(values)
     ]
-    if any(finding.severity == "error" for finding in findings):
-        return RowResult(number, v.REJECTED, None, tuple(findings), bound.key(cells))
-    outcome = v.ACCEPTED_WITH_WARNINGS if findings else v.ACCEPTED
-    return RowResult(number, outcome, kind(**values), tuple(findings), bound.key(cells))
+    if not findings:
+        return RowResult(number, v.ACCEPTED, kind(**values), (), cells)
+    severities = {finding.severity for finding in findings}
+    if "error" in severities:
+        return RowResult(number, v.REJECTED, None, tuple(findings), cells)
+    outcome = v.ACCEPTED_WITH_WARNINGS if "warning" in severities else v.ACCEPTED
+    return RowResult(number, outcome, kind(**values), tuple(findings), cells)
 
 
-def _header(bound: Bound, fact: str) -> str:
+def header_of(bound: Bound, fact: str) -> str:
+    """The header of the first column that carries a fact; the fact's own name where there is none."""
     return next((column.header for column in bound.layout.columns if column.maps_to == fact), fact)

@@ -29,24 +29,34 @@ _PLACE, _SPAN = struct.Struct("<Q"), struct.Struct("<QQ")
 _BUILT_IN_DATES: Final = frozenset((*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)))
 _NOT_A_DATE_LETTER: Final = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]')
 _DATE_LETTER: Final = re.compile(r"[dmyhs]", re.IGNORECASE)
+_LONGEST_NAME: Final = 31  # of a sheet
 _ESCAPED: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 Element = Any  # lxml's elements; its stubs do not cover iterparse events
 
 
 @dataclass(frozen=True, slots=True)
+class Sheet:
+    """A sheet of a workbook: its name, the part it is in, and whether it is shown."""
+
+    name: str
+    part: str
+    visible: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Workbook:
-    """The sheet to read, the styles that are dates, whether days count from 1904, and the shared strings."""
+    """The sheets in their order, the styles that are dates, whether days count from 1904, and the shared strings."""
 
     archive: zipfile.ZipFile
-    sheet: str
+    sheets: tuple[Sheet, ...]
     date_styles: frozenset[int]
     counts_from_1904: bool
     shared: Callable[[int], str]
 
 
 def open_workbook(stream: BinaryIO, stack: ExitStack) -> Workbook:
-    """The workbook's first visible sheet, ready to stream; what it opens is closed by `stack`.
+    """The workbook, its sheets ready to stream; what it opens is closed by `stack`.
 
     Unprocessable for a bomb, macros, a password, damage.
     """
@@ -56,12 +66,12 @@ def open_workbook(stream: BinaryIO, stack: ExitStack) -> Workbook:
         raise refused("The workbook is damaged or not complete. Save and send it again.") from None
     names = _checked(archive)
     main = _target(archive, "", "officeDocument")
-    sheet, counts_from_1904 = _first_sheet(archive, main)
+    sheets, counts_from_1904 = _sheets(archive, main)
     styles = _target(archive, main, "styles", required=False)
     strings = _target(archive, main, "sharedStrings", required=False)
     return Workbook(
         archive=archive,
-        sheet=sheet,
+        sheets=sheets,
         date_styles=_date_styles(archive, styles) if styles in names else frozenset(),
         counts_from_1904=counts_from_1904,
         shared=_shared_strings(archive, strings, stack) if strings in names else _no_strings,
@@ -158,19 +168,25 @@ def _target(archive: zipfile.ZipFile, source: str, kind: str, *, required: bool 
     return ""
 
 
-def _first_sheet(archive: zipfile.ZipFile, main: str) -> tuple[str, bool]:
+def _sheets(archive: zipfile.ZipFile, main: str) -> tuple[tuple[Sheet, ...], bool]:
+    """(the sheets, whether days count from 1904); at least one sheet is visible."""
     folder, name = posixpath.split(main)
     relations = {
         r.get("Id"): r.get("Target", "") for r in _children(archive, posixpath.join(folder, "_rels", f"{name}.rels"))
     }
-    counts_from_1904 = False
+    counts_from_1904, sheets = False, []
     for element in _descendants(archive, main, "workbookPr", "sheet"):
         if etree.QName(element).localname == "workbookPr":
             counts_from_1904 = element.get("date1904", "") in {"1", "true"}
-        elif element.get("state", "visible") == "visible":
-            identity = next((value for key, value in element.attrib.items() if key.endswith("}id")), None)
-            return _resolve(folder, relations.get(identity, "")), counts_from_1904
-    raise refused("The workbook has no visible sheet.")
+            continue
+        identity = next((value for key, value in element.attrib.items() if key.endswith("}id")), None)
+        part = _resolve(folder, relations.get(identity, ""))
+        sheets.append(
+            Sheet(element.get("name", "")[:_LONGEST_NAME], part, element.get("state", "visible") == "visible")
+        )
+    if not any(sheet.visible for sheet in sheets):
+        raise refused("The workbook has no visible sheet.")
+    return tuple(sheets), counts_from_1904
 
 
 def _resolve(folder: str, target: str) -> str:

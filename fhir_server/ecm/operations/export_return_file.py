@@ -9,7 +9,7 @@ import orjson
 
 from fhir_server.ecm.files import exporting, gathering_referrals, outreach, returning
 from fhir_server.ecm.files.gathering import Report, parties_of
-from fhir_server.ecm.files.importing import known_layouts
+from fhir_server.ecm.files.opening import known_layouts
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine import records
 from fhir_server.engine.context import Context

@@ -13,7 +13,7 @@ from fhir_server.ecm.files import assignment, exporting, rendering
 from fhir_server.ecm.files.assignment import Assignment
 from fhir_server.ecm.files.facets import local_day
 from fhir_server.ecm.files.facts import RosterEntry
-from fhir_server.ecm.files.importing import known_layouts
+from fhir_server.ecm.files.opening import known_layouts
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine import records
 from fhir_server.engine.context import Context

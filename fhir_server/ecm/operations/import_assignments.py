@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
 
-from fhir_server.ecm.files import receiving
-from fhir_server.ecm.files.importing import KIND, known_layouts
+from fhir_server.ecm.files import declaring, receiving
+from fhir_server.ecm.files.format import NumberedRow
+from fhir_server.ecm.files.intake import KIND
+from fhir_server.ecm.files.layouts.binding import Bound
+from fhir_server.ecm.files.opening import known_layouts
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue, Forbidden
 from fhir_server.rest.message import Operation, Request, Response
 
 RIGHT = "assign"
-_MODES = ("full", "delta")
 _DEFAULT_LAYOUT = "member-information"
-_FACTS = {"plan-code": "plan_code", "production-date": "production_date", "period": "period"}
-_KNOWN = frozenset({"mode", "format", "layout", "file-name", *_FACTS})
+_KNOWN = frozenset({"format", "layout", "file-name", *declaring.PARAMETERS})
 
 
 def import_assignments(context: Context, request: Request) -> Response:
-    """202 with the status URL once format and header are right; 413, 415, 422 for a file that cannot be read."""
+    """202 with the status URL once format and header are right.
+
+    400 where what is declared in two places does not agree; 413, 415, 422 for a file that cannot be read.
+    """
     for letter, type_ in (("c", "Group"), ("c", "Patient"), ("u", "Patient"), ("u", "Group")):
         context.require(letter, type_)
     if RIGHT not in context.caller.rights or context.caller.law_class != "covered":
         raise Forbidden(f"Assignment files are a plan's: this client is not registered with the right {RIGHT}.")
     given = receiving.parameters(request, _KNOWN)
-    mode, layout = given.get("mode", "delta"), given.get("layout", _DEFAULT_LAYOUT)
-    if mode not in _MODES:
-        raise BadValue("mode is full (absent members are dropped) or delta (they stay).", "mode")
+    layout = given.get("layout", _DEFAULT_LAYOUT)
     if layout not in known_layouts(context):
         raise BadValue("There is no such layout.", "layout")
-    return receiving.take(context, request, KIND, given, {"mode": mode, "layout": layout, "facts": _facts(given)})
+    said = declaring.given(context, given)
+    facts = {name: value for name, value in said.items() if name != "mode"}
 
+    def look(bound: Bound, rows: Iterator[NumberedRow]) -> Mapping[str, Any]:
+        declared, _ = declaring.declare(bound, rows, said)
+        return {"declared": asdict(declared)}
 
-def _facts(given: Mapping[str, str]) -> dict[str, str]:
-    return {fact: given[name] for name, fact in _FACTS.items() if name in given}
+    return receiving.take(context, request, KIND, given, {"layout": layout, "facts": facts}, look)
 
 
 OPERATION = Operation(

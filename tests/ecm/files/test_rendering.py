@@ -144,8 +144,8 @@ def test_every_fact_of_the_return_file_has_a_cell():
     assert fact == {column.maps_to for column in LAYOUTS["return-transmission"].columns}
 
 
-def test_the_response_names_row_column_code_and_advice():
-    """One row per input row, rejected or not, in the input's order, with the cells that name it to its sender."""
+def test_the_response_is_the_file_and_four_columns():
+    """One row per input row, rejected or not, in the order and the columns of the sender, and what became of it."""
     header = [column.header for column in samples.LAYOUT.columns]
     bound = binding.bind(samples.LAYOUT, iter([(1, header)]), FORMATS["csv"])
     good = samples.mif_row(1, Random(1)) | {"address": "1 Main St"}
@@ -156,28 +156,36 @@ def test_the_response_names_row_column_code_and_advice():
     twin = Finding(5, "Member Client Index Number (CIN)", "duplicate-member", "Send one row.", "error")
     results.append(response.with_finding(replace(results[0], number=5), twin, "rejected"))
     table = list(response.rows(LAYOUTS["response"], bound, results))
-    assert table[0] == [
-        "Row Number", "Outcome", "Column", "Code", "Advice", "Member Client Index Number (CIN)", "Member Last Name",
-        "Member First Name", "Member Date of Birth", "ECM Provider NPI",
-    ]  # fmt: skip
-    assert [row[:2] for row in table[1:]] == [
-        ["2", "accepted"],
-        ["3", "rejected"],
-        ["4", "accepted-with-warnings"],
-        ["5", "rejected"],
+    assert table[0] == [*header, "Outcome", "Code", "Message", "Advice"]
+    assert [row[:-4] for row in table[1:]] == [list(result.cells) for result in results]
+    assert [row[-4:-2] for row in table[1:]] == [
+        ["accepted", ""],
+        ["rejected", "bad-cin; bad-zip"],
+        ["accepted-with-warnings", "missing"],
+        ["rejected", "duplicate-member"],
     ]
-    assert table[2][2:4] == ["Member Client Index Number (CIN); Member Residential Zip", "bad-cin; bad-zip"]
-    assert table[2][5] == "9123"
-    assert table[3][2:4] == ["Member Phone Number", "missing"]
+    told = "Row 3: Member Client Index Number (CIN): not a CIN; Member Residential Zip: not a ZIP code"
+    assert [row[-2] for row in table[1:3]] == ["", told]
     assert results[-1].facts is None
     assert all(len(row) == len(table[0]) for row in table)
 
 
-def test_a_key_cell_is_echoed_short_and_harmless():
+def test_a_response_that_comes_back_has_its_four_columns_once():
+    """Corrected rows are sent back as they came: what an earlier response added is passed over."""
+    header = [*(column.header for column in samples.LAYOUT.columns), "Outcome", "Code", "Message", "Advice"]
+    bound = binding.bind(samples.LAYOUT, iter([(1, header)]), FORMATS["csv"])
+    row = samples.mif_row(1, Random(1)) | {"address": "1 Main St"}
+    cells = [*(row.get(column.name, "") for column in samples.LAYOUT.columns), "rejected", "bad-cin", "Row 2", "x"]
+    result = parse_row(bound, cells, 2)
+    assert (result.outcome, result.findings) == ("accepted", ())
+    table = list(response.rows(LAYOUTS["response"], bound, [result]))
+    assert table == [header, [*cells[:-4], "accepted", "", "", ""]]
+
+
+def test_a_cell_is_echoed_harmless():
     header = [column.header for column in samples.LAYOUT.columns]
     bound = binding.bind(samples.LAYOUT, iter([(1, header)]), FORMATS["csv"])
-    row = samples.mif_row(1, Random(1)) | {"last_name": "=HYPERLINK(" + "x" * 500}
+    row = samples.mif_row(1, Random(1)) | {"last_name": "=HYPERLINK(" + "x" * 100}
     result = parse_row(bound, [row.get(column.name, "") for column in samples.LAYOUT.columns], 2)
-    assert len(result.keys[1]) == 64
-    body = b"".join(FORMATS["csv"].write([response.line(result)]))
+    body = b"".join(FORMATS["csv"].write(response.rows(LAYOUTS["response"], bound, [result])))
     assert b"'=HYPERLINK" in body

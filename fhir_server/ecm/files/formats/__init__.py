@@ -12,7 +12,7 @@ from fhir_server.ecm.files.format import MAX_BYTES, Format
 from fhir_server.fhir.errors import TooLarge, UnsupportedMedia
 from fhir_server.fhir.registry import entries
 
-_CHARSETS: Final = {"", "utf-8", "utf8", "us-ascii"}
+_CHARSETS: Final = {"", "utf-8", "utf8", "us-ascii", "windows-1252", "cp1252", "iso-8859-1"}
 _UNDECLARED: Final = {"", "application/octet-stream"}
 
 
@@ -38,7 +38,7 @@ def _declared(media_type: str, file_name: str) -> Format:
     kind, _, parameters = media_type.lower().partition(";")
     kind = kind.strip()
     if _charset(parameters) not in _CHARSETS:
-        raise UnsupportedMedia("Only UTF-8 is read. Save the file as UTF-8.")
+        raise UnsupportedMedia("Only UTF-8 and Windows-1252 are read. Save the file as UTF-8.")
     for candidate in FORMATS.values():
         if kind in candidate.media_types or (kind in _UNDECLARED and _suffix(file_name) == candidate.suffix):
             return candidate

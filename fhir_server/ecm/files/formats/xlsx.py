@@ -1,4 +1,4 @@
-"""Excel workbooks: the first visible sheet is streamed row by row; output holds text cells only.
+"""Excel workbooks: their sheets are streamed row by row; output holds text cells only.
 
 Reading goes over the sheet's XML itself: a reader that holds the sheet needs memory in proportion to its rows.
 Office Open XML, ECMA-376 part 1, 18.3.  https://ecma-international.org/publications-and-standards/standards/ecma-376/
@@ -11,15 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import IO, BinaryIO, Final
 
 import xlsxwriter
 from lxml import etree
 
-from fhir_server.ecm.files.format import MAX_COLUMNS, Budget, Format, NumberedRow, refused
+from fhir_server.ecm.files.format import MAX_COLUMNS, Budget, Format, NumberedRow, Opening, refused
+from fhir_server.ecm.files.layouts.types import fold
 from fhir_server.ecm.files.workbook import (
     Element,
+    Sheet,
     Workbook,
     elements,
     open_workbook,
@@ -33,6 +36,8 @@ _SPOOL: Final = 4 << 20
 _CHUNK: Final = 1 << 16
 _MAX_ROWS: Final = 1_048_576
 _LETTERS: Final = re.compile(r"([A-Z]{1,3})[0-9]+")
+_TRUE: Final = frozenset({"1", "true"})
+_ROWS_ABOVE: Final = 20
 _EXACT: Final = 10**15  # beyond it a spreadsheet's number no longer holds every digit
 _DAMAGE: Final = (zipfile.BadZipFile, zlib.error, etree.XMLSyntaxError, EOFError, KeyError, ValueError, TypeError)
 
@@ -47,18 +52,80 @@ def check(head: bytes) -> None:
         raise refused("The file is declared as a workbook but is none. Save it as .xlsx.")
 
 
-def read(stream: BinaryIO) -> Iterator[NumberedRow]:
-    """(row number, cells) of every row that is not blank in the first visible sheet; Unprocessable when damaged."""
+def read(stream: BinaryIO, opening: Opening | None = None) -> Iterator[NumberedRow]:
+    """(row number, cells) of every row that is not blank, hidden rows included; Unprocessable when damaged.
+
+    Without `opening` the first visible sheet is read; with it every visible sheet that has the header, see Format.
+    """
     number = 0
     try:
         with ExitStack() as stack:
             book = open_workbook(stream, stack)
-            part = stack.enter_context(book.archive.open(book.sheet))
-            for number, cells in _rows(part, _cell_reader(book)):
-                if any(cells):
-                    yield number, cells
+            for number, cells in _sheets_of(book, opening):
+                yield number, cells
     except _DAMAGE:
         raise refused(f"The workbook is damaged after row {number}. Save and send it again.") from None
+
+
+def _sheets_of(book: Workbook, opening: Opening | None) -> Iterator[NumberedRow]:
+    visible = [sheet for sheet in book.sheets if sheet.visible]
+    if opening is None:
+        yield from _rows_of(book, visible[0], Opening(_never))
+        return
+    headers = {sheet.part: _header_of(book, sheet, opening) for sheet in book.sheets}
+    chosen = [sheet for sheet in visible if headers[sheet.part]] or visible[:1]
+    opening.mended += _said_of_sheets(book, chosen, [sheet for sheet in book.sheets if headers[sheet.part]])
+    first, last = headers[chosen[0].part], 0
+    for number, cells in _rows_of(book, chosen[0], opening):
+        last = number
+        yield number, cells
+    for sheet in chosen[1:]:
+        before = last
+        for last, cells in _continued(book, sheet, headers[sheet.part], first, before):
+            yield last, cells
+
+
+def _said_of_sheets(book: Workbook, chosen: Sequence[Sheet], with_header: Sequence[Sheet]) -> Iterator[str]:
+    """What the sender should know of the sheets that were read and of those that were not."""
+    if len(book.sheets) > 1:
+        yield f"Of {len(book.sheets)} sheets these were read: {'; '.join(sheet.name for sheet in chosen)}."
+    for sheet in with_header:
+        if not sheet.visible:
+            yield f"The hidden sheet {sheet.name} looks like a table of this kind and was not read."
+
+
+def _never(_cells: Sequence[str], _above: Sequence[str]) -> bool:
+    return False
+
+
+def _header_of(book: Workbook, sheet: Sheet, opening: Opening) -> NumberedRow | None:
+    """The row of the sheet that is the header, if it is one of the first."""
+    above: list[str] = []
+    for number, cells in islice(_rows_of(book, sheet, Opening(_never)), _ROWS_ABOVE):
+        if opening.is_header(cells, above):
+            return number, cells
+        above = cells
+    return None
+
+
+def _continued(
+    book: Workbook, sheet: Sheet, header: NumberedRow | None, first: NumberedRow | None, after: int
+) -> Iterator[NumberedRow]:
+    """The rows below a further sheet's header, in the order of the first one's and counted on from `after`."""
+    if header is None or first is None:
+        return
+    own = [fold(cell) for cell in header[1]]
+    places = [own.index(name) if (name := fold(cell)) and name in own else -1 for cell in first[1]]
+    for number, cells in _rows_of(book, sheet, Opening(_never)):
+        if number > header[0]:
+            yield after + number, [cells[at] if 0 <= at < len(cells) else "" for at in places]
+
+
+def _rows_of(book: Workbook, sheet: Sheet, opening: Opening) -> Iterator[NumberedRow]:
+    with book.archive.open(sheet.part) as part:
+        for number, cells in _rows(part, _cell_reader(book), opening):
+            if any(map(str.strip, cells)):
+                yield number, cells
 
 
 def write(rows: Iterable[Sequence[str]]) -> Iterator[bytes]:
@@ -78,12 +145,16 @@ def write(rows: Iterable[Sequence[str]]) -> Iterator[bytes]:
             yield chunk
 
 
-def _rows(part: IO[bytes], read_cell: Reader) -> Iterator[NumberedRow]:
+def _rows(part: IO[bytes], read_cell: Reader, opening: Opening) -> Iterator[NumberedRow]:
     budget = Budget()
-    number = width = 0
-    for element in elements(part, "row", "sheetData", budget=budget):
+    number = width = hidden = 0
+    for element in elements(part, "col", "row", "sheetData", budget=budget):
+        if element.tag.endswith("}col"):
+            opening.hidden.update(_hidden(element))
+            continue
         if not element.tag.endswith("}row"):
-            return  # what follows the rows (filters, links, validations) is of no interest
+            break  # what follows the rows (filters, links, validations) is of no interest
+        hidden += element.get("hidden") in _TRUE
         number = int(element.get("r") or number + 1)
         if number > _MAX_ROWS:
             raise refused(f"The sheet has more than {_MAX_ROWS} rows.")
@@ -92,6 +163,15 @@ def _rows(part: IO[bytes], read_cell: Reader) -> Iterator[NumberedRow]:
         yield number, cells
         release(element)
         budget.renew()
+    if hidden:
+        opening.mended.append(f"{hidden} rows that a filter or the sender had hidden were read.")
+
+
+def _hidden(column: Element) -> range:
+    """The columns, counted from 0, that this element of the sheet hides."""
+    if column.get("hidden") not in _TRUE:
+        return range(0)
+    return range(int(column.get("min", "1")) - 1, min(int(column.get("max", "1")), MAX_COLUMNS))
 
 
 def _cells(row: Element, read_cell: Reader, width: int) -> list[str]:

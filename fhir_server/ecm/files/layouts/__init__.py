@@ -35,6 +35,7 @@ class _ColumnSchema(Schema):
     maps_to = fields.String()
     required = fields.String(validate=validate.OneOf(("R", "C", "O")))
     rejects = fields.Boolean()
+    of_file = fields.Boolean()
     synonyms = fields.List(fields.String())
     codes = fields.Raw()
     pattern = fields.String(validate=lambda text: bool(re.compile(text)))

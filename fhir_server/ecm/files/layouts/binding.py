@@ -1,29 +1,31 @@
 """A layout meets the header of a file: which column stands where, and how its rows are read fast.
 
-Headers are compared without case, blanks and punctuation, synonyms included; rows above the header are passed over.
+Headers are compared without case, blanks and punctuation, synonyms included.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final, NamedTuple, cast
 
 from marshmallow import Schema, ValidationError
 
 from fhir_server.ecm import vocabulary as v
-from fhir_server.ecm.files.format import Format, NumberedRow, refused
+from fhir_server.ecm.files.format import Format, NumberedRow, Opening
 from fhir_server.ecm.files.layouts.column import Column, Layout
+from fhir_server.ecm.files.layouts.header import Header, find
 from fhir_server.ecm.files.layouts.schema import missing, row_schema
-from fhir_server.ecm.files.layouts.types import Reader, fold, reader
-from fhir_server.ecm.member import Unreadable
+from fhir_server.ecm.files.layouts.types import Reader, plain, reader
+from fhir_server.ecm.member import Mended, Unreadable
 
-_ROWS_ABOVE: Final = 20  # titles and instructions that may stand above the header
 _LONGEST_ECHO: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing about a row: where, what (a code of the vocabulary), what to do; an error rejects the row."""
+    """One thing about a row: where, what (a code of the vocabulary), what to do.
+
+    An error rejects the row; information alone leaves it accepted.
+    """
 
     row: int
     column: str
@@ -46,11 +48,12 @@ class _Place(NamedTuple):
 class Bound:
     """A layout bound to one file's header. `absent` are its columns the file lacks, `unknown` headers it ignores.
 
-    `defaults` are facts given beside the file (plan code, production date), used where a cell is blank.
+    `defaults` are facts given beside the file (plan code, production date), used where a cell is blank; `mended` says
+    what was mended in the file as a whole, and may grow as its rows are read.
     """
 
     layout: Layout
-    header_row: int
+    header: Header
     width: int
     limit: int
     pads: bool
@@ -59,8 +62,23 @@ class Bound:
     defaults: Mapping[str, Any]
     places: tuple[_Place, ...]
     flags: tuple[_Place, ...]
-    keys: tuple[int, ...]
+    position: Mapping[str, int]
+    mended: list[str]
     schema: Schema
+
+    @property
+    def header_row(self) -> int:
+        """The number of the row that holds the headers."""
+        return self.header.number
+
+    def place(self, fact: str) -> int:
+        """The position of the column that carries a fact; -1 if the file has none."""
+        return next((place.position for place in self.places if place.fact == fact), -1)
+
+    def cell(self, cells: Sequence[str], name: str) -> str:
+        """The cell of the column of this name, "" where the file or the row has none."""
+        at = self.position.get(name, -1)
+        return cells[at].strip() if 0 <= at < len(cells) else ""
 
     def read(self, cells: Sequence[str], row: int) -> tuple[dict[str, Any], list[Finding]]:
         """The facts of a row by the names the layout maps to, and what was found wrong with it."""
@@ -71,12 +89,10 @@ class Bound:
         try:
             self._read_fast(cells, row, values, findings)
         except Unreadable:
-            return self._read_slowly(cells, row, findings)
+            values, findings = self._read_slowly(cells, row, findings)
+        if Mended in map(type, values.values()):
+            self._tell_mended(values, row, findings)
         return values, findings
-
-    def key(self, cells: Sequence[str]) -> tuple[str, ...]:
-        """The cells that name a row to its sender, as they came, cut to what may be echoed."""
-        return tuple(cells[at].strip()[:_LONGEST_ECHO] if 0 <= at < len(cells) else "" for at in self.keys)
 
     def _read_fast(self, cells: Sequence[str], row: int, values: dict[str, Any], findings: list[Finding]) -> None:
         blanks = self.layout.blanks
@@ -118,6 +134,14 @@ class Bound:
                 values[column.maps_to] = value
         return values, findings
 
+    def _tell_mended(self, values: dict[str, Any], row: int, findings: list[Finding]) -> None:
+        """What was mended is plain from here on, and told."""
+        for place in self.places:
+            value = values.get(place.fact)
+            if type(value) is Mended:
+                values[place.fact] = plain(value)
+                findings.append(Finding(row, place.column.header, v.MENDED, value.how, "information"))
+
     def _width_findings(self, cells: Sequence[str], row: int) -> list[Finding]:
         if self.pads:  # a workbook leaves out blank cells, and what stands beside the table is a remark
             return []
@@ -130,63 +154,45 @@ class Bound:
         return []
 
 
-def bind(layout: Layout, rows: Iterator[NumberedRow], form: Format, defaults: Mapping[str, Any] | None = None) -> Bound:
-    """Take rows up to and including the header and bind the layout to it.
+def bind(
+    layout: Layout,
+    rows: Iterator[NumberedRow],
+    form: Format,
+    defaults: Mapping[str, Any] | None = None,
+    opening: Opening | None = None,
+) -> Bound:
+    """Take rows up to and including the header and bind the layout to it; see `header.find` for what is refused.
 
-    Unprocessable (422, issue code `structure`) when no row holds the columns without which no row could be used,
-    naming those that are missing, or when two headers mean the same column.
+    What is given in `defaults` goes before what a block above the header says.
     """
-    best: tuple[int, NumberedRow] | None = None
-    needed = {column.name for column in layout.columns if column.rejects}
-    for number, cells in islice(rows, _ROWS_ABOVE):
-        known = _known(layout, cells)
-        if known and needed <= set(known.values()):
-            return _bound(layout, number, cells, form, defaults or {})
-        if best is None or len(known) > best[0]:
-            best = (len(known), (number, cells))
-    raise _wrong_header(layout, best)
+    given = dict(defaults or {})
+    found = find(layout, rows, given, opening.hidden if opening else ())
+    said = {layout.column(name).maps_to: value for name, value in found.said.items() if layout.column(name).maps_to}
+    mended = opening.mended if opening else []
+    mended += found.mended
+    return _bound(layout, found, form, {**said, **given}, mended)
 
 
-def _known(layout: Layout, cells: Sequence[str]) -> dict[int, str]:
-    by_header = {fold(text): c.name for c in layout.columns for text in (c.header, *c.synonyms)}
-    folded = (by_header.get(fold(cell)) for cell in cells)
-    return {position: name for position, name in enumerate(folded) if name}
-
-
-def _wrong_header(layout: Layout, best: tuple[int, NumberedRow] | None) -> Exception:
-    if best is None:
-        return refused("The file has no rows. Its first row must hold the column headers.")
-    if best[0] == 0:
-        return refused(f"No header of the {layout.title} was found in the first {_ROWS_ABOVE} rows.")
-    number, cells = best[1]
-    present = set(_known(layout, cells).values())
-    lacking = [column.header for column in layout.columns if column.rejects and column.name not in present]
-    return refused(f"The header in row {number} lacks: {'; '.join(lacking)}.")
-
-
-def _bound(layout: Layout, number: int, cells: list[str], form: Format, defaults: Mapping[str, Any]) -> Bound:
-    known = _known(layout, cells)
-    names = list(known.values())
-    twice = sorted({layout.column(name).header for name in names if names.count(name) > 1})
-    if twice:
-        raise refused(f"The header in row {number} has more than one column for: {'; '.join(twice)}.")
-    position = {name: at for at, name in known.items()}
+def _bound(layout: Layout, found: Header, form: Format, defaults: Mapping[str, Any], mended: list[str]) -> Bound:
+    position = {name: at for at, name in found.known.items()}
     used = [column for column in layout.columns if column.name in position and column.maps_to]
     places = [_place(position[c.name], c) for c in used]
+    cells = found.cells
     return Bound(
         layout=layout,
-        header_row=number,
+        header=found,
         width=max((at for at, cell in enumerate(cells) if cell.strip()), default=-1) + 1,
         limit=len(cells),
         pads=form.pads,
         absent=tuple(c for c in layout.columns if c.name not in position),
         unknown=tuple(
-            cell.strip()[:_LONGEST_ECHO] for at, cell in enumerate(cells) if cell.strip() and at not in known
+            cell.strip()[:_LONGEST_ECHO] for at, cell in enumerate(cells) if cell.strip() and at not in found.known
         ),
         defaults=defaults,
         places=tuple(place for place in places if not place.column.item),
         flags=tuple(place for place in places if place.column.item),
-        keys=tuple(position.get(name, -1) for name in layout.key),
+        position=position,
+        mended=mended,
         schema=row_schema(layout),
     )
 

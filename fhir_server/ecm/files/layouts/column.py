@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 class Column:
     """One column: its header, what it may hold, whether it is required, and the fact it carries.
 
-    `required`: R required, C conditional, O optional. `rejects`: without it the row cannot be used. `item`: a yes/no
-    column that adds this item to the list it maps to, unless an item of `also` says it more exactly. `write`: "code"
-    to write codes instead of their first spelling. `confidence`: seed, found, unverified or defined.
+    A column without a fact (`maps_to`) says something of the file alone. `of_file`: it may stand in a block above the
+    header instead. `required`: R required, C conditional, O optional. `rejects`: without it the row cannot be used.
+    `item`: a yes/no column that adds this item to the list it maps to, unless an item of `also` says it more exactly.
+    `write`: "code" to write codes instead of their first spelling. `confidence`: seed, found, unverified or defined.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Column:
     item: str = ""
     also: tuple[str, ...] = ()
     write: str = ""
+    of_file: bool = False
     confidence: str = "unverified"
 
 

@@ -57,6 +57,11 @@ def writer(column: Column, dates: str) -> Writer:
     return lambda value: "; ".join(map(spelling, value))
 
 
+def plain(value: Any) -> Any:
+    """The value itself, without the word on how it was mended."""
+    return str(value) if type(value) is member.Mended else value
+
+
 def clean(text: str) -> str | None:
     """One line of readable text: blanks collapsed, control and invisible characters gone, composed (NFC)."""
     if text.isascii() and text.isprintable():
@@ -104,7 +109,7 @@ def _code(column: Column) -> Reader:
     def read(text: str) -> str:
         found = known.get(fold(text))
         if found is not None:
-            return found
+            return member.Mended(found, member.ZERO_RESTORED) if f"0{text}" == found else found
         if pattern and pattern.fullmatch(text.upper()):
             return text.upper()
         raise Unreadable(v.BAD_CODE, f"Give one of the known codes or names, such as {sample}.")

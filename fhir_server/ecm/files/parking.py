@@ -1,0 +1,59 @@
+"""Rows that wait for a decision: their provider is not known yet, or it is not clear whom they are about.
+
+A parked row is stored and lost by nothing: a later row for the member takes its place, a full file of its provider that
+no longer names the member ends it, and once its provider is known it is taken in (`$resolve-parked`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fhir_server.ecm import vocabulary as words
+from fhir_server.ecm.files.assignment import dump, load
+from fhir_server.ecm.files.judging import Chunk, Reading, Refusal
+from fhir_server.engine.transaction import Transaction
+from fhir_server.store import loads
+from fhir_server.store.loads import Parked
+from fhir_server.store.resources import TENANT
+
+_WAITS = frozenset({words.UNKNOWN_PROVIDER, words.AMBIGUOUS_PROVIDER, words.AMBIGUOUS_IDENTITY})
+
+
+def park(transaction: Transaction, load_id: str, chunk: Chunk, refused: Mapping[int, Refusal]) -> None:
+    """Let the chunk's undecided rows wait, those that the store could not tell among them; others are settled by it."""
+    context = transaction.context
+    undecided = [(row.number, row.facts, row.code) for row in chunk.waiting]
+    undecided += [
+        (entry.number, entry.facts, refused[entry.number][1])
+        for entry in chunk.entries
+        if entry.number in refused and refused[entry.number][1] in _WAITS
+    ]
+    rows = [
+        Parked(
+            TENANT, load_id, number, context.caller.org_hash, loads.WAITING, facts.cin, code, context.now, dump(facts)
+        )
+        for number, facts, code in undecided
+    ]
+    loads.park(transaction.connection, transaction.batch, rows)
+    _replace(transaction, load_id, chunk, refused)
+
+
+def _replace(transaction: Transaction, load_id: str, chunk: Chunk, refused: Mapping[int, Refusal]) -> None:
+    """What waited from earlier files for these members is replaced by what this file says of them."""
+    waiting = loads.waiting(transaction.connection, transaction.context.caller.org_hash)
+    if not waiting:
+        return
+    said = {entry.facts.cin for entry in chunk.entries if entry.number not in refused}
+    said |= {row.facts.cin for row in chunk.waiting}
+    old = [row for row in waiting if row.load != load_id and row.key in said]
+    loads.settle(transaction.connection, old, loads.REPLACED)
+
+
+def close_absent(transaction: Transaction, reading: Reading, covered: set[str]) -> None:
+    """A full file ends the waiting of rows that it no longer has, where their provider is one of its own."""
+    waiting = loads.waiting(transaction.connection, transaction.context.caller.org_hash)
+    absent = [row for row in waiting if not reading.scan.names(row.key)]
+    found = {row: load(row.row).provider_npi for row in absent}
+    reading.learn(transaction.context, set(found.values()))
+    gone = [row for row, npi in found.items() if (provider := reading.providers[npi]) and provider.id in covered]
+    loads.settle(transaction.connection, gone, loads.WITHDRAWN)

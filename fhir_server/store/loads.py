@@ -1,0 +1,161 @@
+"""Assignment files by their fate (held, in force, recalled), the rosters they stand in, and their parked rows."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, func, select, update
+
+from fhir_server.store.load_tables import load, load_roster, parked
+from fhir_server.store.resources import TENANT
+from fhir_server.store.rows import Batch
+from fhir_server.store.statements import Statement
+
+HELD, CONFIRMED, WITHDRAWN, IN_FORCE, RECALLED = "held", "confirmed", "withdrawn", "in-force", "recalled"
+WAITING, TAKEN_IN, REPLACED = "waiting", "taken-in", "replaced"
+
+
+class Load(NamedTuple):
+    """One file, in the order of the table's columns."""
+
+    tenant: int
+    id: str
+    owner: int
+    state: str
+    mode: str
+    production_date: str
+    period: str
+    at: int
+    arguments: bytes
+
+
+class Stand(NamedTuple):
+    """A version of a roster that a file stands in, in the order of the table's columns."""
+
+    tenant: int
+    load: str
+    grp: int
+    version: int
+    grp_fid: str
+    provider_fid: str
+
+
+class Parked(NamedTuple):
+    """A row that waits, in the order of the table's columns."""
+
+    tenant: int
+    load: str
+    number: int
+    owner: int
+    state: str
+    key: str
+    code: str
+    at: int
+    row: bytes
+
+
+def find(connection: Connection, owner: int, load_id: str) -> Load | None:
+    """A file of this organization; None if it has none of this id."""
+    rows = _FIND.rows(connection, {"id": load_id, "owner": owner})
+    return Load._make(rows[0]) if rows else None
+
+
+def put(connection: Connection, batch: Batch, row: Load) -> None:
+    """Store a file, or what is new of it."""
+    connection.execute(_FORGET, {"id_": row.id})
+    batch.add(load, *row)
+
+
+def move(connection: Connection, load_id: str, before: str, after: str, at: int) -> bool:
+    """Bring a file from one state to another; False if it is not in the first."""
+    return connection.execute(_MOVE, {"id_": load_id, "before": before, "after": after, "now": at}).rowcount == 1
+
+
+def in_force(connection: Connection, owner: int) -> list[Load]:
+    """The files of an organization that are in force, in the order in which they came in."""
+    return [Load._make(row) for row in _IN_FORCE.rows(connection, {"owner": owner})]
+
+
+def newest(connection: Connection, owner: int) -> dict[str, tuple[str, str]]:
+    """Provider id -> latest (production date, period) among the files in force of its roster; "" where none is said."""
+    return {row[0]: (row[1] or "", row[2] or "") for row in _NEWEST.rows(connection, {"owner": owner})}
+
+
+def rosters(connection: Connection, owner: int) -> dict[str, int]:
+    """Provider id -> its roster, for every roster that a file of this organization stood in."""
+    return {row[0]: row[1] for row in _ROSTERS.rows(connection, {"owner": owner})}
+
+
+def stand(batch: Batch, rows: Sequence[Stand]) -> None:
+    """Note in which versions of which rosters a file stands."""
+    batch.extend(load_roster, rows)
+
+
+def stands(connection: Connection, load_id: str) -> list[Stand]:
+    """Where a file stands, the roster's versions in their order."""
+    return [Stand._make(row) for row in _STANDS.rows(connection, {"load": load_id})]
+
+
+def park(connection: Connection, batch: Batch, rows: Sequence[Parked]) -> None:
+    """Let rows wait; those of the same file and number are put in their place."""
+    if rows:
+        connection.execute(_UNPARK, [{"load_": row.load, "number_": row.number} for row in rows])
+        batch.extend(parked, rows)
+
+
+def waiting(connection: Connection, owner: int) -> list[Parked]:
+    """The rows of an organization that wait, the oldest first."""
+    return [Parked._make(row) for row in _WAITING.rows(connection, {"owner": owner})]
+
+
+def settle(connection: Connection, rows: Sequence[Parked], state: str) -> None:
+    """End the waiting of these rows."""
+    if rows:
+        values = [{"load_": row.load, "number_": row.number, "after": state} for row in rows]
+        connection.execute(_SETTLE, values)
+
+
+def parked_of(connection: Connection, load_id: str) -> list[Parked]:
+    """The rows of a file that wait or were taken in later."""
+    return [Parked._make(row) for row in _PARKED_OF.rows(connection, {"load": load_id})]
+
+
+_FIND = Statement(
+    select(load).where(load.c.id == bindparam("id"), load.c.owner == bindparam("owner"), load.c.tenant == TENANT)
+)
+_FORGET = delete(load).where(load.c.id == bindparam("id_"))
+_MOVE = (
+    update(load)
+    .where(load.c.id == bindparam("id_"), load.c.state == bindparam("before"))
+    .values(state=bindparam("after"), at=bindparam("now"))
+)
+_IN_FORCE = Statement(
+    select(load)
+    .where(load.c.owner == bindparam("owner"), load.c.tenant == TENANT, load.c.state == IN_FORCE)
+    .order_by(load.c.at, load.c.id)
+)
+_NEWEST = Statement(
+    select(load_roster.c.provider_fid, func.max(load.c.production_date), func.max(load.c.period))
+    .select_from(load.join(load_roster, load_roster.c.load == load.c.id))
+    .where(load.c.owner == bindparam("owner"), load.c.state == IN_FORCE, load_roster.c.provider_fid != "")
+    .group_by(load_roster.c.provider_fid)
+)
+_ROSTERS = Statement(
+    select(load_roster.c.provider_fid, load_roster.c.grp)
+    .distinct()
+    .select_from(load.join(load_roster, load_roster.c.load == load.c.id))
+    .where(load.c.owner == bindparam("owner"), load_roster.c.provider_fid != "")
+)
+_STANDS = Statement(
+    select(load_roster)
+    .where(load_roster.c.load == bindparam("load"))
+    .order_by(load_roster.c.grp, load_roster.c.version)
+)
+_SAME = (parked.c.load == bindparam("load_"), parked.c.number == bindparam("number_"))
+_UNPARK = delete(parked).where(*_SAME)
+_SETTLE = update(parked).where(*_SAME).values(state=bindparam("after"))
+_WAITING = Statement(
+    select(parked)
+    .where(parked.c.owner == bindparam("owner"), parked.c.tenant == TENANT, parked.c.state == WAITING)
+    .order_by(parked.c.at, parked.c.load, parked.c.number)
+)
+_PARKED_OF = Statement(select(parked).where(parked.c.load == bindparam("load")).order_by(parked.c.number))
