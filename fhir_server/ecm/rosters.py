@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import xxhash
 
+from fhir_server.ecm import disclosures
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.files import assignment, mapping
 from fhir_server.engine.context import Context
@@ -76,12 +77,14 @@ def render(context: Context, row: Version) -> bytes:
     """render: the roster with its visible members in place; other Groups are shown as they are."""
     if words.CONTRACT.encode() not in row.body:
         return row.body
-    pieces, before, digest = [row.body.rstrip()[:-1]], b',"member":[', xxhash.xxh3_64()
+    pieces, before, digest, shown = [row.body.rstrip()[:-1]], b',"member":[', xxhash.xxh3_64(), []
     for found in visible_members(context, row.rh, row.ver):
         pieces += (before, entry(found, row.ver))
         before = b","
         digest.update(_fingerprint(found))
+        shown.append(found.patient)
     context.notes["roster", row.rh, row.ver] = digest.hexdigest()
+    disclosures.note(context, row, shown, digest.hexdigest())
     return b"".join([*pieces, b"]}"]) if len(pieces) > 1 else row.body
 
 

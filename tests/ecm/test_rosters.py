@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import orjson
 import pytest
+from sqlalchemy import select
 
 from fhir_server.ecm import vocabulary as words
+from fhir_server.store import tables
+from fhir_server.store.hashing import rh
 from tests.ecm.scene import Scene, row
 from tests.ecm.test_import import entries
 
@@ -135,3 +139,40 @@ def test_access_shows_in_the_tag(world: Scene, group: str):
     assert after["plan"] == before["plan"]
     assert f"Patient/{patient}" not in entries(world.roster(world.street, provider="street"))
     assert f"Patient/{patient}" in entries(world.roster(world.plan, provider="street"))
+
+
+def told(world: Scene, name: str, group: str) -> tuple[str, set[int]]:
+    """How the audit trail names the members of the last roster shown to this organization, and whom it lists."""
+    world.server.engine.reads.drain()
+    audit = tables.audit
+    query = select(audit).where(audit.c.interaction == "roster-members", audit.c.client == name).order_by(audit.c.at)
+    last = world.server.engine.database.read().execute(query).all()[-1]
+    first, *others = orjson.loads(last.entities)
+    assert first[:2] == ["Group", group]
+    return last.query, {patient for _, _, _, patient, _ in others}
+
+
+def test_the_audit_trail_tells_who_was_shown(world: Scene):
+    """Section 3 of the access model: every member shown in a Group can be named later, whatever changes meanwhile."""
+    world.take_in(world.plan, [row(number, "shelter") for number in (41, 42, 43, 44)])
+    roster = world.roster(world.plan, provider="shelter")
+    group, shown = roster["id"], entries(roster)
+    ids = {number: world.member(world.plan, number)["id"] for number in (41, 42, 43, 44)}
+    hashes = {number: rh(f"Patient/{fid}") for number, fid in ids.items()}
+    words_, listed = told(world, "plan", group)
+    assert words_.startswith(f"all of version {roster['meta']['versionId']}, {len(shown)} shown")
+    assert listed == set()
+    for number in (41, 42):
+        assert world.plan.post("Consent", deny(ids[number], "plan")).status_code == 201
+    kept = entries(world.roster(world.shelter, provider="shelter"))
+    assert {f"Patient/{ids[number]}" for number in (43, 44)} <= set(kept)
+    words_, listed = told(world, "shelter", group)
+    assert words_.startswith(("all but these", "these"))
+    named = listed if words_.startswith("these") else {rh(one) for one in shown} - listed
+    assert named & set(hashes.values()) == {hashes[43], hashes[44]}
+    assert named == {rh(one) for one in kept}
+    world.take_in(world.plan, [row(44, "shelter")])
+    assert world.shelter.get(f"Group/{group}/_history/{roster['meta']['versionId']}").status_code == 200
+    words_, listed = told(world, "shelter", group)
+    assert words_.startswith(f"these of version {roster['meta']['versionId']}, 1 shown")
+    assert listed == {hashes[44]}
