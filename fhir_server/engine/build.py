@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select, update
 
 from fhir_server.config import Settings
+from fhir_server.engine import canonicals
 from fhir_server.engine.audit import ReadLog
 from fhir_server.engine.compartment import PatientFinder
 from fhir_server.engine.context import Engine
@@ -20,6 +21,7 @@ from fhir_server.store.db import Database, open_database
 from fhir_server.store.ids import Ids
 from fhir_server.store.rows import Batch
 from fhir_server.store.tables import param, setting
+from fhir_server.terminology import large
 from fhir_server.terminology.codes import Terminology
 from fhir_server.validation.profile import ProfileValidator
 
@@ -34,10 +36,10 @@ def build(settings: Settings, database: Database | None = None) -> Engine:
     settings.folder.mkdir(parents=True, exist_ok=True)
     database = database or open_database(settings.url)
     definitions = load(_packages(settings))
-    terminology = Terminology(definitions)
+    terminology = Terminology(definitions, large.installed(database))
     params = _interned(database, definitions)
     secret = _secret(settings.folder / "secret.key")
-    return Engine(
+    engine = Engine(
         settings=settings,
         database=database,
         definitions=definitions,
@@ -53,6 +55,8 @@ def build(settings: Settings, database: Database | None = None) -> Engine:
         reads=ReadLog(settings.folder / "audit", database, secret, strict=settings.audit_strict),
         secret=secret,
     )
+    canonicals.use(engine)
+    return engine
 
 
 def _packages(settings: Settings) -> list[Path]:

@@ -41,6 +41,10 @@ class Arguments:
         """The only value of an argument, or the default."""
         return self.values[name][0] if name in self.values else default
 
+    def flag(self, name: str) -> bool:
+        """The value of a boolean argument, False if it is not given."""
+        return bool(self.one(name))
+
     def all(self, name: str) -> Sequence[Any]:
         """Every value of an argument; those with parts are Arguments themselves."""
         return self.values.get(name, ())

@@ -1,62 +1,41 @@
-"""Value sets compiled to dictionaries: a membership test is one or a few look-ups.
+"""Value sets compiled to `Members` by system.  https://hl7.org/fhir/R4/valueset.html#compositions"""
 
-https://hl7.org/fhir/R4/valueset.html#compositions
-"""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from fhir_server.terminology.code_systems import CodeSystem, Concept
+from fhir_server.terminology.code_systems import Concept
+from fhir_server.terminology.filters import System, holds, known, rule
+from fhir_server.terminology.large import LargeSystem
+from fhir_server.terminology.members import Members, Part, both, either, minus
 
 Json = Mapping[str, Any]
 
 BY_PREFIX: Final = frozenset({"http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-10"})
 """Systems whose hierarchy can be read off the code: F11.2 stands under F11. They need not be installed for `is-a`."""
-_SHORTEST_CATEGORY: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Members:
-    """The codes of one system in one value set; `open` says that others may belong to it which we do not know."""
+class ByUrl(Protocol):
+    """Value sets by canonical URL."""
 
-    codes: Mapping[str, str | None] = field(default_factory=dict)
-    prefixes: frozenset[str] = frozenset()
-    open: bool = False
-    without: "Members | None" = None
+    def get(self, url: str, /) -> Any:
+        """The resource; None if there is none."""
 
-    def has(self, code: str) -> bool | None:
-        """Whether the code belongs to the value set; None if this cannot be told."""
-        answer = self._included(code)
-        if answer is False or self.without is None:
-            return answer
-        excluded = self.without.has(code)
-        return False if excluded else None if excluded is None else answer
 
-    def _included(self, code: str) -> bool | None:
-        if code in self.codes:
-            return True
-        if self.prefixes and any(code[:n] in self.prefixes for n in range(_SHORTEST_CATEGORY, len(code) + 1)):
-            return True
-        return None if self.open else False
+class Systems(Protocol):
+    """Code systems by URL, or by url|version."""
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing at all can belong to it."""
-        return not (self.codes or self.prefixes or self.open)
-
-    def listed(self) -> dict[str, str | None]:
-        """The codes that can be listed, with displays."""
-        return {code: display for code, display in self.codes.items() if self.has(code)}
+    def get(self, url: str, /) -> System | None:
+        """The system; None if it is not here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
     """Turns ValueSet resources into `Members` by system; value sets that import others find them by URL."""
 
-    value_sets: Mapping[str, Json]
-    code_systems: Mapping[str, CodeSystem]
+    value_sets: ByUrl
+    code_systems: Systems
 
     def compile(self, url: str, above: tuple[str, ...] = ()) -> dict[str, Members] | None:
         """The members of a value set by system ("" holds what is unknown about any system), or None if not installed.
@@ -67,15 +46,16 @@ class Compiler:
         resource = self.value_sets.get(url)
         if resource is None:
             return None
-        if url in above:
-            return {}
+        return {} if url in above else self.composed(resource, (*above, url))
+
+    def composed(self, resource: Json, path: tuple[str, ...] = ()) -> dict[str, Members]:
+        """The members of a ValueSet resource."""
         compose = resource.get("compose")
         if not compose:
             return _expansion(resource)
-        path = (*above, url)
         included = self._all(compose.get("include", ()), path)
         excluded = self._all(compose.get("exclude", ()), path)
-        return {system: _minus(members, excluded.get(system)) for system, members in included.items()}
+        return {system: minus(members, excluded.get(system)) for system, members in included.items()}
 
     def _all(self, parts: Sequence[Json], path: tuple[str, ...]) -> dict[str, Members]:
         found: dict[str, Members] = {}
@@ -94,21 +74,30 @@ class Compiler:
         return {"": Members(open=True)} if found is None else found
 
     def _of_system(self, part: Json) -> Members:
-        system = self.code_systems.get(part["system"])
+        system = self._system(part)
         if "concept" in part:
-            known = system.concepts if system else {}
-            return Members({c["code"]: c.get("display") or _display(known.get(c["code"])) for c in part["concept"]})
+            return Members({c["code"]: c.get("display") or _display(system, c["code"]) for c in part["concept"]})
         if "filter" in part:
-            return reduce(_both, (_filtered(part["system"], system, one) for one in part["filter"]))
+            return reduce(both, (_filtered(part["system"], system, one) for one in part["filter"]))
+        if isinstance(system, LargeSystem):
+            return Members(parts=(Part(system),))
         return Members(_displays(system), open=system is None or not system.complete)
 
+    def _system(self, part: Json) -> System | None:
+        """The version that an include names, else the one in force."""
+        named = self.code_systems.get(f"{part['system']}|{part['version']}") if "version" in part else None
+        return named or self.code_systems.get(part["system"])
 
-def _display(concept: Concept | None) -> str | None:
+
+def _display(system: System | None, code: str) -> str | None:
+    concept: Concept | None = system.find(code) if system else None
     return concept.display if concept else None
 
 
-def _displays(system: CodeSystem | None) -> dict[str, str | None]:
-    return {code: concept.display for code, concept in system.concepts.items()} if system else {}
+def _displays(system: System | None) -> dict[str, str | None]:
+    if system is None or isinstance(system, LargeSystem):
+        return {}
+    return {code: concept.display for code, concept in system.concepts.items()}
 
 
 def _expansion(resource: Json) -> dict[str, Members]:
@@ -128,82 +117,27 @@ def _contains(items: Any) -> Iterator[Json]:
         yield from _contains(item.get("contains", ()))
 
 
-# ---- filters: https://hl7.org/fhir/R4/valueset-filter-operator.html
-def _is_a(system: CodeSystem, rule: Json) -> dict[str, str | None]:
-    itself = {rule["value"]: system.concepts[rule["value"]].display} if rule["value"] in system.concepts else {}
-    return itself | system.below(rule["value"])
-
-
-def _descendant_of(system: CodeSystem, rule: Json) -> dict[str, str | None]:
-    return system.below(rule["value"])
-
-
-def _one_of(system: CodeSystem, rule: Json) -> dict[str, str | None]:
-    wanted = set(rule["value"].split(",")) if rule["op"] == "in" else {rule["value"]}
-    return {
-        code: concept.display
-        for code, concept in system.concepts.items()
-        if wanted & ({code} if rule["property"] in ("concept", "code") else _texts(concept, rule["property"]))
-    }
-
-
-def _texts(concept: Concept, name: str) -> set[str]:
-    return {str(value).lower() if isinstance(value, bool) else str(value) for value in concept.properties.get(name, ())}
-
-
-_FILTERS: Final[Mapping[str, Callable[[CodeSystem, Json], dict[str, str | None]]]] = {
-    "is-a": _is_a,
-    "descendent-of": _descendant_of,
-    "=": _one_of,
-    "in": _one_of,
-}
-
-
-def _filtered(url: str, system: CodeSystem | None, rule: Json) -> Members:
-    if url in BY_PREFIX and rule["op"] == "is-a":
-        return Members(prefixes=frozenset({rule["value"]}))
-    if system is None or rule["op"] not in _FILTERS:
+def _filtered(url: str, system: System | None, given: Json) -> Members:
+    one = rule(given)
+    if url in BY_PREFIX and one.op == "is-a":
+        return Members(prefixes=frozenset({one.value}))
+    if system is None or not known(one):
         return Members(open=True)
-    return Members(_FILTERS[rule["op"]](system, rule), open=not system.complete)
-
-
-# ---- the algebra of members
-def _minus(members: Members, excluded: Members | None) -> Members:
-    if excluded is None:
-        return members
-    without = _either(members.without, excluded) if members.without else excluded
-    return Members(members.codes, members.prefixes, members.open, without)
-
-
-def _either(one: Members, other: Members) -> Members:
-    """What belongs to one or the other. What either leaves out again is taken code by code, so it stays exact."""
-    if one.without is None and other.without is None:
-        return Members({**one.codes, **other.codes}, one.prefixes | other.prefixes, one.open or other.open)
-    codes = {**one.listed(), **other.listed()}
-    return Members(codes, _kept(one) | _kept(other), one.open or other.open)
-
-
-def _kept(members: Members) -> frozenset[str]:
-    return frozenset(prefix for prefix in members.prefixes if members.has(prefix))
-
-
-def _both(one: Members, other: Members) -> Members:
-    """What belongs to both; what only one side can tell of stays open."""
-    codes = {code: display for code, display in one.listed().items() if other.has(code)}
-    codes |= {code: display for code, display in other.listed().items() if one.has(code)}
-    prefixes = frozenset({p for p in _kept(one) if other.has(p)} | {p for p in _kept(other) if one.has(p)})
-    return Members(codes, prefixes, (one.open and not other.empty) or (other.open and not one.empty))
+    if isinstance(system, LargeSystem):
+        return Members(parts=(Part(system, (one,)),))
+    fitting = {code: c.display for code, c in system.concepts.items() if holds(system, code, c, one)}
+    return Members(fitting, open=not system.complete)
 
 
 def _union(one: Mapping[str, Members], other: Mapping[str, Members]) -> dict[str, Members]:
     return {
-        system: _either(one.get(system, Members()), other.get(system, Members())) for system in dict(one) | dict(other)
+        system: either(one.get(system, Members()), other.get(system, Members())) for system in dict(one) | dict(other)
     }
 
 
 def _intersection(one: Mapping[str, Members], other: Mapping[str, Members]) -> dict[str, Members]:
     anywhere_one, anywhere_other = one.get("", Members()), other.get("", Members())
     return {
-        system: _both(one.get(system, anywhere_one), other.get(system, anywhere_other))
+        system: both(one.get(system, anywhere_one), other.get(system, anywhere_other))
         for system in dict(one) | dict(other)
     }

@@ -1,0 +1,115 @@
+"""Listing a value set: filtered by words, page by page, with the hierarchy of small systems.
+
+https://hl7.org/fhir/R4/valueset.html#expansion
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from fhir_server.terminology.code_systems import CodeSystem, Concept
+from fhir_server.terminology.codes import Terminology
+from fhir_server.terminology.filters import Rule, System
+from fhir_server.terminology.large import LargeSystem
+from fhir_server.terminology.members import Members, Part
+from fhir_server.terminology.words import begin_like
+
+NOTHING = Concept(None, (), {})
+
+
+class Listed(NamedTuple):
+    """One code of an expansion."""
+
+    system: str
+    code: str
+    display: str | None
+    concept: Concept
+
+
+class Wish(NamedTuple):
+    """Which codes: with words that begin like each of these, and (`active`) still in use."""
+
+    words: tuple[str, ...] = ()
+    active: bool = False
+
+
+def missing(terminology: Terminology, members: Mapping[str, Members]) -> list[str]:
+    """The systems whose codes cannot be listed because they are not here; "" is a value set that is not."""
+    return [
+        system for system, one in members.items() if one.open and (not system or terminology.system(system) is None)
+    ]
+
+
+def unclosed(terminology: Terminology, members: Mapping[str, Members]) -> bool:
+    """Whether more codes belong to it than can be listed."""
+    return any(one.open or (one.prefixes and terminology.system(system) is None) for system, one in members.items())
+
+
+def page(terminology: Terminology, members: Mapping[str, Members], wish: Wish, offset: int, count: int) -> list[Listed]:
+    """The codes from `offset` on, no more than `count`."""
+    return list(islice(_walk(terminology, members, wish), offset, offset + count))
+
+
+def total(terminology: Terminology, members: Mapping[str, Members], wish: Wish) -> int | None:
+    """How many codes there are; None if only listing them all would tell."""
+    found = 0
+    for system, one in members.items():
+        parts = _parts(one, terminology.system(system))
+        if not parts:
+            found += sum(1 for _ in _walk(terminology, {system: one}, wish))
+            continue
+        number = parts[0].count(wish.words, active=wish.active)
+        if len(parts) > 1 or one.codes or number is None:
+            return None
+        found += number
+    return found
+
+
+def _walk(terminology: Terminology, members: Mapping[str, Members], wish: Wish) -> Iterator[Listed]:
+    for system, one in members.items():
+        known = terminology.system(system)
+        named = _named(one, known)
+        for code, display in named.items():
+            concept = (known.find(code) if known else None) or NOTHING
+            if _fits(code, display, concept, wish):
+                yield Listed(system, code, display or concept.display, concept)
+        parts = _parts(one, known)
+        for position, part in enumerate(parts):
+            for code, concept in part.walk(wish.words, active=wish.active):
+                if code not in named and not any(earlier.has(code) for earlier in parts[:position]):
+                    yield Listed(system, code, concept.display, concept)
+
+
+def _named(one: Members, known: System | None) -> Mapping[str, str | None]:
+    """The codes that are there one by one; those that begin alike too, where the system is a dictionary."""
+    named = one.listed()
+    if one.prefixes and isinstance(known, CodeSystem):
+        named |= {code: found.display for code, found in known.concepts.items() if one.has(code)}
+    return named
+
+
+def _parts(one: Members, known: System | None) -> Sequence[Part]:
+    """What has to be asked of tables; codes that begin alike stand under the beginning."""
+    if not isinstance(known, LargeSystem):
+        return one.bare_parts()
+    left_out = (one.without,) if one.without else ()
+    begun = tuple(Part(known, (Rule("concept", "is-a", start),), left_out) for start in sorted(one.prefixes))
+    return (*one.bare_parts(), *begun)
+
+
+def _fits(code: str, display: str | None, concept: Concept, wish: Wish) -> bool:
+    if wish.active and not concept.active:
+        return False
+    told = (code, display, concept.display, *(one.get("value") for one in concept.designations))
+    return not wish.words or begin_like(wish.words, *told)
+
+
+def roots(rows: Sequence[Listed]) -> tuple[list[Listed], dict[tuple[str, str], list[Listed]]]:
+    """The rows at the top, and those under each (system, code): each once, under its first parent that is there."""
+    there = {(row.system, row.code) for row in rows}
+    top: list[Listed] = []
+    under: dict[tuple[str, str], list[Listed]] = {}
+    for row in rows:
+        above = [(row.system, code) for code in row.concept.parents if (row.system, code) in there]
+        (under.setdefault(above[0], []) if above else top).append(row)
+    return top, under
