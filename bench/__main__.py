@@ -15,6 +15,7 @@ from rich.table import Table
 from bench import machine, world
 from bench.figures import FIGURES, Bench, Figure, Plan, audited, find_patients, member_file
 from bench.memory import measure_memory
+from bench.scaling import measure_scaling
 from tests.postgres import running_postgres
 
 QUICK = Plan(rounds=1, seconds=1.0, warm_up=0.3, import_rows=2000)
@@ -36,7 +37,8 @@ rates depend on the machine and on who else uses it. Nothing here passes or fail
 * file import: against extraction plus bulk insert of the same rows
 * roster: against reading its rows from the database
 
-Examples: `python -m bench --quick` · `python -m bench --engine sqlite --only create` · `python -m bench --long`
+Examples: `python -m bench --quick` · `python -m bench --engine sqlite --only create` · `python -m bench --long` \
+· `python -m bench --scale 64000`
 """
 
 
@@ -47,6 +49,7 @@ def main(  # an option each
     engine: Annotated[str, typer.Option(help="sqlite or postgresql; both if not given.")] = "",
     only: Annotated[str, typer.Option(help="Figures whose name contains this.")] = "",
     long: Annotated[bool, typer.Option("--long", help="Also memory while importing 1,000 and 100,000 rows.")] = False,
+    scale: Annotated[int, typer.Option(help="Instead: searches at 1,000 and at this many members, say 64000.")] = 0,
     postgres: Annotated[str, typer.Option(help="URL of an empty PostgreSQL database to use.")] = "",
     out: Annotated[Path, typer.Option(help="Where the results go.")] = RESULTS,
 ) -> None:
@@ -57,14 +60,14 @@ def main(  # an option each
         console.print(f"[bold]{name}[/bold]: {text}")
     found: list[Figure] = []
     for one in [engine] if engine else _ENGINES:
-        found += _measure(one, QUICK if quick else FULL, only, postgres, long=long)
+        found += _measure(one, QUICK if quick else FULL, only, postgres, long=long, scale=scale)
     console.print(_table(found))
     out.write_text(json.dumps([figure._asdict() for figure in found], indent=1) + "\n")
     console.print(f"Written to {out}.")
 
 
-def _measure(engine: str, plan: Plan, only: str, postgres: str, *, long: bool) -> list[Figure]:
-    chosen = [figure for figure in FIGURES if only in figure.__name__]
+def _measure(engine: str, plan: Plan, only: str, postgres: str, *, long: bool, scale: int) -> list[Figure]:
+    chosen = [] if scale else [figure for figure in FIGURES if only in figure.__name__]
     found = []
     bars = Progress(TextColumn("{task.description:<44}"), BarColumn(), TimeElapsedColumn(), console=console)
     with bars, ready(engine, plan, postgres, bars) as bench:
@@ -78,6 +81,9 @@ def _measure(engine: str, plan: Plan, only: str, postgres: str, *, long: bool) -
             bars.update(bar, description=f"{engine}: memory")
             found += measure_memory(bench)
             bars.advance(bar)
+        if scale:
+            bars.update(bar, description=f"{engine}: searches while it grows")
+            found += measure_scaling(bench, scale)
         bars.update(bar, description=f"{engine}: done")
         console.print(
             f"{engine}: {audited(bench):,} audit rows; the generator used at most "
