@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fhir_server.access.relations import local
-from fhir_server.ecm import attempts, duplicates, loops, stamps, supports
+from fhir_server.ecm import attempts, duplicates, loops, services, stamps, supports
 from fhir_server.ecm.parties import ANSWERS_FOR, Parties, parties, referred
 from fhir_server.engine.hooks import Edits
 from fhir_server.engine.transaction import Change, Transaction
@@ -94,6 +94,7 @@ def _prepared(transaction: Transaction, change: Change, old: Resource) -> Edits:
         supports.require_path(transaction, task, request, sides)
     if status == "requested" and request is not None:
         _require_addressee(task, sides)
+        services.require_servable(transaction, task, request, sides)
         attempts.replace_earlier(transaction, task)
         duplicates.refuse(transaction, change.row.fid, task, request)
     edits = stamps.edits(stamps.of_new(transaction, task, request, sides), task)
