@@ -25,6 +25,7 @@ from fhir_server.rest.failures import known
 from fhir_server.rest.message import Request, Response
 
 Asked = tuple[Entry, Request]
+Late = tuple[Asked, FHIRError]  # an entry that waits, and what it lacks
 
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 4, "HEAD": 4}
 _REFERRING = 3  # what refers by criteria comes after all that may be meant
@@ -79,9 +80,18 @@ def _double(entry: Entry) -> Duplicate:
 def _process(open_: Transaction, asked: Sequence[Asked]) -> list[bytes]:
     links = linking.assign(open_, asked)
     answers: dict[int, bytes] = {}
-    for _, phase in groupby(sorted(asked, key=_rank), key=lambda pair: _rank(pair)[0]):
-        _process_phase(open_, phase, links, answers)
+    late: list[Late] = []
+    for number, phase in groupby(sorted(asked, key=_rank), key=lambda pair: _rank(pair)[0]):
+        if number == _ORDER["GET"]:
+            _refuse(late)
+        late = _process_phase(open_, [*phase, *(pair for pair, _ in late)], links, answers)
+    _refuse(late)
     return [answers[entry.number] for entry, _ in asked]
+
+
+def _refuse(late: Sequence[Late]) -> None:
+    for (entry, _), error in late:
+        raise named(entry, error)
 
 
 def _rank(pair: Asked) -> tuple[int, bool, int]:
@@ -93,12 +103,14 @@ def _rank(pair: Asked) -> tuple[int, bool, int]:
     return phase, entry.type in INHERITING, entry.number
 
 
-def _process_phase(open_: Transaction, phase: Iterable[Asked], links: linking.Links, answers: dict[int, bytes]) -> None:
-    """Answer each entry; one whose criteria match nothing yet waits for the others of its phase."""
+def _process_phase(
+    open_: Transaction, phase: Iterable[Asked], links: linking.Links, answers: dict[int, bytes]
+) -> list[Late]:
+    """Answer each entry; one that needs what is not there yet waits for the others, and at last for the next phase."""
     waiting = list(phase)
     while waiting:
         open_.flush()
-        later: list[tuple[Asked, FHIRError]] = []
+        later: list[Late] = []
         for entry, request in waiting:
             try:
                 answers[entry.number] = _answer_within(open_, entry, request, links)
@@ -107,8 +119,9 @@ def _process_phase(open_: Transaction, phase: Iterable[Asked], links: linking.Li
             except FHIRError as error:
                 raise named(entry, error) from error
         if len(later) == len(waiting):
-            raise named(later[0][0][0], later[0][1])
+            return later
         waiting = [pair for pair, _ in later]
+    return []
 
 
 def _answer_within(open_: Transaction, entry: Entry, request: Request, links: linking.Links) -> bytes:

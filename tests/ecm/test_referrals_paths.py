@@ -100,6 +100,25 @@ def test_parent_and_child(world: Scene, patient: str):
     assert world.clinic.get(f"Task/{parent['id']}").json()["status"] == "accepted"
 
 
+def test_a_referral_in_one_bundle_with_its_request(world: Scene, patient: str):
+    """B-60: the Task by POST, its ServiceRequest by PUT, in any order; without the request nothing is stored."""
+    loader = world.server.client("loader", organization="Organization/clinic", rights="update-create")
+    for name, order in (("req-a", 1), ("req-b", -1)):
+        request = {**referral.request(patient, "clinic"), "id": name}
+        put = {"resource": request, "request": {"method": "PUT", "url": f"ServiceRequest/{name}"}}
+        task = referral.task(patient, name, "clinic", "pantry")
+        post = {"resource": task, "request": {"method": "POST", "url": "Task"}}
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [post, put][::order]}
+        answer = loader.post("", bundle)
+        assert answer.status_code == 200, answer.text
+        assert loader.get(f"Task?focus=ServiceRequest/{name}").json()["entry"][0]["resource"]["status"] == "requested"
+    get = {"request": {"method": "GET", "url": f"Patient/{patient}"}}
+    lost = {**post, "resource": referral.task(patient, "req-c", "clinic", "pantry")}
+    refused = loader.post("", {"resourceType": "Bundle", "type": "transaction", "entry": [lost, get]})
+    assert refused.status_code == 422
+    assert refused.json()["issue"][0]["expression"][0].startswith("Bundle.entry[0]")
+
+
 def test_a_denied_support_is_not_passed_on(world: Scene, patient: str):
     """While the decision is pending there is no child either."""
     focus = support(world, patient)
