@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fhir_server.config import PREFIX, Settings, from_environment
-from fhir_server.engine import audit
+from fhir_server.engine import audit, heads
 from fhir_server.engine.build import build
 from fhir_server.fhir.errors import FHIRError
 from fhir_server.jobs.worker import Worker
@@ -197,12 +197,19 @@ def _settings_line(name: str, default: object, help_text: str) -> str:
 
 @audit_app.command("verify")
 def audit_verify() -> None:
-    """Walk every audit chain and say whether a row was changed or removed."""
+    """Walk every audit chain and say whether a row was changed or removed, from its end too.
+
+    The ends of the chains are compared with audit/heads.log in the data folder, or with a copy of it that you kept.
+    """
     engine = build(replace(settings_in_force()))
-    count, broken = audit.verify(engine.database, engine.secret)
+    known = heads.read(engine.settings.folder / "audit", engine.database, engine.secret)
+    count, broken = audit.verify(engine.database, engine.secret, known.heads)
     engine.database.close()
+    if known.wrong:
+        console.print(f"[red]{known.wrong}[/red]")
     if broken is not None:
         console.print(f"[red]After {count} sound rows, chain {broken} is broken: a row was changed or removed.[/red]")
+    if broken is not None or known.wrong:
         raise typer.Exit(1)
     console.print(f"{count} audit rows, every chain is sound.")
 

@@ -13,7 +13,7 @@ import hmac
 import os
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ import orjson
 import structlog
 from sqlalchemy import Connection, bindparam, delete, select
 
+from fhir_server.engine import heads
 from fhir_server.fhir.errors import NoStore
 from fhir_server.store.db import Database
 from fhir_server.store.resources import TENANT
@@ -32,6 +33,7 @@ log = structlog.get_logger()
 
 _FLUSH_SECONDS = 0.05
 _DRAIN_EVERY = 40  # flushes between two drains: about two seconds
+_HEADS_EVERY = 1200  # flushes between two lines of heads: about a minute
 
 
 class Event(NamedTuple):
@@ -126,6 +128,7 @@ class ReadLog:
         self.drain()
         self._path.unlink(missing_ok=True)
         os.close(self._handle)
+        self._note_heads()
 
     def _open(self) -> tuple[Path, int]:
         path = self._folder / f"reads-{os.getpid()}-{secrets.token_hex(6)}.log"
@@ -141,8 +144,17 @@ class ReadLog:
                 self._flush()
                 if rounds % _DRAIN_EVERY == 0:
                     self._drain_all()
+                if rounds % _HEADS_EVERY == 0:
+                    self._note_heads()
             except Exception:  # the next round tries again; until a flush succeeds `append` refuses
                 log.exception("audit")
+
+    def _note_heads(self) -> None:
+        """Sign how far the chains have come; the trail itself stands whether or not this can be written."""
+        try:
+            heads.note(self._folder, self._database, self._key)
+        except Exception:
+            log.exception("audit heads")
 
     def _flush(self) -> None:
         if self._dirty:
@@ -201,21 +213,33 @@ _DRAINED = Statement(select(setting.c.value).where(setting.c.name == bindparam("
 _FORGET = delete(setting).where(setting.c.name == bindparam("name_"))
 
 
-def verify(database: Database, key: bytes) -> tuple[int, int | None]:
+def verify(
+    database: Database, key: bytes, known: Mapping[int, tuple[int, bytes]] | None = None
+) -> tuple[int, int | None]:
     """(rows checked, chain of the first broken link or None): walks every chain from its first row.
 
-    A changed, moved or missing row is found, but not rows missing from the very end of a chain, nor a chain that is
-    gone as a whole: for those the heads of the chains must be compared with a copy kept elsewhere.
+    A changed, moved or missing row is found. Rows cut from the end of a chain, and a chain that is gone as a whole, are
+    found by the heads `known`: chain -> (number, hash) of a link it had once (see `engine.heads`).
     """
+    ends = dict(known or {})
     rows = database.read().execute(select(audit).order_by(audit.c.chain, audit.c.seq))
     count, current, expected, last = 0, None, 0, b""
     for row in rows:
         if row.chain != current:
+            if current in ends:
+                return count, current
             current, expected, last = row.chain, 0, b""
         expected += 1
         event = Event._make([*row[3:11], (), row.query])
         last = link(key, last, (row.tenant, row.chain, row.seq), event, bytes(row.entities))
-        if row.seq != expected or last != bytes(row.hash):
+        if row.seq != expected or last != bytes(row.hash) or not _agrees(ends, row.chain, row.seq, last):
             return count, row.chain
         count += 1
-    return count, None
+    return count, min(ends, default=None)
+
+
+def _agrees(ends: dict[int, tuple[int, bytes]], chain: int, seq: int, last: bytes) -> bool:
+    """Whether a link is the one that was known, if it is the one that was known; it is struck out then."""
+    if ends.get(chain, (0, b""))[0] != seq:
+        return True
+    return ends.pop(chain)[1] == last

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from fhir_server.engine import audit
+from fhir_server.engine import audit, heads
+from fhir_server.engine.audit import Event
 from fhir_server.engine.context import Engine
 from fhir_server.engine.transaction import Transaction, run
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store.db import Database
+from fhir_server.store.rows import Batch
 from fhir_server.store.tables import audit as table
 
 PATIENT = {"resourceType": "Patient", "name": [{"family": "Rivera"}]}
@@ -171,3 +173,84 @@ def test_the_event_says_who_did_what_to_which_version(engine: Engine, org: Calla
     assert (row["interaction"], row["outcome"]) == ("create", 201)
     assert row["at"] // 1000 == made.row.ts
     assert f'"{made.reference}",1,' in row["entities"].decode()
+
+
+# ---- the heads: what is cut from the end
+
+
+def known(engine: Engine) -> heads.Known:
+    return heads.read(engine.settings.folder / "audit", engine.database, engine.secret)
+
+
+def verified(engine: Engine) -> tuple[int, int | None]:
+    return audit.verify(engine.database, engine.secret, known(engine).heads)
+
+
+@pytest.fixture
+def noted(engine: Engine, ten: Rows) -> Rows:
+    """Ten rows whose last one stands in the signed heads."""
+    heads.note(engine.settings.folder / "audit", engine.database, engine.secret)
+    assert known(engine) == heads.Known({ten[-1]["chain"]: (10, ten[-1]["hash"])}, "")
+    assert verified(engine) == (10, None)
+    return ten
+
+
+@pytest.mark.parametrize("kept", [9, 5, 0])
+def test_rows_cut_from_the_end_are_noticed(engine: Engine, noted: Rows, kept: int) -> None:
+    """Section 3: the last rows of a chain, and a chain that is gone as a whole."""
+    for row in noted[kept:]:
+        change(engine.database, delete(table).where(at(row)))
+    assert audit.verify(engine.database, engine.secret) == (kept, None)
+    assert verified(engine) == (kept, noted[0]["chain"])
+
+
+def test_a_chain_written_anew_is_noticed(engine: Engine, org: Callable[..., Any], noted: Rows) -> None:
+    """Even by who has the key: the heads remember what the links were."""
+    change(engine.database, delete(table))
+    batch = Batch()
+
+    def write(connection: Any) -> None:
+        connection.info["audit"] = (noted[0]["chain"], 0, b"")
+        events = [Event(1, "r", "read", 200, "c", 1, "TREAT", "", [], str(number)) for number in range(10)]
+        audit.add(batch, connection, engine.secret, events)
+        batch.flush(connection)
+
+    engine.database.write(write)
+    assert audit.verify(engine.database, engine.secret) == (10, None)
+    assert verified(engine)[1] == noted[0]["chain"]
+
+
+def test_chains_that_grew_are_noted_again(engine: Engine, org: Callable[..., Any], noted: Rows) -> None:
+    folder = engine.settings.folder / "audit"
+    assert not heads.note(folder, engine.database, engine.secret)
+    org().create(PATIENT)
+    assert heads.note(folder, engine.database, engine.secret)
+    assert known(engine).heads[noted[0]["chain"]][0] == 11
+    assert verified(engine) == (11, None)
+    with (folder / heads.NAME).open("ab") as file:
+        file.write(b"[3,0,[]")  # a line that a crash left unfinished
+    org().create(PATIENT)
+    assert heads.note(folder, engine.database, engine.secret)
+    assert known(engine).wrong == ""
+    assert verified(engine) == (12, None)
+
+
+def test_the_heads_themselves_cannot_be_cut_or_changed_unseen(
+    engine: Engine, org: Callable[..., Any], noted: Rows
+) -> None:
+    """A line that was changed, moved or removed, the last one too, and the whole file."""
+    path = engine.settings.folder / "audit" / heads.NAME
+    org().create(PATIENT)
+    heads.note(path.parent, engine.database, engine.secret)
+    one, two = path.read_bytes().splitlines(keepends=True)
+    for content, said in (
+        (one + two.replace(b",11,", b",10,"), "Line 2"), (two, "Line 1"), (two + one, "Line 1"),
+        (one, "ends with line 1 of 2"), (b"", "ends with line 0 of 2"),
+    ):  # fmt: skip
+        path.write_bytes(content)
+        assert said in known(engine).wrong, content
+    path.unlink()
+    assert "ends with line 0 of 2" in known(engine).wrong
+    path.write_bytes(one + two)
+    assert known(engine).wrong == ""
+    assert noted
