@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Table, bindparam, delete
+from sqlalchemy import Insert, Table, bindparam, delete, insert, literal, select
 
 from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.store.members import LAST
 from fhir_server.store.resources import TENANT, Row
-from fhir_server.store.tables import comp, dat, num, qty, ref, string, tok, uri
+from fhir_server.store.tables import comp, dat, geo, member, num, qty, ref, string, tok, uri
+from fhir_server.store.word_tables import words
 
 if TYPE_CHECKING:
     from fhir_server.search.extract import IndexRows
@@ -21,8 +23,12 @@ LISTS = (
     ("num", num),
     ("qty", qty),
     ("comp", comp),
+    ("geo", geo),
 )
-_ALL_OF = [delete(table).where(table.c.rid == bindparam("rid_")) for _, table in LISTS]
+_ALL_OF = [
+    *[delete(table).where(table.c.rid == bindparam("rid_")) for _, table in LISTS],
+    delete(words).where(words.c.rowid == bindparam("rid_")),
+]
 
 
 def add(transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any]) -> None:
@@ -36,9 +42,7 @@ def change(transaction: Transaction, what: Change) -> None:
     """Index a new version: rows that stay the same are left alone."""
     before = what.before
     if before is None or before.deleted or before.gen != what.row.gen:
-        _remove_all(transaction, what.row)
-        if not what.row.deleted:
-            add(transaction, what.row, what.type, what.resource)
+        anew(transaction, what.row, what.type, what.resource)
         return
     if what.row.deleted:  # an empty resource has index rows too, such as Patient's deceased=false
         remove(transaction, before, what.type, what.old or {})
@@ -51,6 +55,25 @@ def change(transaction: Transaction, what: Change) -> None:
         transaction.batch.extend(table, [row for row in values if row not in kept])
 
 
+def anew(transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any]) -> None:
+    """Index a resource from nothing, whatever rows there are: they may be of another generation."""
+    _remove_all(transaction, row)
+    if row.deleted:
+        return
+    add(transaction, row, type_, resource)
+    if type_ == "Group":  # the members of a roster do not stand in its body
+        transaction.connection.execute(_members(transaction.context.engine.params["Group", "member"], row))
+
+
+def _members(param: int, row: Row) -> Insert:
+    """Rows of the search parameter Group.member for the members in force."""
+    place = [literal(value) for value in (TENANT, row.part, param, row.rid)]
+    rows = select(*place, member.c.patient).where(
+        member.c.grp == row.rh, member.c.to_version == LAST, member.c.change != "dropped"
+    )
+    return insert(ref).from_select([column.name for column in ref.columns], rows.distinct())
+
+
 def remove(transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any]) -> None:
     """Take a deleted resource out of every posting list."""
     if row.gen != transaction.context.engine.extractor.generation:
@@ -61,10 +84,12 @@ def remove(transaction: Transaction, row: Row, type_: str, resource: Mapping[str
 
 
 def _placed(row: Row, rows: "IndexRows") -> list[tuple[Table, list[tuple[Any, ...]]]]:
-    return [
+    placed: list[tuple[Table, list[tuple[Any, ...]]]] = [
         (table, [(TENANT, row.part, value[0], row.rid, *value[1:]) for value in getattr(rows, name)])
         for name, table in LISTS
     ]
+    placed.append((words, [(row.rid, TENANT, row.part, *texts) for texts in rows.words]))
+    return placed
 
 
 def _remove_all(transaction: Transaction, row: Row) -> None:

@@ -16,7 +16,7 @@ from fhir_server.fhir.registry import entries
 from fhir_server.fhir.values import instant
 from fhir_server.rest import interactions
 from fhir_server.rest.message import Operation
-from fhir_server.search.across import COMPARTMENTS
+from fhir_server.search.across import COMMON, COMPARTMENTS
 from fhir_server.search.criteria import offers
 from fhir_server.search.expression import reference_targets
 from fhir_server.smart.discovery import capability_security
@@ -63,6 +63,7 @@ def _rest(engine: Engine, base: str) -> dict[str, Any]:
         "security": capability_security(base),
         "resource": [_resource(engine, type_) for type_ in engine.definitions.types],
         "interaction": [{"code": code} for code in sorted(_SYSTEM)],
+        "searchParam": [{"name": name, "type": kind, "documentation": told} for name, kind, told in COMMON],
         "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{name.lower()}" for name in COMPARTMENTS],
         "operation": _operations(engine, ""),
     }

@@ -15,6 +15,12 @@ from fhir_server.search.text import shown
 from fhir_server.store.hashing import rh
 
 MOST_TYPES = 20
+COMMON = (  # parameters that no expression defines: name, type, and what they do
+    ("_content", "string", "words anywhere in a resource"),
+    ("_filter", "special", "comparisons with and, or, not"),
+    ("_list", "string", "what a List refers to"),
+    ("_text", "string", "words of the narrative"),
+)
 COMPARTMENTS = ("Device", "Encounter", "Patient", "Practitioner", "RelatedPerson")
 
 _ALSO = {("Patient", "Task"): ("patient",)}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Subquery, and_, not_, or_, select, true
 
+from fhir_server.search import words
 from fhir_server.search.frame import (
     ONE,
     Frame,
@@ -50,6 +51,8 @@ def _matches(frame: Frame, match: Match, r: Subquery, names: Names) -> ColumnEle
         return present if match.terms[0].op == "false" else not_(present)
     if match.kind in OWN_KINDS:
         return own(match, r, names)
+    if match.kind == "words":
+        return words.said(frame, match, r, names)
     found = some_posting(frame, r, match, names)
     return not_(found) if match.modifier == "not" else found
 

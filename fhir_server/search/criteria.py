@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from fhir_server.fhir.definitions import Definitions, SearchParam
 from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
+from fhir_server.search import words
 from fhir_server.search.expression import reference_targets
 from fhir_server.search.model import Asked, Chain, Criterion, Has, Match, Site, Term
 from fhir_server.search.modifiers import lists, way
@@ -20,7 +21,7 @@ MOST_HAS = 2
 MOST_VALUES = 200
 MOST_BRANCHES = 10
 
-_NOT_OFFERED = frozenset({"_filter", "_query", "_content", "_text"})
+_NOT_OFFERED = frozenset({"_query"})
 OWN = {"_id": "id", "_lastUpdated": "instant"}
 _HAS_PARTS = 4
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
@@ -45,6 +46,8 @@ def _criterion(site: Site, kind: str, name: str, value: str) -> Criterion:
         return _has(site, kind, name, value)
     if name == "_list":  # what the entries of a List refer to, as far as the caller sees that List
         return _has(site, kind, "_has:List:item:_id", value)
+    if name in words.COLUMNS:
+        return words.parse(kind, name, value)
     head, dot, rest = name.partition(".")
     code, _, modifier = head.partition(":")
     param = find_param(site, kind, code)

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Select, Subquery, and_, select, union
 
+from fhir_server.search import words
 from fhir_server.search.conditions import holds, own
 from fhir_server.search.frame import Columns, Frame, Names, follow, groups, joined, posting, same
 from fhir_server.search.model import OWN_KINDS, AllOf, AnyOf, Chain, Criterion, Has, Match, Not
@@ -38,7 +39,7 @@ def can_walk(criterion: Criterion) -> bool:
     """Whether one posting list holds exactly the matches, newest last."""
     return (
         isinstance(criterion, Match)
-        and criterion.kind not in OWN_KINDS
+        and criterion.kind in search_types()
         and criterion.modifier == ""
         and not criterion.others
         and len(criterion.terms) == 1
@@ -49,9 +50,7 @@ def can_walk(criterion: Criterion) -> bool:
 def keys(frame: Frame, criterion: Criterion, kind: str, names: Names) -> list[Select[Any]]:
     """Selects that together list the resources of a type that meet a criterion: (rid, part), or (tgt) for _has."""
     if isinstance(criterion, Match):
-        if criterion.kind in OWN_KINDS:
-            return [_found(frame, criterion, kind, names, ("rid", "part"))]
-        return [posting(frame, criterion, terms, names) for terms in groups(criterion, apart=True)]
+        return _lists(frame, criterion, kind, names)
     if isinstance(criterion, Chain):
         return [_linked(frame, criterion, target, inner, names) for target, inner in criterion.branches]
     if isinstance(criterion, Has):
@@ -59,6 +58,14 @@ def keys(frame: Frame, criterion: Criterion, kind: str, names: Names) -> list[Se
     if isinstance(criterion, AnyOf):
         return [one for part in criterion.parts for one in _placed(frame, part, kind, names)]
     return [_found(frame, criterion, kind, names, ("rid", "part"))]
+
+
+def _lists(frame: Frame, match: Match, kind: str, names: Names) -> list[Select[Any]]:
+    if match.kind in OWN_KINDS:
+        return [_found(frame, match, kind, names, ("rid", "part"))]
+    if match.kind == "words":
+        return [words.listed(frame, match, names)]
+    return [posting(frame, match, terms, names) for terms in groups(match, apart=True)]
 
 
 def _placed(frame: Frame, criterion: Criterion, kind: str, names: Names) -> list[Select[Any]]:

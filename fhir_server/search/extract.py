@@ -22,8 +22,9 @@ from fhir_server.search.model import Adders, Converter, Site
 from fhir_server.search.modifiers import FURTHER, LOGICAL, lists
 from fhir_server.search.pairs import plant_pair
 from fhir_server.search.types import search_types
+from fhir_server.search.words import texts
 
-REVISION = "3"  # of the conversion of values; raise it when rows come out differently
+REVISION = "4"  # of the conversion of values; raise it when rows come out differently
 UNSTORED = frozenset({"_id", "_lastUpdated"})  # columns of the resource row answer these
 
 _SET = re.compile(r"(\w+)\.(\w+)\.exists\(\) and \1\.\2 != false")
@@ -40,6 +41,8 @@ class IndexRows(NamedTuple):
     num: list[tuple[int, str, str]]
     qty: list[tuple[int, str, str, int, str, str]]
     comp: list[tuple[int, str, int, str, str, str, str, int, int]]
+    geo: list[tuple[int, int, int, int]]
+    words: list[tuple[str, str]]  # of the narrative, and of all
 
 
 def parameters(definitions: Definitions) -> list[tuple[str, str]]:
@@ -91,7 +94,8 @@ class Extractor:
         adders = Adders(*[rows.add for rows in found])
         for extract in functions:
             extract(resource, adders)
-        return IndexRows(*[list(rows) for rows in found])
+        said = texts(resource)
+        return IndexRows._make([*[list(rows) for rows in found], [said] if said else []])
 
 
 def compile_type(site: Site, params: Mapping[tuple[str, str], int], kind: str) -> tuple[Extract, ...]:

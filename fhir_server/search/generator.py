@@ -22,7 +22,7 @@ class Node:
 def plant(root: Node, site: Site, kind: str, param: SearchParam, key: Any, names: Mapping[str, Converter]) -> None:
     """Have the values of a parameter converted under `key`; Unsupported if its expression cannot be followed."""
     for track in tracks(site.definitions.elements, kind, param.expression):
-        name = f"{param.type}_{track.kind}".replace("-", "_")
+        name = f"{param.type}_{track.kind}".replace("-", "_").replace(".", "_")
         if name in names:
             place(root, track.hops).calls.append((name, (*key[:2], track.target) if isinstance(key, tuple) else key))
 

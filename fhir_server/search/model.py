@@ -200,6 +200,7 @@ class Adders(NamedTuple):
     num: Adder
     qty: Adder
     comp: Adder
+    geo: Adder
 
 
 Converter = Callable[[Adders, Any, Any], None]

@@ -15,6 +15,7 @@ from fhir_server.fhir.values import PACIFIC
 from fhir_server.search.across import compartment, parse_across, types_of
 from fhir_server.search.criteria import find_param, parse_criterion
 from fhir_server.search.expression import reference_targets
+from fhir_server.search.filters import parse_filter
 from fhir_server.search.model import Criterion, Include, Match, SearchQuery, Site, SortKey, values
 from fhir_server.search.sorting import sort_keys
 from fhir_server.search.text import shown
@@ -132,6 +133,8 @@ def _is_told_elsewhere(draft: _Draft, name: str) -> bool:
 
 
 def _criterion(draft: _Draft, name: str, value: str) -> Criterion:
+    if draft.type and name == "_filter":
+        return parse_filter(draft.site, draft.type, value)
     if draft.type:
         return parse_criterion(draft.site, draft.type, name, value)
     return parse_across(draft.site, draft.types, name, value)

@@ -22,6 +22,7 @@ EXCHANGE = [
     "RelatedPerson", "ServiceRequest", "Task",
 ]  # fmt: skip
 PLAUSIBLE = {
+    "special": "34.05|-118.24",
     "token": "a",
     "string": "a",
     "date": "2026-01-01",
@@ -76,7 +77,8 @@ def test_the_statement_is_a_valid_resource(server: LiveServer, statement: Any) -
     Model.model_validate(statement)
     assert (statement["fhirVersion"], statement["kind"]) == ("4.0.1", "instance")
     assert statement["implementation"]["url"] == server.base
-    assert statement["patchFormat"] == ["application/json-patch+json"]
+    assert statement["patchFormat"] == ["application/json-patch+json", "application/fhir+json", "application/fhir+xml"]
+    assert statement["format"] == ["json", "application/fhir+json", "xml", "application/fhir+xml"]
     uris = statement["rest"][0]["security"]["extension"][0]
     assert uris["url"].endswith("/oauth-uris")
     assert {"url": "token", "valueUri": server.root + "/auth/token"} in uris["extension"]

@@ -97,6 +97,30 @@ def string_fits(text: str, wanted: str, modifier: str) -> bool:
     return plain(text).startswith(plain(wanted))
 
 
+def words(text: str) -> list[str]:
+    """Letters and digits in a row."""
+    return "".join(sign if sign.isalnum() else " " for sign in plain(text)).split()
+
+
+def said(resource: Resource, code: str) -> list[str]:
+    """The words of the narrative, or of every text."""
+    if code == "_text":
+        return [word for div in walk(resource, "text.div") for word in words(_untagged(div))]
+    return [word for text in _leaves(resource) for word in words(_untagged(text))]
+
+
+def _untagged(div: str) -> str:
+    return " ".join(piece.rpartition(">")[2] for piece in div.split("<"))
+
+
+def _leaves(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        return [text for child in node.values() for text in _leaves(child)]
+    if isinstance(node, list):
+        return [text for child in node for text in _leaves(child)]
+    return [node] if isinstance(node, str) else []
+
+
 # ---- dates
 
 

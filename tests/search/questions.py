@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 
 from tests.search import oracle
+from tests.search.filters import filter_case
 from tests.search.oracle import HERE, Case, Resource, Stored
 from tests.search.values import (
     amount_case,
@@ -87,6 +88,25 @@ def uri_case(draw: st.DrawFn, kind: str) -> Case:
 
 
 @st.composite
+def words_anywhere_case(draw: st.DrawFn) -> Case:
+    """_text or _content: every word, in any order, whatever the letter case and accents."""
+    code = draw(st.sampled_from(["_text", "_content"]))
+    first, second = (
+        draw(st.sampled_from(["munoz", "Jos\u00e9", "plan", "O'Brien", "draft", "weekly", "absent"])) for _ in "ab"
+    )
+    joint = draw(st.sampled_from(["", "and ", "or "]))
+
+    def has(resource: Resource, word: str) -> bool:
+        return set(oracle.words(word)) <= set(oracle.said(resource, code))
+
+    def holds(stored: Stored, resource: Resource) -> bool:
+        both = has(resource, first), has(resource, second)
+        return any(both) if joint == "or " else all(both)
+
+    return Case(code, f"{first} {joint}{second}", holds)
+
+
+@st.composite
 def id_case(draw: st.DrawFn, kind: str, stored: Stored) -> Case:
     wanted = draw(st.lists(st.sampled_from([one["id"] for one in stored] + ["nobody"]), min_size=1, max_size=4))
     return Case("_id", ",".join(wanted), lambda stored, resource: resource["id"] in wanted)
@@ -100,6 +120,7 @@ def plain_case(kind: str, stored: Stored) -> st.SearchStrategy[Case]:
     kinds += [string_case(kind)] if kind in STRINGS else []
     kinds += [amount_case(kind), amount_case(kind)] if kind in AMOUNTS else []
     kinds += [composite_case()] * 3 if kind == "Observation" else []
+    kinds += [words_anywhere_case()]
     return st.one_of(*kinds)
 
 
@@ -148,6 +169,8 @@ def any_case(kind: str, stored: Stored, depth: int) -> st.SearchStrategy[Case]:
 def question(draw: st.DrawFn, stored: Stored) -> tuple[str, list[Case]]:
     """A type and one to three criteria."""
     kind = draw(st.sampled_from(TYPES))
+    if draw(st.integers(0, 5)) == 0:
+        return kind, [draw(filter_case(kind)), *draw(st.lists(plain_case(kind, stored), max_size=1))]
     return kind, draw(st.lists(any_case(kind, stored, draw(st.integers(0, 2))), min_size=1, max_size=3))
 
 

@@ -13,7 +13,8 @@ from fhir_server.search.extract import Extractor, parameters
 from fhir_server.search.run import Page, Searcher
 from fhir_server.store.db import Database
 from fhir_server.store.hashing import rh
-from fhir_server.store.tables import comp, dat, num, qty, ref, res, string, tok, uri
+from fhir_server.store.tables import comp, dat, geo, num, qty, ref, res, string, tok, uri
+from fhir_server.store.word_tables import words
 from fhir_server.terminology.codes import Terminology
 
 BASE = "https://here.example/fhir"
@@ -49,7 +50,17 @@ TERMS = [
     _value_set("nothing", {"system": "http://a.example", "concept": []}),
 ]
 CODES = Terminology(Definitions(data_folder("profiles") / "r4-core", TERMS))
-LISTS = {"tok": tok, "string": string, "dat": dat, "ref": ref, "uri": uri, "num": num, "qty": qty, "comp": comp}
+LISTS = {
+    "tok": tok,
+    "string": string,
+    "dat": dat,
+    "ref": ref,
+    "uri": uri,
+    "num": num,
+    "qty": qty,
+    "comp": comp,
+    "geo": geo,
+}
 
 
 class Everything:
@@ -90,7 +101,7 @@ class World:
     def store(self, resources: Iterable[Resource], *owners: int, owner: int = 1, deleted: bool = False) -> list[int]:
         """Store resources, of one owner or of several in turn; the row numbers grow in their order."""
         owners = owners or (owner,)
-        rows = {table: [] for table in (res, *LISTS.values())}
+        rows = {table: [] for table in (res, *LISTS.values(), words)}
         rids = []
         for resource in resources:
             rid = 1000 + 2 * len(self.resources)
@@ -111,6 +122,7 @@ class World:
     def _index(self, rows, rid: int, resource: Resource) -> None:
         found = self.extractor.rows(resource["resourceType"], resource)
         place = {"tenant": 1, "part": rid % 7, "rid": rid}
+        rows[words] += [{**_word_place(rid), "narrative": text, "content": whole} for text, whole in found.words]
         for name, table in LISTS.items():
             columns = [column.name for column in table.columns][4:]
             for values in getattr(found, name):
@@ -143,6 +155,10 @@ class World:
         """The ids found by `name=value&name=value`, in order."""
         pairs = [tuple(pair.split("=", 1)) for pair in text.split("&") if pair]
         return [hit.fid for hit in self.page(kind, [*pairs, ("_count", "200")], hidden, within).hits]
+
+
+def _word_place(rid: int) -> dict[str, int]:
+    return {"rowid": rid, "tenant": 1, "part": rid % 7}
 
 
 def _row(rid: int, resource: Resource, owner: int, deleted: bool) -> dict[str, Any]:

@@ -100,3 +100,6 @@ def test_questions_find_something(planned):
     assert len(planned.ids("Patient", "family=o'brien")) > 2
     assert len(planned.ids("Task", "focus:CarePlan.status=active")) > 2
     assert len(planned.ids("CarePlan", "_has:Task:focus:status=draft")) > 2
+    assert len(planned.ids("Task", "_content=weekly plan")) > 2
+    assert len(planned.ids("Patient", "_text=JOSE and (plan or o'brien)")) > 2
+    assert len(planned.ids("Task", '_filter=patient.family sw "Mu" or not (status eq draft)')) > 2

@@ -34,6 +34,7 @@ MORE_DATES = [
     "2024-02-29",
 ]
 PROFILES = ["http://p.example/one", "http://p.example/one|1.0", "http://p.example/two", "http://p.example/one/more"]
+NARRATIVES = ["A weekly <b>plan</b> for Muñoz", "draft of the plan", "weekly", "O'Brien, José"]
 STATUSES = ["draft", "active", "completed"]
 TASK_STATUS_SYSTEM = "http://hl7.org/fhir/task-status"
 
@@ -113,6 +114,8 @@ def generate(seed: int, count: int) -> Stored:
         made = {"resourceType": kind, "id": f"{kind[0].lower()}{number % 60}-{number}", **makers[kind](rng, stored)}
         if rng.random() < 0.5:
             made["meta"] = _meta(rng)
+        if rng.random() < 0.4:
+            made["text"] = {"status": "generated", "div": f"<div>{rng.choice(NARRATIVES)}</div>"}
         stored.append(made)
     return stored
 

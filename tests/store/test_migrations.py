@@ -17,8 +17,14 @@ from fhir_server.store.tables import metadata
 def test_the_migrations_lead_to_the_tables_of_the_code(database: Database) -> None:
     """P17: what the migrations make is what `store.tables` says, column by column, index by index."""
     with database.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        options = {"compare_type": True, "compare_server_default": True, "include_name": _is_told_in_tables}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, metadata) == []
+
+
+def _is_told_in_tables(name: str | None, kind: str, _parents: Any) -> bool:
+    """The full-text index is a virtual table with shadow tables here, a table with generated columns there."""
+    return kind != "table" or not str(name).startswith("words")
 
 
 def test_keys_of_the_tables_are_those_of_the_code(database: Database) -> None:
