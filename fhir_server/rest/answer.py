@@ -63,10 +63,10 @@ class Service:
             and request.body
             and not (isinstance(row, Operation) and row.reads_stream)
         ):
-            require = (
-                negotiation.require_form_body if request.path[-1:] == ("_search",) else negotiation.require_json_body
-            )
-            require(request)
+            if request.path[-1:] == ("_search",):
+                negotiation.require_form_body(request)
+            else:
+                request = negotiation.with_json_body(request)
         return row.handler(context, request)
 
     def entry(self, context: Context, request: Request) -> Response:

@@ -24,10 +24,10 @@ from fhir_server.fhir.errors import (
 )
 from fhir_server.rest import decoding
 from fhir_server.rest.message import Request
+from fhir_server.rest.negotiation import JSON_PATCH
 from fhir_server.validation import structure
 
 MOST_ENTRIES = 500
-JSON_PATCH = "application/json-patch+json"
 _CONDITIONS = {
     "ifMatch": "if-match",
     "ifNoneExist": "if-none-exist",
@@ -121,11 +121,15 @@ def _as_request(outer: Request, entry: Entry) -> Request:
     if not steps and asked["method"] == "POST":
         raise NotSupported("A Bundle of requests cannot hold another one.", "request.url")
     headers = {name: str(asked[key]) for key, name in _CONDITIONS.items() if key in asked}
-    headers |= {"prefer": outer.header("prefer"), "content-type": "application/fhir+json"}
+    headers |= {"prefer": outer.header("prefer"), "content-type": _media_type(entry)}
     return Request(
         asked["method"], steps, decoding.pairs(query), headers, _body(asked["method"], steps, entry), outer.base,
         dispatch=outer.dispatch,
     )  # fmt: skip
+
+
+def _media_type(entry: Entry) -> str:
+    return JSON_PATCH if (entry.request["method"], entry.type) == ("PATCH", "Binary") else "application/fhir+json"
 
 
 def _body(method: str, steps: Sequence[str], entry: Entry) -> bytes:
@@ -139,11 +143,13 @@ def _body(method: str, steps: Sequence[str], entry: Entry) -> bytes:
 
 
 def _patch(entry: Entry) -> bytes:
-    """The JSON Patch of an entry: R4 carries it as a Binary.  https://hl7.org/fhir/R4/http.html#jsonpatch"""
+    """The patch of an entry: a FHIRPath Patch, or a Binary with a JSON Patch.  http.html#jsonpatch"""
     if entry.resource is None:
-        raise RequiredMissing("PATCH needs a Binary with the JSON Patch in the entry.", "resource")
+        raise RequiredMissing("PATCH needs Parameters, or a Binary with a JSON Patch, in the entry.", "resource")
+    if entry.type == "Parameters":
+        return entry.body
     if entry.type != "Binary" or entry.resource.get("contentType") != JSON_PATCH:
-        raise UnsupportedMedia(f"PATCH in a Bundle takes a Binary with contentType {JSON_PATCH}.", "resource")
+        raise UnsupportedMedia(f"PATCH in a Bundle takes Parameters, or a Binary of {JSON_PATCH}.", "resource")
     structure.check("Binary", dict(entry.resource))
     return base64.b64decode(entry.resource.get("data", ""))
 

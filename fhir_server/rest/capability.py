@@ -48,8 +48,8 @@ def _statement(engine: Engine, base: str) -> dict[str, Any]:
         "software": {"name": "ECM FHIR Exchange", "version": __version__},
         "implementation": {"description": "Exchange for Enhanced Care Management", "url": base},
         "fhirVersion": "4.0.1",
-        "format": ["json", "application/fhir+json"],
-        "patchFormat": ["application/json-patch+json"],
+        "format": ["json", "application/fhir+json", "xml", "application/fhir+xml"],
+        "patchFormat": ["application/json-patch+json", "application/fhir+json", "application/fhir+xml"],
         "rest": [_rest(engine, base)],
     }
 

@@ -64,9 +64,13 @@ def _require_free(step: Mapping[str, Any], type_: str) -> None:
     if step["op"] == "test":
         return
     for name in ("path", "from") if step["op"] == "move" else ("path",):
-        head = step[name].split("/")[1] if step[name] else ""
-        if head in _SERVER_OWNED or (type_, head) == ("Task", "owner") or not head:
-            raise BusinessRule(f"{type_}.{head or '(the whole)'} cannot be patched.", f"{type_}.{head}".rstrip("."))
+        require_patchable(type_, step[name].split("/")[1] if step[name] else "")
+
+
+def require_patchable(type_: str, element: str) -> None:
+    """BusinessRule (422) for an element of the resource that no patch may touch, and for the whole ("") (row 65)."""
+    if element in _SERVER_OWNED or (type_, element) == ("Task", "owner") or not element:
+        raise BusinessRule(f"{type_}.{element or '(the whole)'} cannot be patched.", f"{type_}.{element}".rstrip("."))
 
 
 def _test(body: bytes, step: Mapping[str, Any]) -> bytes:

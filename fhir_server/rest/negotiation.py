@@ -1,44 +1,72 @@
-"""Formats: JSON in and out.  https://hl7.org/fhir/R4/http.html#mime-type
-
-XML is not offered: 415 for a body, 406 for an answer.
-"""
+"""Formats: JSON and XML in and out, gzip around either.  https://hl7.org/fhir/R4/http.html#mime-type"""
 
 import gzip
 import zlib
+from dataclasses import replace
 
 import msgspec
 
+from fhir_server.fhir import xml
 from fhir_server.fhir.errors import NotAcceptable, Structure, TooLarge, UnsupportedMedia
-from fhir_server.rest.message import Request
+from fhir_server.rest.message import Request, Response
+
+FHIR_JSON = "application/fhir+json; charset=utf-8"
+FHIR_XML = "application/fhir+xml; charset=utf-8"
+JSON_PATCH = "application/json-patch+json"
 
 _JSON = {"application/fhir+json", "application/json", "text/json", "json", "application/json+fhir"}
+_XML = {"application/fhir+xml", "application/xml", "text/xml", "xml", "application/xml+fhir"}
 _ANY = {"*/*", "application/*", ""}
+_PATCHES = {JSON_PATCH, "application/fhir+json", "application/fhir+xml"}
 _RATIO = 100
 _PACKET = 1400
-_PATCH = "application/json-patch+json"
 
 
 def require_acceptable(request: Request) -> None:
-    """NotAcceptable (406) unless JSON is among the formats asked for; _format wins over Accept (B-15, B-16)."""
+    """NotAcceptable (406) unless JSON or XML is among the formats asked for (B-15, B-16)."""
+    if not _chosen(request):
+        raise NotAcceptable("JSON and XML are offered: application/fhir+json and application/fhir+xml.")
+
+
+def _chosen(request: Request) -> str:
+    """The format of the answer: json, xml, or "" for none that is offered; _format wins over Accept."""
     wished = [value for name, value in request.parameters if name == "_format"]
     if wished:
-        if _plain(wished[0].replace(" ", "+")) not in _JSON:
-            raise NotAcceptable("Only JSON is offered: _format=json.")
-        return
-    offers = [part.strip() for part in request.header("accept").split(",")]
-    if not any(_plain(offer) in _JSON | _ANY and _version_fits(offer) and _weight(offer) for offer in offers):
-        raise NotAcceptable("Only JSON is offered: Accept: application/fhir+json.")
+        kind = _plain(wished[0].replace(" ", "+"))
+        return "json" if kind in _JSON else "xml" if kind in _XML else ""
+    offers = [part.strip() for part in request.header("accept").split(",") if _version_fits(part)]
+    json = max((_weight(offer) for offer in offers if _plain(offer) in _JSON | _ANY), default=0.0)
+    other = max((_weight(offer) for offer in offers if _plain(offer) in _XML), default=0.0)
+    return "xml" if other > json else "json" if json else ""
 
 
-def require_json_body(request: Request) -> None:
-    """UnsupportedMedia (415) unless the body is declared as JSON in UTF-8 (B-17; rows 7, 25, 66)."""
+def presented(request: Request, response: Response) -> Response:
+    """The response in the format that was asked for, laid out if that was asked for as well."""
+    if not request.parameters and "xml" not in request.header("accept"):
+        return response  # nearly always
+    kind = response.headers.get("Content-Type", FHIR_JSON)
+    if response.body and kind.startswith("application/fhir+json") and _chosen(request) == "xml":
+        whole = response.body if isinstance(response.body, bytes) else b"".join(response.body)
+        response.body, response.headers["Content-Type"] = xml.from_json(whole), FHIR_XML
+    elif isinstance(response.body, bytes):
+        response.body = _laid_out(request, kind, response.body)
+    return response
+
+
+def with_json_body(request: Request) -> Request:
+    """The request with its body as JSON; UnsupportedMedia (415) unless it is JSON or XML in UTF-8 (rows 7, 25, 66)."""
     given = request.header("content-type")
     kind, charset = _plain(given), _parameter(given, "charset")
-    wanted = {_PATCH} if request.method == "PATCH" else _JSON
+    wanted = _PATCHES if request.method == "PATCH" else _JSON | _XML
     if kind not in wanted:
-        raise UnsupportedMedia(f"Send the body as Content-Type: {min(wanted)}.")
+        offered = " or ".join(sorted(one for one in wanted if one == JSON_PATCH or ("fhir+" in one and "/" in one)))
+        raise UnsupportedMedia(f"Send the body as Content-Type: {offered}.")
     if charset not in {"", "utf-8", "utf8"} or not _version_fits(given):
         raise UnsupportedMedia("Send the body as UTF-8 and FHIR version 4.0.")
+    if kind not in _XML:
+        return request
+    headers = {**request.headers, "content-type": "application/fhir+json"}
+    return replace(request, body=xml.to_json(request.body), headers=headers)
 
 
 def require_form_body(request: Request) -> None:
@@ -66,7 +94,7 @@ def unpacked(encoding: str, body: bytes, limit: int) -> bytes:
     return plain
 
 
-def laid_out(request: Request, media_type: str, body: bytes) -> bytes:
+def _laid_out(request: Request, media_type: str, body: bytes) -> bytes:
     """The body with line breaks for human eyes where `_pretty=true` asks for it; numbers stay as they are written."""
     if not body or ("_pretty", "true") not in request.parameters or "json" not in media_type:
         return body

@@ -3,15 +3,18 @@
 https://hl7.org/fhir/R4/http.html#patch
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Change
 from fhir_server.fhir.errors import FHIRError, Unprocessable
-from fhir_server.rest import json_patch
+from fhir_server.rest import fhirpath_patch, json_patch
 from fhir_server.rest.conditional import version_tag
 from fhir_server.rest.message import Request, Response, written
+from fhir_server.rest.negotiation import JSON_PATCH
 
 Edit = Callable[[bytes], bytes]
 
@@ -20,19 +23,28 @@ _BAD_REQUEST = 400
 
 def edit(request: Request) -> Edit:
     """The change that a request's body asks for; Unprocessable (422) if the body is no patch document (row 64)."""
-    steps = json_patch.operations(request.body)
-    return lambda body: json_patch.apply(steps, body, request.type)
+    form = json_patch if request.header("content-type").startswith(JSON_PATCH) else fhirpath_patch
+    with _unprocessable():
+        steps: Any = form.operations(request.body)
+    return lambda body: form.apply(steps, body, request.type)
 
 
 def modify(context: Context, request: Request, fid: str, change: Edit) -> Change:
     """The resource changed and stored; 422 and nothing changed if the result would be no valid resource (B-57)."""
     tag = version_tag(request.header("if-match"))
-    try:
+    with _unprocessable():
         return repository.modify(context, request.type, fid, tag, lambda row: change(row.body))
+
+
+@contextmanager
+def _unprocessable() -> Iterator[None]:
+    """Not the request is malformed, but the document in it, or what it would lead to: 422 instead of 400."""
+    try:
+        yield
     except FHIRError as error:
         if error.status != _BAD_REQUEST:
             raise
-        raise Unprocessable(issues=error.issues) from error  # not the request is malformed: its result would be
+        raise Unprocessable(issues=error.issues) from error
 
 
 def answer(context: Context, request: Request, change: Change) -> Response:

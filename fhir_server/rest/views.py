@@ -20,7 +20,7 @@ from fhir_server.rest import decoding
 from fhir_server.rest.answer import Service
 from fhir_server.rest.failures import known
 from fhir_server.rest.message import Request, Response
-from fhir_server.rest.negotiation import laid_out, packed, unpacked
+from fhir_server.rest.negotiation import FHIR_JSON, packed, presented, unpacked
 from fhir_server.rest.routes import METHODS
 
 _LONGEST_URL = 16 * 1024
@@ -38,7 +38,6 @@ _SHOWN_TO_PAGES = (
     "Content-Location, ETag, Idempotency-Replayed, Last-Modified, Location, Retry-After, WWW-Authenticate, X-Progress, "
     "X-Request-Id"
 )
-_FHIR_JSON = "application/fhir+json; charset=utf-8"
 
 
 class Application(Flask):
@@ -78,7 +77,7 @@ def answer(service: Service, environ: dict[str, Any]) -> Response:
     environ["wsgi.input"] = body = _Input(environ)
     try:
         asked = read_request(service, environ)
-        response = service.answer(asked, request_id, environ.get("REMOTE_ADDR", ""))
+        response = presented(asked, service.answer(asked, request_id, environ.get("REMOTE_ADDR", "")))
     except Exception as error:  # noqa: BLE001 - nobody above would word it
         failure = known(error, request_id)
         response = Response(failure.status, outcome_bytes(failure.issues), dict(failure.headers))
@@ -201,9 +200,7 @@ def _finished(
     shared = _shared(origins, environ.get("HTTP_ORIGIN", ""))
     response.headers = {**_ALWAYS, **shared, **response.headers, "X-Request-Id": request_id}
     if response.body:
-        response.headers.setdefault("Content-Type", _FHIR_JSON)
-    if asked and asked.parameters and isinstance(response.body, bytes):
-        response.body = laid_out(asked, response.headers.get("Content-Type", ""), response.body)
+        response.headers.setdefault("Content-Type", FHIR_JSON)
     if asked and isinstance(response.body, bytes) and (small := packed(asked, response.body)):
         response.body = small
         response.headers["Content-Encoding"] = "gzip"

@@ -79,7 +79,9 @@ ROWS = [
     packed(24, "br", PATIENT % b"", "not-supported", 415, "br"),
     packed(24, "deflate", PATIENT % b"", "not-supported", 415, "deflate"),
     typed(25, "text/plain", "text/plain"),
-    typed(25, "XML", "application/fhir+xml"),
+    typed(25, "RDF", "text/turtle"),
+    typed(25, "XML of another version", "application/fhir+xml; fhirVersion=3.0"),
+    typed(7, "XML, UTF-16 declared", "application/fhir+xml; charset=utf-16"),
     typed(25, "fhirVersion 3.0", f"{JSON}; fhirVersion=3.0"),
     post(25, "no type", PATIENT % b"", "not-supported", 415, headers={"Content-Type": ""}),
 ]  # fmt: skip
@@ -87,7 +89,7 @@ ROWS = [
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_a_malformed_body_is_refused(clinic: Client, row: Row) -> None:
-    """Rows 1 to 25 (XML, row 25, is 415)."""
+    """Rows 1 to 25 (of row 25, XML is taken: test_xml)."""
     refused(ask(clinic, row), row)
 
 

@@ -24,9 +24,9 @@ UNHAPPY = "not-supported"
 
 ROWS = [
     get(26, "Accept html", "Patient", 406, UNHAPPY, Accept="text/html"),
-    get(26, "Accept xml", "Patient", 406, UNHAPPY, Accept="application/fhir+xml"),
+    get(26, "Accept turtle", "Patient", 406, UNHAPPY, Accept="application/fhir+turtle"),
     get(26, "_format ttl", "Patient?_format=ttl", 406, UNHAPPY),
-    get(26, "_format wins", "Patient?_format=xml", 406, UNHAPPY, Accept="application/fhir+json"),
+    get(26, "_format wins", "Patient?_format=html", 406, UNHAPPY, Accept="application/fhir+json"),
     get(26, "another version", "Patient", 406, UNHAPPY, Accept="application/fhir+json; fhirVersion=3.0"),
     get(26, "q=0", "Patient", 406, UNHAPPY, Accept="application/fhir+json;q=0"),
     get(27, "URL of 16 KiB", "Patient?name=" + "a" * 16 * 1024, 414, "too-long"),

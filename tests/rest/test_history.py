@@ -75,7 +75,8 @@ def test_history_of_what_never_was(clinic: Client) -> None:
 
 ACCEPTED = [
     "application/fhir+json", "application/json", "*/*", "application/*", "text/html, application/fhir+json;q=0.5",
-    "application/fhir+json; fhirVersion=4.0", "application/xml, */*;q=0.1", "",
+    "application/fhir+json; fhirVersion=4.0", "application/xml;q=0.1, */*;q=0.5", "", "text/turtle, application/json",
+    "application/fhir+xml, application/fhir+json",
 ]  # fmt: skip
 
 
