@@ -25,7 +25,8 @@ from fhir_server.store.statements import Statement
 READY, LOADING = "ready", "loading"
 MOST_COUNTED = 10_000  # a total is told up to here
 
-_PROBED = 2_000
+_PROBED = 5_000
+_ZERO = literal_column("0", Integer())
 _ONE = literal_column("1", Integer())
 
 
@@ -180,14 +181,17 @@ def _values(system: int, wish: Wish) -> Mapping[str, Any]:
 
 
 def _driver(connection: Connection, system: int, wish: Wish) -> str:
-    """Which list to walk: the rarest word, or the codes under the first one, or the whole system."""
+    """Which list to walk: the rarest word, or the codes under the first one, or the system in its order.
+
+    Of a word that stands everywhere the first page is found sooner by looking at one concept after the other.
+    """
+    common = "under0" if wish.under else ""
     if not wish.words:
-        return "under0" if wish.under else ""
-    if len(wish.words) == 1:
-        return "word0"
+        return common
     probe = _statement(("probe", len(wish.words)), lambda: select(*map(_probed, range(len(wish.words)))))
-    found = probe.rows(connection, _values(system, wish._replace(under=())))[0]
-    return f"word{min(range(len(found)), key=found.__getitem__)}"
+    counts = probe.rows(connection, _values(system, wish._replace(under=())))[0]
+    rarest = min(range(len(counts)), key=counts.__getitem__)
+    return f"word{rarest}" if counts[rarest] < _PROBED else common
 
 
 def _probed(position: int) -> Any:
@@ -215,7 +219,9 @@ def _fitting(wish: Wish, driver: str, after: Any = None) -> Select[Any]:
     rules: list[Any] = [concept.c.system == _SYSTEM]
     if driver.startswith("word"):
         words = concept_word.alias("driver")
-        source = select(words.c.number).where(*_begins(words, int(driver[4:]))).distinct().subquery("found")
+        # "+ 0": SQLite would walk the system by number, to have what is distinct and behind the last one in order.
+        numbered = (words.c.number + _ZERO).label("number")
+        source = select(numbered).where(*_begins(words, int(driver[4:]))).distinct().subquery("found")
     elif driver:
         links = concept_above.alias("driver")
         source = select(links.c.number).where(*_stands_under(links, 0)).subquery("found")

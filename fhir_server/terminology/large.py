@@ -15,6 +15,7 @@ from fhir_server.terminology.code_systems import Concept
 
 MOST_LISTED = 501  # more codes than a search takes
 
+_GRAMMARS = frozenset({"http://unitsofmeasure.org"})  # their codes are made of parts: not all can be listed
 _KEPT = 20_000
 _PAGE = 1_000
 
@@ -22,11 +23,10 @@ _PAGE = 1_000
 class LargeSystem:
     """One version of a code system in the tables; answers as a CodeSystem does."""
 
-    complete = True
-
     def __init__(self, database: Database, row: System) -> None:
         self._database, self._id = database, row.id
         self.url, self.version, self.name = row.url, row.version, row.name
+        self.complete = row.url not in _GRAMMARS
         self.size = row.done
         self.find = lru_cache(_KEPT)(self._find)
         self.is_under = lru_cache(_KEPT)(self._is_under)

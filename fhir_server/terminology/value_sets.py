@@ -80,7 +80,7 @@ class Compiler:
         if "filter" in part:
             return reduce(both, (_filtered(part["system"], system, one) for one in part["filter"]))
         if isinstance(system, LargeSystem):
-            return Members(parts=(Part(system),))
+            return Members(parts=(Part(system),), open=not system.complete)
         return Members(_displays(system), open=system is None or not system.complete)
 
     def _system(self, part: Json) -> System | None:
@@ -124,7 +124,7 @@ def _filtered(url: str, system: System | None, given: Json) -> Members:
     if system is None or not known(one):
         return Members(open=True)
     if isinstance(system, LargeSystem):
-        return Members(parts=(Part(system, (one,)),))
+        return Members(parts=(Part(system, (one,)),), open=not system.complete)
     fitting = {code: c.display for code, c in system.concepts.items() if holds(system, code, c, one)}
     return Members(fitting, open=not system.complete)
 

@@ -1,0 +1,103 @@
+"""The command line of code systems: load a publisher's distribution, list what is there, remove a version."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from fhir_server.config import from_environment
+from fhir_server.store import concepts
+from fhir_server.store.concepts import READY
+from fhir_server.store.db import Database, open_database
+from fhir_server.store.migrations import require_current
+from fhir_server.terminology import distribution, loading
+from fhir_server.terminology.distribution import Source
+
+terminology_app = typer.Typer(no_args_is_help=True, help="Large code systems: load, list, remove.")
+console = Console()
+
+
+def _database() -> Database:
+    database = open_database(from_environment().url)
+    require_current(database)
+    return database
+
+
+@terminology_app.command("load")
+def terminology_load(
+    name: Annotated[str, typer.Argument(help="Which: see `ecm-fhir terminology list`.")],
+    path: Annotated[Path, typer.Argument(help="The publisher's file, folder or zip archive.", exists=True)],
+    release: Annotated[str, typer.Option(help="Its version, such as 2026 or 2.81; for SNOMED CT its version URI.")],
+) -> None:
+    """Load a code system from its publisher's distribution; broken off, it goes on where it was.
+
+    Example: ecm-fhir terminology load icd-10-cm icd10cm-order-2026.txt --release 2026
+    """
+    known = distribution.known()
+    if name not in known:
+        raise ValueError(f"There is no distribution {name}. Known: {', '.join(sorted(known))}.")
+    database = _database()
+    try:
+        with _bar() as bar:
+            report = _Report(bar)
+            system = loading.load(database, known[name], Source(path), release, time.time_ns() // 1_000_000, report)
+    finally:
+        database.close()
+    console.print(f"{system.name} {system.version}: {system.done} concepts. Servers use it from their next start.")
+
+
+@terminology_app.command("list")
+def terminology_list() -> None:
+    """List the distributions that can be loaded, and the versions that are."""
+    database = _database()
+    offered = Table("name", "code system", "hand over", title="Can be loaded")
+    for one in distribution.known().values():
+        offered.add_row(one.name, one.url, one.files)
+    loaded = Table(
+        "code system", "version", "concepts", "state", title="Loaded; of several versions the first is in force"
+    )
+    for row in concepts.systems(database.read()):
+        loaded.add_row(
+            row.url, row.version, str(row.done), row.state if row.state == READY else f"{row.state}: load it again"
+        )
+    database.close()
+    console.print(offered)
+    console.print(loaded)
+
+
+@terminology_app.command("remove")
+def terminology_remove(
+    url: Annotated[str, typer.Argument(help="The URL of the code system.")],
+    release: Annotated[str, typer.Option(help="Which version.")],
+) -> None:
+    """Remove one version of a code system; servers forget it with their next start."""
+    database = _database()
+    rows = [row for row in concepts.systems(database.read()) if (row.url, row.version) == (url, release)]
+    if rows:
+        database.write(lambda connection: concepts.remove(connection, rows[0].id))
+    database.close()
+    if not rows:
+        raise ValueError(f"{url} {release} is not loaded.")
+    console.print(f"{url} {release} is removed.")
+
+
+def _bar() -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=console)
+
+
+class _Report:
+    """One bar for each step of a load."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        if step not in self._tasks:
+            self._tasks[step] = self._bar.add_task(step, total=total)
+        self._bar.update(self._tasks[step], completed=done)

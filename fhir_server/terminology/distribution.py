@@ -1,0 +1,128 @@
+"""What a publisher distributes: the files of a code system, and the concepts read from them.
+
+https://hl7.org/fhir/R4/terminologies-systems.html
+"""
+
+import hashlib
+import io
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from fhir_server.fhir import registry
+from fhir_server.terminology import distributions
+
+_PIECE = 1024 * 1024
+
+
+class Entry(NamedTuple):
+    """One concept of a distribution; `more` are further terms that it is found by."""
+
+    code: str
+    display: str
+    parents: Sequence[str] = ()
+    active: bool = True
+    definition: str = ""
+    more: Sequence[str] = ()
+    designations: Sequence[Mapping[str, Any]] = ()
+    properties: Mapping[str, Sequence[Any]] = {}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file, a folder or a zip archive with the files of a distribution."""
+
+    path: Path
+    names: Sequence[str] = field(default_factory=tuple)
+
+    @contextmanager
+    def open(self, pattern: str) -> Iterator[BinaryIO]:
+        """The first file whose path ends as the pattern says; ValueError names the pattern if there is none."""
+        name = self.find(pattern)
+        if name is None:
+            raise ValueError(f"{self.path.name} holds no file like {pattern}.")
+        if self._is_zip():
+            with zipfile.ZipFile(self.path) as archive, archive.open(name) as member:
+                yield member  # type: ignore[misc]
+        else:
+            with (self.path / name if self.path.is_dir() else self.path).open("rb") as file:
+                yield file
+
+    def find(self, pattern: str) -> str | None:
+        """The path of the first file that fits; a single file fits always."""
+        if self.path.is_file() and not self._is_zip():
+            return self.path.name
+        wanted = re.compile(rf"(?:.*/)?{pattern}")
+        return next((name for name in self._names() if wanted.fullmatch(name)), None)
+
+    @contextmanager
+    def text(self, pattern: str) -> Iterator[io.TextIOWrapper]:
+        """The same as text: UTF-8, or Windows's Latin where it is no UTF-8."""
+        with self.open(pattern) as file:
+            start = file.read(_PIECE)
+            rest = _Joined(start, file)
+            encoding = "utf-8-sig" if _is_utf8(start) else "cp1252"
+            yield io.TextIOWrapper(io.BufferedReader(rest), encoding, newline="")
+
+    def digest(self) -> str:
+        """What tells this source from others: SHA-256 of the file, or of a folder's files."""
+        found = hashlib.sha256()
+        for path in sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]:
+            if path.is_file():
+                found.update(path.name.encode())
+                with path.open("rb") as file:
+                    while piece := file.read(_PIECE):
+                        found.update(piece)
+        return found.hexdigest()
+
+    def _is_zip(self) -> bool:
+        return self.path.is_file() and zipfile.is_zipfile(self.path)
+
+    def _names(self) -> list[str]:
+        if self._is_zip():
+            with zipfile.ZipFile(self.path) as archive:
+                return sorted(archive.namelist())
+        return sorted(str(path.relative_to(self.path)) for path in self.path.rglob("*") if path.is_file())
+
+
+class _Joined(io.RawIOBase):
+    """What was read already, and the rest."""
+
+    def __init__(self, start: bytes, rest: BinaryIO) -> None:
+        self._start, self._rest = io.BytesIO(start), rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._start.read(len(buffer)) or self._rest.read(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def _is_utf8(start: bytes) -> bool:
+    try:
+        start.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(start) - 4  # a letter that the piece cut in two
+    return True
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A code system and how its publisher's files are read; `url` is how FHIR names the system."""
+
+    name: str
+    url: str
+    title: str
+    files: str
+    read: Callable[[Source], Iterator[Entry]]
+
+
+def known() -> dict[str, Distribution]:
+    """Every distribution that can be read, by its name on the command line."""
+    return {one.name: one for one in registry.entries(distributions, "DISTRIBUTION")}

@@ -1,0 +1,1 @@
+"""One file per publisher's distribution, each exporting DISTRIBUTION."""
