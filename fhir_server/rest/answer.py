@@ -13,10 +13,12 @@ from fhir_server.fhir.outcome import outcome_bytes
 from fhir_server.rest import negotiation
 from fhir_server.rest.failures import known
 from fhir_server.rest.message import Interaction, Operation, Request, Response
+from fhir_server.rest.once import HEADER, once
 from fhir_server.rest.routes import Routes
 from fhir_server.smart.tokens import authenticate
 
 ANYONE = Caller("", "", 0, "non-hipaa", parse_scopes(""), "")
+_WRITES = {"create", *(verb + form for verb in ("update", "patch", "delete") for form in ("", "-conditional"))}
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="fhir"'}
 
 
@@ -67,14 +69,28 @@ class Service:
                 negotiation.require_form_body(request)
             else:
                 request = negotiation.with_json_body(request)
+        return self._handled(context, row, request)
+
+    def _handled(self, context: Context, row: Interaction | Operation, request: Request) -> Response:
+        """The handler's response, the kept one where the request came before under its Idempotency-Key."""
+        if HEADER in request.headers and self._happens_once(row, request):
+            return once(context, request, row.handler)
         return row.handler(context, request)
+
+    def _happens_once(self, row: Interaction | Operation, request: Request) -> bool:
+        if isinstance(row, Interaction):
+            return row.code in _WRITES
+        if row.reads_stream:
+            raise NotSupported(f"${row.name} takes a file and no Idempotency-Key: a file may be sent again.")
+        definition = self.engine.definitions.resource(row.definition) or {}
+        return request.method == "POST" and bool(definition.get("affectsState", True))
 
     def entry(self, context: Context, request: Request) -> Response:
         """The response to one entry of a batch or transaction; raises what the interaction raises."""
         row = self.routes.find(request)
         if isinstance(row, Operation) and row.reads_stream:
             raise NotSupported(f"${row.name} takes a file as its body and cannot stand in a Bundle.")
-        return row.handler(context, request)
+        return self._handled(context, row, request)
 
     def _caller(self, request: Request) -> Caller:
         if any(name == "access_token" for name, _ in request.parameters):

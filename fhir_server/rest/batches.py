@@ -7,6 +7,7 @@ become the new ids, and conditional references are resolved against stored data 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import orjson
@@ -23,6 +24,7 @@ from fhir_server.rest import linking
 from fhir_server.rest.bundle_entries import Entry, as_request, named
 from fhir_server.rest.failures import known
 from fhir_server.rest.message import Request, Response
+from fhir_server.rest.once import HEADER, derived, once
 
 Asked = tuple[Entry, Request]
 Late = tuple[Asked, FHIRError]  # an entry that waits, and what it lacks
@@ -34,13 +36,16 @@ _READING = {"GET", "HEAD"}
 
 def batch(context: Context, request: Request, entries: Sequence[Entry]) -> Response:
     """Each entry's answer in the order of the entries; a failure stays with its entry (B-58)."""
-    answers = [_answer_alone(context.again(), request, entry) for entry in entries]
+    key = derived(request) if HEADER in request.headers else ""
+    answers = [_answer_alone(context.again(), request, entry, key) for entry in entries]
     return Response(200, bundles.bundle("batch-response", [], answers))
 
 
-def _answer_alone(context: Context, outer: Request, entry: Entry) -> bytes:
+def _answer_alone(context: Context, outer: Request, entry: Entry, key: str) -> bytes:
     try:
         request = as_request(outer, entry)
+        if key:
+            request = replace(request, headers={**request.headers, HEADER: f"{key}#{entry.number}"})
     except FHIRError as error:
         return _failed(context, entry, error)
     try:
@@ -58,8 +63,16 @@ def transaction(context: Context, request: Request, entries: Sequence[Entry]) ->
     """All entries' answers, or one failure that names its entry and nothing stored (B-59)."""
     asked = [(entry, as_request(request, entry)) for entry in entries]
     _refuse_doubles(asked)
-    answers = context.transact(lambda open_: _process(open_, asked))
-    return Response(200, bundles.bundle("transaction-response", [], answers))
+
+    def work(context: Context, _request: Request) -> Response:
+        answers = context.transact(lambda open_: _process(open_, asked))
+        return Response(200, bundles.bundle("transaction-response", [], answers))
+
+    if HEADER not in request.headers:
+        return work(context, request)
+    if any(one.method in _READING for _, one in asked):
+        raise NotSupported("What is read is not kept under an Idempotency-Key. Read in a request of its own.")
+    return once(context, request, work)
 
 
 def _refuse_doubles(asked: Sequence[Asked]) -> None:

@@ -364,6 +364,14 @@ def lock_key(connection: Connection, number: int) -> None:
     lock_keys(connection, [number])
 
 
+def try_lock_key(connection: Connection, number: int) -> bool:
+    """As `lock_key`, but False at once where another transaction holds it."""
+    if connection.dialect.name != "postgresql":
+        return True
+    driver: Any = connection.connection.driver_connection
+    return bool(driver.execute("SELECT pg_try_advisory_xact_lock(%s)", (number,)).fetchone()[0])
+
+
 def lock_keys(connection: Connection, numbers: Iterable[int]) -> None:
     """Hold all these keys until the transaction ends; taken in one order, so that no two wait for each other."""
     if connection.dialect.name == "postgresql":

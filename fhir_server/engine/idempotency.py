@@ -1,0 +1,71 @@
+"""Answers kept by the key under which a client asked, stored with what they answer (P13).
+
+A key belongs to its client for a day. What was refused is not kept: the same key may be tried again.
+"""
+
+from typing import NamedTuple
+
+import orjson
+from sqlalchemy import bindparam, delete, select
+
+from fhir_server.engine.transaction import Transaction
+from fhir_server.store.db import try_lock_key
+from fhir_server.store.hashing import rh
+from fhir_server.store.resources import TENANT
+from fhir_server.store.statements import Statement
+from fhir_server.store.tables import idempotency
+
+KEPT_MS = 24 * 3600 * 1000
+
+_TIDY_BELOW = 4  # of 256: how often a new key takes the old ones away
+
+
+class Answer(NamedTuple):
+    """A kept answer, and the digest of the request it answered."""
+
+    digest: bytes
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def hold(transaction: Transaction, key: str) -> bool:
+    """Whether nobody else works under this key at the moment; nobody will until the transaction ends."""
+    return try_lock_key(transaction.connection, rh(f"idempotency {transaction.context.caller.client} {key}"))
+
+
+def find(transaction: Transaction, key: str) -> Answer | None:
+    """The answer kept under this client's key in the last day."""
+    context = transaction.context
+    place = {"client": context.caller.client, "key": key}
+    rows = _FIND.rows(transaction.connection, place)
+    if not rows:
+        return None
+    digest, at, status, headers, body = rows[0]
+    if at <= context.now - KEPT_MS:
+        transaction.connection.execute(_FORGET, {"client_": place["client"], "key_": key})
+        return None
+    return Answer(bytes(digest), status, orjson.loads(bytes(headers)), bytes(body))
+
+
+def keep(transaction: Transaction, key: str, answer: Answer) -> None:
+    """Keep an answer with the transaction that it tells of."""
+    client, now = transaction.context.caller.client, transaction.context.now
+    if answer.digest[0] < _TIDY_BELOW:
+        transaction.connection.execute(_TIDY, {"before": now - KEPT_MS})
+    headers = orjson.dumps(answer.headers)
+    transaction.batch.add(
+        idempotency, TENANT, 0, client, key, answer.digest, now, answer.status, headers, answer.body
+    )  # fmt: skip
+
+
+_table = idempotency.c
+_FIND = Statement(
+    select(_table.request_hash, _table.at, _table.status, _table.headers, _table.body).where(
+        _table.tenant == TENANT, _table.client == bindparam("client"), _table.key == bindparam("key")
+    )
+)
+_FORGET = delete(idempotency).where(
+    _table.tenant == TENANT, _table.client == bindparam("client_"), _table.key == bindparam("key_")
+)
+_TIDY = delete(idempotency).where(_table.at < bindparam("before"))
