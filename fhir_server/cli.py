@@ -24,6 +24,7 @@ from fhir_server.smart.commands import clients_app
 from fhir_server.store.db import open_database
 from fhir_server.store.migrations import migrate, require_current, version
 from fhir_server.terminology.commands import terminology_app
+from fhir_server.validation.commands import packages_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The FHIR exchange for Enhanced Care Management.")
 db_app = typer.Typer(no_args_is_help=True, help="The database: migrate it, see its version.")
@@ -32,6 +33,7 @@ app.add_typer(db_app, name="db")
 app.add_typer(clients_app, name="clients")
 app.add_typer(audit_app, name="audit")
 app.add_typer(terminology_app, name="terminology")
+app.add_typer(packages_app, name="packages")
 if find_spec("fhir_server.ecm") is not None:
     import_module("fhir_server.ecm.commands").mount(app)
 console = Console()

@@ -60,6 +60,11 @@ class Settings:
         return self.database_url or f"sqlite:///{self.folder.absolute() / 'exchange.db'}"
 
 
+    @property
+    def packages_folder(self) -> Path:
+        """Where installed FHIR packages are kept."""
+        return self.folder / "packages"
+
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from ECM_FHIR_* variables; ValueError names a variable that is unknown or of the wrong form."""
     known = {PREFIX + row.name.upper(): row for row in fields(Settings)}

@@ -13,6 +13,7 @@ from fhir_server.engine.audit import ReadLog
 from fhir_server.engine.compartment import PatientFinder
 from fhir_server.engine.context import Engine
 from fhir_server.engine.hooks import Hooks
+from fhir_server.fhir import packages
 from fhir_server.fhir.definitions import Definitions, load
 from fhir_server.fhir.folders import data_folder
 from fhir_server.search.extract import Extractor, parameters
@@ -63,7 +64,8 @@ def _packages(settings: Settings) -> list[Path]:
     """The folders of FHIR packages that are there: deleting one leaves a server without it."""
     own = [folder for name in ("profiles", "terminology") for folder in sorted(data_folder(name).iterdir())]
     further = [Path(text) for text in settings.packages.split(":") if text]
-    return [folder for folder in (*own, *further) if folder.is_dir() and folder.name != "r4-core"]
+    added = [package.folder for package in packages.installed(settings.packages_folder)]
+    return [folder for folder in (*own, *added, *further) if folder.is_dir() and folder.name != "r4-core"]
 
 
 def _interned(database: Database, definitions: Definitions) -> dict[tuple[str, str], int]:
