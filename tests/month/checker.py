@@ -6,7 +6,7 @@ from typing import Any
 from fhir_server.ecm import vocabulary as words
 from tests.ecm.scene import Scene
 from tests.live import Client
-from tests.month.model import PANTRIES, PLANS, PROVIDERS, STRANGER, Model
+from tests.month.model import BY_TELEPHONE, PANTRIES, PLANS, PROVIDERS, STRANGER, Model
 
 
 def differences(world: Scene, model: Model) -> Iterator[str]:
@@ -14,7 +14,8 @@ def differences(world: Scene, model: Model) -> Iterator[str]:
     yield from _members(world, model)
     yield from _rosters(world, model)
     yield from _referrals(world, model)
-    yield from _outsiders(world, model)
+    yield from _by_telephone(world, model)
+    yield from _outsiders(world)
 
 
 def _members(world: Scene, model: Model) -> Iterator[str]:
@@ -76,12 +77,22 @@ def _referrals(world: Scene, model: Model) -> Iterator[str]:
             if (task.get("status"), task.get("meta", {}).get("versionId")) != (one.status, str(len(one.statuses))):
                 yield f"Task/{one.task}: {task.get('status')} in version {task.get('meta')}, not {one.statuses}"
         yield from (f"Task/{left}: nobody sent it to {name}" for left in stored)
-        wanted = {one.request for one in model.referrals if one.pantry == name and one.status != "rejected"}
+        mine = [one for one in model.referrals if one.pantry == name]
+        wanted = {one.request for one in mine if one.status != "rejected" and not one.is_replaced}
         there = {one["id"] for one in _pages(world.clients[name], "ServiceRequest?_count=200&_elements=id")}
+        there -= {one.request for one in mine if one.is_replaced} - wanted
         yield from _compare(f"requests that {name} sees", wanted, there)
 
 
-def _outsiders(world: Scene, model: Model) -> Iterator[str]:
+def _by_telephone(world: Scene, model: Model) -> Iterator[str]:
+    for one in model.referrals:
+        if one.pantry == BY_TELEPHONE:
+            status = world.clients[one.provider].get(f"Task/{one.task}").json().get("status")
+            if status != one.status:
+                yield f"Task/{one.task}, answered by telephone: {status}, not {one.status}"
+
+
+def _outsiders(world: Scene) -> Iterator[str]:
     for type_ in ("Patient", "Task", "ServiceRequest", "Coverage", "CareTeam", "Group"):
         if seen := list(_pages(world.clients[STRANGER], f"{type_}?_elements=id")):
             yield f"a stranger sees {len(seen)} {type_}"

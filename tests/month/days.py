@@ -5,17 +5,39 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from fhir_server.ecm import vocabulary as words
+from fhir_server.fhir.values import instant
 from fhir_server.jobs.worker import Worker
 from tests.ecm import referral
 from tests.ecm.scene import Killed, Scene, cin
 from tests.month import world as files
-from tests.month.model import NOBODY, PANTRIES, PLANS, PROVIDERS, Member, Model, Referral
+from tests.month.model import BY_TELEPHONE, NOBODY, PANTRIES, PLANS, PROVIDERS, Member, Model, Referral
 
 DAYS = 30
 DAY_MS, LEASE_MS = 86_400_000, 31_000
-CHAOS = 0.03
-NATURES = ("taken", "taken", "taken", "taken", "taken", "taken", "taken", "declined", "silent", "withdrawn")
+CHAOS, TURNS = 0.03, 0.4
+PATIENCE = 8  # days without an answer
+NATURES = ("telephone", "taken", "taken", "taken", "taken", "taken", "taken", "declined", "silent", "withdrawn")
 MOVES = ("accepted", "in-progress", "completed")
+
+
+def said(status: str, at: str) -> dict[str, Any]:
+    """The Parameters of an answer by telephone."""
+    output = [{"name": "reason", "valueString": "Boxes were picked up"}] if status == "completed" else []
+    values = {"status": {"valueCode": status}, "by": {"valueString": "Front desk"}, "channel": {"valueCode": "phone"},
+              "at": {"valueDateTime": at}}  # fmt: skip
+    named = [{"name": name, **value} for name, value in values.items()]
+    return {"resourceType": "Parameters", "parameter": [*named, *output]}
+
+
+def replacing(task: str) -> dict[str, Any]:
+    """The extension of a Task that takes the place of a silent one."""
+    reason = {"system": words.REASSIGNMENT_REASONS, "code": "no-answer"}
+    parts = [
+        {"url": "replaces", "valueReference": {"reference": f"Task/{task}"}},
+        {"url": "reason", "valueCoding": reason},
+    ]
+    return {"url": words.REASSIGNMENT, "extension": parts}
 
 
 class Month:
@@ -127,37 +149,68 @@ class Month:
         plan, provider = self.chance.choice(PLANS), self.chance.choice(PROVIDERS)
         mine = self.model.of(plan, provider)
         if mine:
-            self._ask(self.chance.choice(mine), provider, self.chance.choice(PANTRIES), day)
+            nature = self.chance.choice(NATURES)
+            asked = BY_TELEPHONE if nature == "telephone" else self.chance.choice(PANTRIES)
+            self._ask(self.chance.choice(mine), provider, asked, day, nature)
 
-    def _ask(self, person: Member, provider: str, pantry: str, day: int, focus: str = "", **more: Any) -> Referral:
+    def _ask(
+        self, person: Member, provider: str, pantry: str, day: int, nature: str, focus: str = "", **more: Any
+    ) -> None:
         client = self.world.clients[provider]
         patient = self._patient(person, provider)
         focus = focus or referral.made(client, referral.request(patient, provider))["id"]
         task = referral.made(client, referral.task(patient, focus, provider, pantry, **more))
-        found = Referral(task["id"], focus, person.plan, provider, pantry, day, self.chance.choice(NATURES))
+        found = Referral(task["id"], focus, person.cin, person.plan, provider, pantry, day, nature)
         self.model.referrals.append(found)
-        return found
 
     def _patient(self, person: Member, provider: str) -> str:
         if not person.patient:
-            query = f"Patient?identifier={files.words.CIN}|{person.cin}&_elements=id"
+            query = f"Patient?identifier={words.CIN}|{person.cin}&_elements=id"
             found = self.world.clients[provider].get(query).json()
             person.patient = found["entry"][0]["resource"]["id"]
         return person.patient
 
     def _work(self, day: int) -> None:
         """Whoever has something to do with a referral today does it."""
-        for one in self.model.referrals:
-            if one.status in {"requested", *MOVES[:2]} and self.chance.random() < 0.4:
+        for one in list(self.model.referrals):
+            if one.status in {"requested", *MOVES[:2]} and self.chance.random() < TURNS:
                 self._turn(one, day)
 
     def _turn(self, one: Referral, day: int) -> None:
+        step = MOVES[len(one.statuses) - 1]
         if one.nature == "taken":
-            self._move(one, one.pantry, MOVES[len(one.statuses) - 1], day)
+            self._move(one, one.pantry, step, day)
+        elif one.nature == "telephone":
+            self._record(one, step, day)
         elif one.nature == "declined":
             self._move(one, one.pantry, "rejected", day)
         elif one.nature == "withdrawn":
             self._move(one, one.provider, "cancelled", day)
+        elif day - one.sent > PATIENCE:
+            self._reassign(one, day)
+
+    def _record(self, one: Referral, status: str, day: int) -> None:
+        """The requester writes down what it was told by telephone."""
+        answer = self.world.clients[one.provider].post(f"Task/{one.task}/$record-answer", said(status, self._now()))
+        assert answer.status_code == 200, answer.text
+        one.statuses.append(status)
+        one.answered = day if one.answered is None else one.answered
+        self.model.happened["by telephone"] += 1
+
+    def _now(self) -> str:
+        return instant(self.world.server.engine.clock())
+
+    def _reassign(self, one: Referral, day: int) -> None:
+        """Nobody answered: another is asked in its place, if the member is still with the requester."""
+        person = self.model.members[one.cin]
+        if person.provider != one.provider:
+            return
+        others = [name for name in PANTRIES if name != one.pantry]
+        why = [replacing(one.task), {"url": words.PARALLEL_REFERRAL_REASON, "valueString": "Others are open"}]
+        self._ask(person, one.provider, self.chance.choice(others), day, "taken", one.request, extension=why)
+        one.statuses.append("cancelled")
+        one.is_replaced = True
+        self.model.happened["reassigned"] += 1
 
     def _move(self, one: Referral, who: str, status: str, day: int) -> None:
         client = self.world.clients[who]

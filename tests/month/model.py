@@ -10,6 +10,7 @@ from fhir_server.ecm.member import Unreadable, npi
 PLANS = ("poppy-health", "redwood-care")
 PROVIDERS = ("clinic", "county", "street", "reentry", "tribal", "shelter")
 PANTRIES = ("pantry", "meals", "kitchen")
+BY_TELEPHONE = "church"  # an organization without a system: its answers are recorded by the requester
 STRANGER = "stranger"
 
 
@@ -45,6 +46,7 @@ class Referral:
 
     task: str
     request: str
+    cin: str
     plan: str
     provider: str
     pantry: str
@@ -52,6 +54,7 @@ class Referral:
     nature: str
     statuses: list[str] = field(default_factory=lambda: ["requested"])
     answered: int | None = None
+    is_replaced: bool = False
 
     @property
     def status(self) -> str:

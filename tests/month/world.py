@@ -10,7 +10,7 @@ from typing import Any
 from fhir_server.ecm import vocabulary as words
 from tests.ecm.scene import HEADERS, Scene, table
 from tests.live import running
-from tests.month.model import NPIS, PANTRIES, PLANS, PROVIDERS, STRANGER, Member
+from tests.month.model import BY_TELEPHONE, NPIS, PANTRIES, PLANS, PROVIDERS, STRANGER, Member
 
 FILE_HEADERS = (*HEADERS, "Production Date")
 
@@ -22,6 +22,9 @@ def month(url: str, folder: Path) -> Iterator[Scene]:
         found = Scene(server)
         for name in (*PLANS, *PROVIDERS, *PANTRIES, STRANGER):
             _join(found, name)
+        entry = {"resourceType": "Organization", "id": BY_TELEPHONE, "active": True, "name": BY_TELEPHONE.title()}
+        own = {"organization": "Organization/poppy-health", "rights": "update-create"}
+        assert server.client("directory", **own).put(f"Organization/{BY_TELEPHONE}", entry).status_code == 201
         yield found
 
 
