@@ -1,6 +1,6 @@
 """Everything the ECM programme adds to the engine, on one page."""
 
-from fhir_server.ecm import attempts, consents, directory, narrative, operations, referrals, rosters
+from fhir_server.ecm import attempts, consents, directory, narrative, operations, referrals, rosters, sensitivity
 from fhir_server.ecm.files import intake, returning_import
 from fhir_server.ecm.requirements import required_profiles
 from fhir_server.engine.context import Engine
@@ -11,6 +11,7 @@ def register(engine: Engine) -> None:
     """Add the programme's rules, operations and jobs to an engine."""
     hooks = engine.hooks
     hooks.required_profiles.append(required_profiles())
+    hooks.membership = sensitivity.membership(engine.terminology)
     hooks.before_write += [referrals.check, rosters.check, consents.check, directory.check, narrative.add]
     hooks.in_transaction.append(attempts.follow)
     hooks.render["Group"] = rosters.render

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select
 
+from fhir_server.access.classes import SUD2
 from fhir_server.access.contact import contact_labels
-from fhir_server.access.labels import labels_of, sources_of
+from fhir_server.access.labels import Membership, labels_of, no_lists, sources_of
 from fhir_server.store.hashing import rh
 from fhir_server.store.tables import client
 
@@ -23,22 +24,32 @@ _STRICTNESS = {OPERATOR: 0, "covered": 1, "non-hipaa": 2, _PART2: 3}
 
 def labels(transaction: Transaction, type_: str, resource: Mapping[str, Any]) -> int:
     """The label bits of a resource that this caller writes."""
-    from_unit = _is_from_unit(transaction, resource)
-    return labels_of(type_, resource, from_unit, transaction.context.engine.hooks.membership)
+    sources = [transaction.law_class_of(rh(source)) for source in sources_of(resource)]
+    return labels_of(type_, resource, _is_from_unit(transaction, sources), _lists(transaction, type_, sources))
 
 
 def labels_of_contact(transaction: Transaction, patient: Mapping[str, Any], view: Mapping[str, Any]) -> int:
     """The label bits of a Patient's contact view."""
-    from_unit = _is_from_unit(transaction, patient)
-    membership = transaction.context.engine.hooks.membership
-    return contact_labels(patient, source_is_part2=from_unit, membership=membership, view=view)
+    sources = [transaction.law_class_of(rh(source)) for source in sources_of(patient)]
+    from_unit, lists = _is_from_unit(transaction, sources), _lists(transaction, "Patient", sources)
+    return contact_labels(patient, source_is_part2=from_unit, membership=lists, view=view)
 
 
-def _is_from_unit(transaction: Transaction, resource: Mapping[str, Any]) -> bool:
+def _is_from_unit(transaction: Transaction, sources: Sequence[str | None]) -> bool:
     """Whether a resource comes from a Part 2 unit: it writes it, or is named as its source."""
-    return transaction.context.caller.law_class == _PART2 or any(
-        transaction.law_class_of(rh(source)) == _PART2 for source in sources_of(resource)
-    )
+    return transaction.context.caller.law_class == _PART2 or _PART2 in sources
+
+
+def _lists(transaction: Transaction, type_: str, sources: Sequence[str | None]) -> Membership:
+    """The code lists. A substance use code makes a Part 2 record only where some source may be a Part 2 program.
+
+    That is a source that nobody registered: of the others it is known what they are. A Consent speaks of such records
+    by their codes, whoever writes it.
+    """
+    lists = transaction.context.engine.hooks.membership
+    if type_ == "Consent" or None in sources or lists is no_lists:
+        return lists
+    return lambda system, code: lists(system, code) & ~SUD2
 
 
 def law_classes(connection: Connection) -> dict[int, str]:

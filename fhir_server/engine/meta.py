@@ -10,7 +10,7 @@ from typing import Any
 
 from fhir_server.access.contact import contact_view
 from fhir_server.access.labels import raise_only, risen
-from fhir_server.engine import index_rows
+from fhir_server.engine import index_rows, inheriting
 from fhir_server.engine.labelling import labels, labels_of_contact
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.engine.writing import check
@@ -47,6 +47,7 @@ def change(transaction: Transaction, type_: str, current: Row, edit: Callable[[M
     if type_ == "Patient":
         _raise_contact(transaction, current, resource)
     transaction.written[current.rh] = bits
+    inheriting.spread(transaction, current.rh, current.labels, bits)
     return made
 
 

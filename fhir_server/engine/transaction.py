@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from fhir_server.engine import access_rows, audit
+from fhir_server.engine import access_rows, audit, inheriting
 from fhir_server.engine.audit import Event
 from fhir_server.engine.context import Context
 from fhir_server.engine.labelling import OPERATOR, law_classes
@@ -77,6 +77,8 @@ class Transaction:
         """Take note of a change: its consequences for access, the outbox and the audit trail."""
         self.changes.append(change)
         self.written[change.row.rh] = change.row.labels
+        if change.before is not None:
+            inheriting.spread(self, change.row.rh, change.before.labels, change.row.labels)
         access_rows.apply(self, change)
         for hook in self.context.engine.hooks.in_transaction:
             hook(self, change)

@@ -224,7 +224,7 @@ def _replace_contact(transaction: Transaction, what: Change) -> None:
     old = what.old or {}
     old_view = contact_view(old)
     before = _contact_row(transaction, what.before, old, old_view)
-    resources.replace(transaction.connection, transaction.batch, before, row)
+    resources.replace(transaction.connection, transaction.batch, before, row, rising=True)
     contact = Change(what.interaction, "Patient", row, view, before, old_view)
     index_rows.change(transaction, contact)
 

@@ -1,10 +1,12 @@
 """Changes of a stored row in place, for what makes no new version: its tags and labels."""
 
-from sqlalchemy import Connection, bindparam, update
+from collections.abc import Sequence
+
+from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
 from fhir_server.store.db import RunAgain
 from fhir_server.store.resources import Row
-from fhir_server.store.tables import res
+from fhir_server.store.tables import ref, res
 
 
 def amend(connection: Connection, before: Row, row: Row) -> None:
@@ -20,10 +22,25 @@ def relabel(connection: Connection, rid: int, part: int, bits: int) -> None:
     connection.execute(_RELABEL, {"rid_": rid, "part_": part, "bits": bits})
 
 
+def relabel_referring(
+    connection: Connection, target: int, types: Sequence[int], parameters: Sequence[int], bits: int
+) -> None:
+    """Add label bits to the rows of these types that refer to a target by one of these search parameters."""
+    connection.execute(_REFERRING, {"types": types, "params": parameters, "target": target, "bits": bits})
+
+
 _ONE = (res.c.rid == bindparam("rid_"), res.c.part == bindparam("part_"))
 _AMEND = (
     update(res)
     .where(*_ONE, res.c.ver == bindparam("ver_"), res.c.body == bindparam("old"))
     .values(body=bindparam("body"), labels=bindparam("labels"))
+)
+_TYPES: BindParameter[Sequence[int]] = bindparam("types", expanding=True)
+_PARAMS: BindParameter[Sequence[int]] = bindparam("params", expanding=True)
+_NAMING = select(ref.c.rid).where(ref.c.param.in_(_PARAMS), ref.c.tgt == bindparam("target"))
+_REFERRING = (
+    update(res)
+    .where(res.c.rid.in_(_NAMING), res.c.type.in_(_TYPES))
+    .values(labels=res.c.labels.bitwise_or(bindparam("bits")))
 )
 _RELABEL = update(res).where(*_ONE).values(labels=res.c.labels.bitwise_or(bindparam("bits")))

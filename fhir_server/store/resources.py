@@ -146,10 +146,14 @@ def insert(batch: Batch, row: Row) -> None:
     batch.add(res, *row)
 
 
-def replace(connection: Connection, batch: Batch, before: Row, row: Row) -> None:
-    """Put `row` in place of `before`, which moves to history; RunAgain if `before` is no longer the current version."""
+def replace(connection: Connection, batch: Batch, before: Row, row: Row, *, rising: bool = False) -> None:
+    """Put `row` in place of `before`, which moves to history; RunAgain if `before` is no longer the current version.
+
+    `rising`: labels are added to those that are stored, and none is taken away.
+    """
     new = {name: getattr(row, name) for name in _CHANGING}
-    changed = connection.execute(_REPLACE, {**new, "old": before.ver, "rid_": row.rid, "part_": row.part})
+    place = {"old": before.ver, "rid_": row.rid, "part_": row.part}
+    changed = connection.execute(_RAISE if rising else _REPLACE, {**new, **place})
     if changed.rowcount != 1:
         raise RunAgain
     batch.add(hist, *before)
@@ -161,3 +165,4 @@ _REPLACE = (
     .where(res.c.rid == bindparam("rid_"), res.c.part == bindparam("part_"), res.c.ver == bindparam("old"))
     .values({name: bindparam(name) for name in _CHANGING})
 )
+_RAISE = _REPLACE.values(labels=res.c.labels.bitwise_or(bindparam("labels")))
