@@ -1,6 +1,6 @@
 """A resource's rows in the posting lists: added with it, and changed by their difference."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Insert, Table, bindparam, delete, insert, literal, select
@@ -14,19 +14,10 @@ from fhir_server.store.word_tables import words
 if TYPE_CHECKING:
     from fhir_server.search.extract import IndexRows
 
-LISTS = (
-    ("tok", tok),
-    ("string", string),
-    ("dat", dat),
-    ("ref", ref),
-    ("uri", uri),
-    ("num", num),
-    ("qty", qty),
-    ("comp", comp),
-    ("geo", geo),
-)
+LISTS: tuple[Table, ...] = (tok, string, dat, ref, uri, num, qty, comp, geo)  # in the order of IndexRows
+_WITH_ONE, _WITH_TWO = 2, 3  # members of a row with one value, or two; the tightest loops of a write are theirs
 _ALL_OF = [
-    *[delete(table).where(table.c.rid == bindparam("rid_")) for _, table in LISTS],
+    *[delete(table).where(table.c.rid == bindparam("rid_")) for table in LISTS],
     delete(words).where(words.c.rowid == bindparam("rid_")),
 ]
 
@@ -49,10 +40,12 @@ def change(transaction: Transaction, what: Change) -> None:
         return
     extractor = transaction.context.engine.extractor
     old = dict(_placed(what.row, extractor.rows(what.type, what.old or {})))
-    for table, values in _placed(what.row, extractor.rows(what.type, what.resource)):
-        kept = set(old[table]) & set(values)
-        transaction.batch.remove(table, [row for row in old[table] if row not in kept])
-        transaction.batch.extend(table, [row for row in values if row not in kept])
+    new = dict(_placed(what.row, extractor.rows(what.type, what.resource)))
+    for table in {**old, **new}:
+        gone, there = old.get(table, []), new.get(table, [])
+        kept = set(gone) & set(there)
+        transaction.batch.remove(table, [row for row in gone if row not in kept])
+        transaction.batch.extend(table, [row for row in there if row not in kept])
 
 
 def anew(transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any]) -> None:
@@ -84,12 +77,21 @@ def remove(transaction: Transaction, row: Row, type_: str, resource: Mapping[str
 
 
 def _placed(row: Row, rows: "IndexRows") -> list[tuple[Table, list[tuple[Any, ...]]]]:
-    placed: list[tuple[Table, list[tuple[Any, ...]]]] = [
-        (table, [(TENANT, row.part, value[0], row.rid, *value[1:]) for value in getattr(rows, name)])
-        for name, table in LISTS
-    ]
-    placed.append((words, [(row.rid, TENANT, row.part, *texts) for texts in rows.words]))
+    """The rows of each list that has some, as the table holds them."""
+    lists: tuple[Sequence[Any], ...] = rows
+    placed = [(table, _filled(row.part, row.rid, lists[at])) for at, table in enumerate(LISTS) if lists[at]]
+    if rows.words:
+        placed.append((words, [(row.rid, TENANT, row.part, *texts) for texts in rows.words]))
     return placed
+
+
+def _filled(part: int, rid: int, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    width = len(values[0])
+    if width == _WITH_TWO:
+        return [(TENANT, part, param, rid, one, two) for param, one, two in values]
+    if width == _WITH_ONE:
+        return [(TENANT, part, param, rid, one) for param, one in values]
+    return [(TENANT, part, param, rid, *others) for param, *others in values]
 
 
 def _remove_all(transaction: Transaction, row: Row) -> None:

@@ -51,9 +51,9 @@ def _path(trail: _Trail) -> Path:
 
 def local(reference: str) -> str | None:
     """Type/id of a relative reference, without its version; None for contained, absolute and urn ones."""
-    if reference.startswith("#") or ":" in reference or "?" in reference:
+    if ":" in reference or "?" in reference or reference.startswith("#"):
         return None
-    return "/".join(reference.split("/")[:2])
+    return reference if reference.count("/") == 1 else "/".join(reference.split("/")[:2])
 
 
 def expression(type_: str, path: Path) -> str:
