@@ -49,6 +49,13 @@ def submit(transaction: Transaction, job_id: str, kind: str, arguments: Mapping[
     )  # fmt: skip
 
 
+def again(transaction: Transaction, job_id: str, arguments: Mapping[str, Any]) -> None:
+    """Queue a job that has ended once more, from its start and with these arguments; NotFound if it is not there."""
+    values = {"id_": job_id, "at": transaction.context.now, "arguments_": orjson.dumps(arguments)}
+    if transaction.connection.execute(_AGAIN, values).rowcount != 1:
+        raise NotFound("There is no such job of yours.")
+
+
 def status(context: Context, job_id: str) -> Status:
     """A job of this very client; NotFound for any other (L9)."""
     rows = _STATUS.rows(context.connection, {"id": job_id, "client": context.caller.client})
@@ -80,4 +87,12 @@ _STATUS = Statement(
 _CANCEL = (
     update(job).where(job.c.id == bindparam("id_")).values(state="cancelled", lease_by="", updated=bindparam("at"))
 )
+_AGAIN = (
+    update(job)
+    .where(job.c.id == bindparam("id_"), job.c.state == "completed")
+    .values(
+        state="queued", lease_by="", lease_until=0, attempts=0, cursor=b"{}", result=b"{}", progress="waiting",
+        updated=bindparam("at"), arguments=bindparam("arguments_"),
+    )
+)  # fmt: skip
 _REMOVE_FILES = delete(file).where(file.c.job == bindparam("job_"))

@@ -3,7 +3,18 @@
 Times are UTC milliseconds.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, PrimaryKeyConstraint, SmallInteger, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+)
 
 from fhir_server.store.columns import EXACT, metadata
 
@@ -23,7 +34,8 @@ load = Table(
     Index("load_owner", "owner", "at"),
 )
 
-# The rosters a file is about, and the versions in which it stands in them; version 0: not published yet.
+# The rosters a file is about, and the versions of them that it led to; one that changed nothing is not published, and
+# version 0 is that of a file that has not been taken in to its end.
 load_roster = Table(
     "load_roster",
     metadata,
@@ -31,10 +43,23 @@ load_roster = Table(
     Column("load", EXACT, nullable=False),
     Column("grp", BigInteger, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("published", Boolean, nullable=False),
     Column("grp_fid", EXACT, nullable=False),
     Column("provider_fid", EXACT, nullable=False),
     PrimaryKeyConstraint("load", "grp", "version"),
     sqlite_with_rowid=False,
+)
+
+# Whom some rows of a file name, by the hashes of their CINs (8 bytes each): those who were stored, and the others.
+load_named = Table(
+    "load_named",
+    metadata,
+    Column("tenant", SmallInteger, nullable=False),
+    Column("load", EXACT, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("stored", LargeBinary, nullable=False),
+    Column("others", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("load", "number"),
 )
 
 # Rows that wait for a decision. state: waiting | taken-in | replaced | withdrawn; row: the assignment as JSON.

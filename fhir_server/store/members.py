@@ -89,6 +89,20 @@ def patients(connection: Connection, group: int, version: int) -> list[int]:
     return [row[0] for row in _PATIENTS.rows(connection, {"grp": group, "version": version})]
 
 
+def ever(connection: Connection, group: int, after: str, limit: int) -> list[str]:
+    """The keys of all who are or were members of a roster, in their order; for the recall of a file alone."""
+    return [row[0] for row in _EVER.rows(connection, {"grp": group, "after": after, "limit": limit})]
+
+
+def history(connection: Connection, groups: Iterable[int], keys: Iterable[str]) -> dict[str, list[Member]]:
+    """Key -> every row of it in these rosters, former ones too; for the recall of a file alone."""
+    found: dict[str, list[Member]] = {}
+    query = select(member).where(member.c.grp.in_(sorted(set(groups))), member.c.key.in_(sorted(set(keys))))
+    for row in connection.execute(query.order_by(member.c.from_version)):
+        found.setdefault(row.key, []).append(Member(*row))
+    return found
+
+
 def seen(
     connection: Connection, visible: Visible, group: int, version: int, after: str, limit: int, since: int = 0
 ) -> list[Member]:
@@ -175,4 +189,11 @@ _WALKED = (
     member.c.key > bindparam("after"),
 )
 _WALK = Statement(select(member).where(*_WALKED).order_by(member.c.key).limit(bindparam("limit")))
+_EVER = Statement(
+    select(member.c.key)
+    .distinct()
+    .where(member.c.grp == bindparam("grp"), member.c.key > bindparam("after"))
+    .order_by(member.c.key)
+    .limit(bindparam("limit"))
+)
 _KEYS = Statement(select(member.c.key).where(*_WALKED).order_by(member.c.key).limit(bindparam("limit")))

@@ -8,6 +8,7 @@ remembered. Files of one plan are taken in one after another.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,9 +24,9 @@ from fhir_server.ecm.files import holding, judging, parking, publishing, respons
 from fhir_server.ecm.files.declaring import Declaration
 from fhir_server.ecm.files.enrolling import Enrolment, Source, enrol
 from fhir_server.ecm.files.formats import FORMATS
-from fhir_server.ecm.files.judging import Chunk, Reading, Result, settled
+from fhir_server.ecm.files.judging import Chunk, Reading, Refusal, Result, settled
 from fhir_server.ecm.files.opening import known_layouts, open_rows
-from fhir_server.ecm.files.scanning import scan
+from fhir_server.ecm.files.scanning import number_of, scan
 from fhir_server.ecm.files.tally import Tally
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
@@ -34,7 +35,7 @@ from fhir_server.jobs import files
 from fhir_server.jobs.job import Run
 from fhir_server.store import loads
 from fhir_server.store.hashing import rh
-from fhir_server.store.loads import Load, Stand
+from fhir_server.store.loads import Load, Named, Stand
 from fhir_server.store.resources import TENANT
 
 _AFTER_ALL = 2**31 - 1  # the cursor's row once every row has been taken in
@@ -200,8 +201,34 @@ def _take_in(this: Import, chunk: Chunk) -> None:
         refused = tally.add(done, together)
         tally.count(settled(this.reading.bound, chunk.results, refused))
         parking.park(transaction, this.run.id, chunk, refused)
+        _remember(transaction, this, chunk, refused, tally)
 
     this.transact(store, chunk.last, "{rows} rows taken in")
+
+
+def _remember(
+    transaction: Transaction, this: Import, chunk: Chunk, refused: Mapping[int, Refusal], tally: Tally
+) -> None:
+    """Whom the file names and the rosters that it is about: what a recall goes by."""
+    stored = array("Q", (number_of(one.facts.cin) for one in chunk.entries if one.number not in refused))
+    others = array("Q", chunk.mentioned)
+    others.extend(number_of(one.facts.cin) for one in chunk.entries if one.number in refused)
+    found = Named(TENANT, this.run.id, chunk.last, stored.tobytes(), others.tobytes())
+    loads.note(transaction.connection, transaction.batch, found)
+    fresh = tally.rosters.keys() - this.tally.rosters.keys()
+    rows = [
+        Stand(
+            TENANT,
+            this.run.id,
+            rh(f"Group/{tally.rosters[one]}"),
+            0,
+            published=False,
+            grp_fid=tally.rosters[one],
+            provider_fid=one,
+        )
+        for one in sorted(fresh)
+    ]
+    loads.stand(transaction.connection, transaction.batch, rows)
 
 
 def _drop_absent(this: Import) -> None:
@@ -262,11 +289,11 @@ def _finish(this: Import, name: str, outcomes: Mapping[str, int], transaction: T
 def stand(transaction: Transaction, load_id: str, known: Mapping[str, str], published: Mapping[str, int]) -> None:
     """Note the rosters and versions that a file stands in, rosters that members left for another one among them."""
     providers = {fid: provider for provider, fid in known.items()}
-    rows = [
-        Stand(TENANT, load_id, rh(f"Group/{fid}"), published.get(fid, 0), fid, providers.get(fid, ""))
-        for fid in sorted({*known.values(), *published})
-    ]
-    loads.stand(transaction.batch, rows)
+    rows = []
+    for fid in sorted({*known.values(), *published}):
+        version = published.get(fid) or publishing.version(transaction, fid)
+        rows.append(Stand(TENANT, load_id, rh(f"Group/{fid}"), version, fid in published, fid, providers.get(fid, "")))
+    loads.stand(transaction.connection, transaction.batch, rows)
 
 
 def _result(this: Import) -> dict[str, Any]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from fhir_server.ecm.files import importing
+from fhir_server.ecm.files import importing, recalling, resolving
 from fhir_server.jobs.job import Job, Run
 from fhir_server.jobs.turns import await_turn
 
 KIND = "import-assignments"
-TAKE_IN = "take-in"
+TAKE_IN, RECALL, RESOLVE = "take-in", "recall", "resolve"
 
-_TASKS: Mapping[str, Callable[[Run], None]] = {TAKE_IN: importing.take_in}
+_TASKS: Mapping[str, Callable[[Run], None]] = {
+    TAKE_IN: importing.take_in,
+    RECALL: recalling.recall,
+    RESOLVE: resolving.resolve,
+}
 
 
 def work(run: Run) -> None:

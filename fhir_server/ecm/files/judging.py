@@ -51,6 +51,7 @@ class Chunk:
     results: list[Result] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
+    mentioned: list[int] = field(default_factory=list)  # of rows that are not stored: the hash of the CIN
 
     @property
     def last(self) -> int:
@@ -98,7 +99,10 @@ def _judge(reading: Reading, result: Result, chunk: Chunk) -> None:
     facts = result.facts
     if facts is None:
         chunk.results.append(result)
-        _count_down(reading, _number_in(reading.bound, result), chunk)
+        named = _number_in(reading.bound, result)
+        if named is not None:
+            chunk.mentioned.append(named)
+            _count_down(reading, named, chunk)
         return
     result, facts = _of_the_file(reading, result, facts)
     number = number_of(facts.cin)
@@ -180,9 +184,9 @@ def _beside(
     return result
 
 
-def _count_down(reading: Reading, number: int | None, chunk: Chunk) -> None:
+def _count_down(reading: Reading, number: int, chunk: Chunk) -> None:
     """After the last row that names a member its rows become one assignment."""
-    if number is None or number not in reading.scan.repeated:
+    if number not in reading.scan.repeated:
         return
     gathered = reading.open.setdefault(number, Gathered(reading.scan.repeated[number]))
     gathered.left -= 1
@@ -199,6 +203,7 @@ def _count_down(reading: Reading, number: int | None, chunk: Chunk) -> None:
 def _put_off(bound: Bound, result: Result, facts: Assignment, problem: Problem, chunk: Chunk) -> Result:
     """The row parked if somebody can decide what is meant, else rejected."""
     found = _finding(bound, result.number, problem, "error")
+    chunk.mentioned.append(number_of(facts.cin))
     if problem[1] not in _WAITS:
         return response.with_finding(result, found, words.REJECTED)
     chunk.waiting.append(Waiting(result.number, facts, problem[1]))

@@ -6,14 +6,16 @@ no longer names the member ends it, and once its provider is known it is taken i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.files.assignment import dump, load
 from fhir_server.ecm.files.judging import Chunk, Reading, Refusal
+from fhir_server.ecm.files.scanning import number_of
 from fhir_server.engine.transaction import Transaction
 from fhir_server.store import loads
-from fhir_server.store.loads import Parked
+from fhir_server.store.loads import Load, Parked
 from fhir_server.store.resources import TENANT
 
 _WAITS = frozenset({words.UNKNOWN_PROVIDER, words.AMBIGUOUS_PROVIDER, words.AMBIGUOUS_IDENTITY})
@@ -57,3 +59,26 @@ def close_absent(transaction: Transaction, reading: Reading, covered: set[str]) 
     reading.learn(transaction.context, set(found.values()))
     gone = [row for row, npi in found.items() if (provider := reading.providers[npi]) and provider.id in covered]
     loads.settle(transaction.connection, gone, loads.WITHDRAWN)
+
+
+def refuse(transaction: Transaction, rows: Sequence[Parked], refused: Mapping[int, Refusal]) -> None:
+    """Rows that the store could not take in go on waiting, for the reason it gives."""
+    again = [row._replace(code=refused[row.number][1]) for row in rows]
+    loads.park(transaction.connection, transaction.batch, again)
+
+
+def recall(transaction: Transaction, file: Load) -> None:
+    """The rows of a recalled file wait no more; what it had replaced waits again unless another file did so too."""
+    connection = transaction.connection
+    own = loads.parked_of(connection, file.id)
+    loads.settle(connection, [row for row in own if row.state == loads.WAITING], loads.WITHDRAWN)
+    said = set[int]()
+    for part in loads.named(connection, file.id):
+        said.update(array("Q", part.stored), array("Q", part.others))
+    replaced = [row for row in loads.replaced(connection, file.owner) if number_of(row.key) in said]
+    elsewhere = set[int]()
+    for other in loads.in_force(connection, file.owner) if replaced else ():
+        for part in loads.named(connection, other.id):
+            numbers = {*array("Q", part.stored), *array("Q", part.others)}
+            elsewhere |= {row.number for row in replaced if row.load != other.id and number_of(row.key) in numbers}
+    loads.settle(connection, [row for row in replaced if row.number not in elsewhere], loads.WAITING)

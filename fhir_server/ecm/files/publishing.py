@@ -74,6 +74,11 @@ def publish(transaction: Transaction, fid: str) -> int:
     return made.row.ver
 
 
+def version(transaction: Transaction, fid: str) -> int:
+    """The roster's published version."""
+    return _roster(transaction, fid).ver
+
+
 def _roster(transaction: Transaction, fid: str) -> Row:
     row = resources.read(transaction.connection, transaction.context.visible("u"), "Group", fid)
     if row is None:

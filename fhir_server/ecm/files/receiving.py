@@ -7,6 +7,7 @@ from functools import partial
 from itertools import chain
 from typing import IO, Any
 
+from fhir_server.ecm.files import exporting
 from fhir_server.ecm.files.format import NumberedRow
 from fhir_server.ecm.files.formats import FORMATS, detect
 from fhir_server.ecm.files.layouts.binding import Bound
@@ -14,7 +15,7 @@ from fhir_server.ecm.files.opening import open_rows
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
-from fhir_server.fhir.errors import BadValue, NotSupported, TooLarge
+from fhir_server.fhir.errors import BadValue, NotSupported, RequiredMissing, TooLarge
 from fhir_server.fhir.values import instant
 from fhir_server.jobs import files, limits, queue
 from fhir_server.rest.message import Request, Response
@@ -82,3 +83,11 @@ def _keep(context: Context, request: Request, given: Mapping[str, str], job_id: 
     kept = files.keep(context.engine, owner, job_id, "input", name, chain([head], pieces), limit)
     repository.note(context, "upload", 202, kept.sha256)
     return kept, form.name
+
+
+def job_in(request: Request, known: frozenset[str]) -> str:
+    """The parameter `job`, from the URL or a Parameters body; RequiredMissing without it."""
+    given = exporting.parameters(request, known)
+    if not given.get("job"):
+        raise RequiredMissing("Give job: the last part of the file's status URL.", "job")
+    return given["job"]

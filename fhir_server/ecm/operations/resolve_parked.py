@@ -1,0 +1,26 @@
+"""Group/$resolve-parked: parked rows of the caller's assignment files are looked at again."""
+
+from __future__ import annotations
+
+from fhir_server.ecm.files import deciding, receiving
+from fhir_server.ecm.vocabulary import BASE
+from fhir_server.engine.context import Context
+from fhir_server.rest.message import Operation, Request, Response
+
+
+def resolve_parked(context: Context, request: Request) -> Response:
+    """202 with the status URL of the job; its result counts the rows taken in and those that go on waiting."""
+    for letter, type_ in (("c", "Group"), ("c", "Patient"), ("u", "Patient"), ("u", "Group")):
+        context.require(letter, type_)
+    receiving.parameters(request, frozenset())
+    job_id = deciding.resolve(context, f"{request.base}/{'/'.join(request.path)}")
+    return Response(202, b"", {"Content-Location": f"{request.base}/_jobs/{job_id}"})
+
+
+OPERATION = Operation(
+    name="resolve-parked",
+    levels=("type",),
+    types=("Group",),
+    handler=resolve_parked,
+    definition=f"{BASE}/OperationDefinition/Group-resolve-parked",
+)
