@@ -42,6 +42,12 @@ class Settings:
     max_stored_bytes: int = _row(16 * 1024**3, "Bytes that the files of one organization's jobs may take")
     job_days: int = _row(30, "Days for which a finished job and its files are kept")
     lease_seconds: int = _row(30, "Seconds after which a silent worker's job is taken over")
+    smtp_host: str = _row("", "Mail server for notices; empty: no notice goes out by e-mail")
+    smtp_port: int = _row(587, "Port of the mail server")
+    smtp_starttls: bool = _row(default=True, help_text="Encrypt the way to the mail server, or do not send")
+    smtp_login_file: str = _row("", "File that holds user:password for the mail server; empty: no login")
+    notice_sender: str = _row("", "Address that notices come from")
+    notice_folder: str = _row("", "Folder into which notices are put that go out by mail")
     allow_private_jwks: bool = _row(default=False, help_text="Let a jwks_uri point to a private address (tests)")
 
     @property

@@ -2,6 +2,8 @@
 
 from fhir_server.ecm import attempts, consents, directory, narrative, operations, referrals, rosters, sensitivity
 from fhir_server.ecm.files import intake, returning_import
+from fhir_server.ecm.notices import sending
+from fhir_server.ecm.notices import writing as notices
 from fhir_server.ecm.requirements import required_profiles
 from fhir_server.engine.context import Engine
 from fhir_server.fhir.registry import entries
@@ -13,7 +15,9 @@ def register(engine: Engine) -> None:
     hooks.required_profiles.append(required_profiles())
     hooks.membership = sensitivity.membership(engine.terminology)
     hooks.before_write += [referrals.check, rosters.check, consents.check, directory.check, narrative.add]
-    hooks.in_transaction.append(attempts.follow)
+    hooks.before_write.append(notices.guard)
+    hooks.in_transaction += [attempts.follow, notices.announce]
+    engine.chores.append(sending.send_due)
     hooks.render["Group"] = rosters.render
     engine.searcher.veiled.add(("Group", "member"))
     hooks.headers["Group"] = rosters.headers

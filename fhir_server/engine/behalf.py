@@ -13,12 +13,20 @@ from typing import Final
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse
-from fhir_server.engine.context import Context
+from fhir_server.engine.context import Context, Engine
+from fhir_server.engine.labelling import law_classes
 from fhir_server.engine.transaction import Transaction
 from fhir_server.store.hashing import rh
 
 _EVERYTHING: Final = parse("system/*.cruds")
 _PURPOSE: Final = "HOPERAT"
+
+
+def context_for(engine: Engine, organization: str, client: str) -> Context:
+    """A context outside any transaction in which the server acts for `organization`; the audit names `client`."""
+    law_class = law_classes(engine.database.read()).get(rh(organization), "non-hipaa")
+    caller = Caller(client, organization, rh(organization), law_class, _EVERYTHING, _PURPOSE)
+    return engine.context(caller, client)
 
 
 @contextmanager

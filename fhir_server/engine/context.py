@@ -52,6 +52,7 @@ class Engine:
     memo: dict[str, dict[Any, Any]] = field(default_factory=dict)
     operations: Sequence[Any] = ()  # rows of rest.message.Operation, the guests' included
     jobs: dict[str, Any] = field(default_factory=dict)  # rows of jobs.job.Job by kind
+    chores: list[Callable[[Engine], bool]] = field(default_factory=list)  # done between jobs; True: there was something
 
     def start(self) -> None:
         """Begin background work: the audit log of reads."""

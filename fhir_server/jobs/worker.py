@@ -61,10 +61,10 @@ class Worker:
                 self._stop.wait(_POLL_SECONDS)
 
     def work_once(self) -> bool:
-        """Run one due job; False if there is none."""
+        """Run one due job, or else the chores; False if there is nothing to do."""
         run = self._claim()
         if run is None:
-            return False
+            return any([chore(self._engine) for chore in self._engine.chores])
         done = threading.Event()
         beat = threading.Thread(target=self._renew, args=(run, done), daemon=True)
         beat.start()

@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from fhir_server.store.columns import EXACT, metadata
 from fhir_server.store.concept_tables import code_system, concept, concept_above, concept_word
+from fhir_server.store.delivery_tables import delivery
 from fhir_server.store.load_tables import load, load_roster, parked
 from fhir_server.store.service_tables import assertion, client, enrolment, file, job, setting, token
 
@@ -37,6 +38,7 @@ __all__ = [
     "concept_above",
     "concept_word",
     "dat",
+    "delivery",
     "directive",
     "enrolment",
     "file",

@@ -1,0 +1,1 @@
+"""Notices of closed-loop referrals to members and referring entities: written with their cause, sent by channels."""

@@ -1,0 +1,1 @@
+"""How notices are sent: each file exports one CHANNEL."""
