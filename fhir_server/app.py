@@ -14,6 +14,7 @@ from fhir_server.engine.build import build
 from fhir_server.engine.context import Engine
 from fhir_server.engine.transaction import event
 from fhir_server.fhir.errors import FHIRError, UnknownType
+from fhir_server.jobs import reindex
 from fhir_server.jobs.worker import Worker
 from fhir_server.rest.answer import ANYONE, Service
 from fhir_server.rest.failures import places_only
@@ -55,6 +56,7 @@ def create_engine(settings: Settings, guests: Sequence[Guest] | None = None) -> 
     engine = build(settings)
     for register in installed_guests() if guests is None else guests:
         register(engine)
+    engine.jobs[reindex.KIND] = reindex.JOB
     return engine
 
 

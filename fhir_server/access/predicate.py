@@ -19,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     exists,
     false,
+    func,
     literal_column,
     or_,
     select,
@@ -256,6 +257,12 @@ def inputs(connection: Connection, patients: Collection[int]) -> dict[int, Input
 def patients_of(connection: Connection, org: int) -> list[int]:
     """Every patient with a relation to the organization, at any time: recompute these when its law class changes."""
     return list(connection.execute(select(rel.c.patient).where(rel.c.org == org).distinct()).scalars())
+
+
+def next_owner(connection: Connection, after: int) -> int | None:
+    """The next organization that owns anything, by its hash; None if there is none. For work done for all of them."""
+    query = select(func.min(res.c.owner)).where(res.c.owner > after)
+    return connection.execute(query).scalar()
 
 
 def shares_of(connection: Connection, source: int) -> list[tuple[Any, ...]]:

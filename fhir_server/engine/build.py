@@ -13,15 +13,15 @@ from fhir_server.engine.audit import ReadLog
 from fhir_server.engine.compartment import PatientFinder
 from fhir_server.engine.context import Engine
 from fhir_server.engine.hooks import Hooks
+from fhir_server.engine.parameters import Follower, interned
 from fhir_server.fhir import packages
-from fhir_server.fhir.definitions import Definitions, load
+from fhir_server.fhir.definitions import load
 from fhir_server.fhir.folders import data_folder
-from fhir_server.search.extract import Extractor, parameters
+from fhir_server.search.extract import Extractor
 from fhir_server.search.run import Searcher
 from fhir_server.store.db import Database, open_database
 from fhir_server.store.ids import Ids
-from fhir_server.store.rows import Batch
-from fhir_server.store.tables import param, setting
+from fhir_server.store.tables import setting
 from fhir_server.terminology import large
 from fhir_server.terminology.codes import Terminology
 from fhir_server.validation.profile import ProfileValidator
@@ -36,9 +36,10 @@ def build(settings: Settings, database: Database | None = None) -> Engine:
     """An engine over a migrated database, without guests; `engine.start()` begins its background work."""
     settings.folder.mkdir(parents=True, exist_ok=True)
     database = database or open_database(settings.url)
+    database.limits = settings.search_seconds, settings.transaction_seconds
     definitions = load(_packages(settings))
     terminology = Terminology(definitions, large.installed(database))
-    params = _interned(database, definitions)
+    params = interned(database, definitions)
     secret = _secret(settings.folder / "secret.key")
     engine = Engine(
         settings=settings,
@@ -57,6 +58,8 @@ def build(settings: Settings, database: Database | None = None) -> Engine:
         secret=secret,
     )
     canonicals.use(engine)
+    engine.follow = Follower(engine)
+    engine.follow(now=True)
     return engine
 
 
@@ -66,25 +69,6 @@ def _packages(settings: Settings) -> list[Path]:
     further = [Path(text) for text in settings.packages.split(":") if text]
     added = [package.folder for package in packages.installed(settings.packages_folder)]
     return [folder for folder in (*own, *added, *further) if folder.is_dir() and folder.name != "r4-core"]
-
-
-def _interned(database: Database, definitions: Definitions) -> dict[tuple[str, str], int]:
-    """The number of every search parameter, given once and kept in the database."""
-    wanted = parameters(definitions)
-
-    def work(connection: Connection) -> dict[tuple[str, str], int]:
-        known = {(row.type, row.code): row.id for row in connection.execute(select(param))}
-        batch, number = Batch(), max(known.values(), default=0)
-        for pair in wanted:
-            if pair not in known:
-                number += 1
-                known[pair] = number
-                batch.add(param, number, *pair)
-        batch.flush(connection)
-        return known
-
-    known = {(row.type, row.code): row.id for row in database.read().execute(select(param))}
-    return known if all(pair in known for pair in wanted) else database.write(work)
 
 
 def _node(database: Database) -> int:

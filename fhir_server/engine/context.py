@@ -52,6 +52,7 @@ class Engine:
     memo: dict[str, dict[Any, Any]] = field(default_factory=dict)
     operations: Sequence[Any] = ()  # rows of rest.message.Operation, the guests' included
     jobs: dict[str, Any] = field(default_factory=dict)  # rows of jobs.job.Job by kind
+    follow: Callable[..., None] = lambda **_how: None  # see parameters.Follower
     chores: list[Callable[[Engine], bool]] = field(default_factory=list)  # done between jobs; True: there was something
 
     def start(self) -> None:
@@ -65,6 +66,7 @@ class Engine:
 
     def context(self, caller: Caller, request_id: str, address: str = "") -> Context:
         """A context for one request of `caller`; its instant is now."""
+        self.follow()
         return Context(self, caller, request_id, address, self.clock())
 
 

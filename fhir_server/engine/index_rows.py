@@ -69,7 +69,7 @@ def _members(param: int, row: Row) -> Insert:
 
 def remove(transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any]) -> None:
     """Take a deleted resource out of every posting list."""
-    if row.gen != transaction.context.engine.extractor.generation:
+    if row.gen != transaction.context.engine.extractor.generation(type_):
         _remove_all(transaction, row)
         return
     for table, values in _placed(row, transaction.context.engine.extractor.rows(type_, resource)):

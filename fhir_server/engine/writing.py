@@ -177,7 +177,7 @@ def _row(
         owner=owner,
         patient=rh(patient) if patient else None,
         labels=labels(transaction, new.type, new.resource),
-        gen=context.engine.extractor.generation,
+        gen=context.engine.extractor.generation(new.type),
         enc=0,
         body=b"",
     )

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/conformance-module.html
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -54,8 +55,8 @@ class Definitions:
         for resource in resources:
             self._add(resource)
         own = (_from_row(row) for row in _read(core / "search-parameters.json"))
-        added = (_from_resource(r) for r in self.all("SearchParameter") if r.get("expression"))
-        self._params = _params_by_type(self.types, [*own, *added])
+        added = (search_param(r) for r in self.all("SearchParameter") if r.get("expression"))
+        self._params = self._defined = _params_by_type(self.types, [*own, *added])
 
     def _add(self, resource: dict[str, Any]) -> None:
         self._by_type.setdefault(resource["resourceType"], []).append(resource)
@@ -66,6 +67,16 @@ class Definitions:
     def search_params(self, kind: str) -> Mapping[str, SearchParam]:
         """Code -> parameter of a resource type, those of every resource included; KeyError for an unknown type."""
         return self._params[kind]
+
+    def extended(self, added: Iterable[SearchParam]) -> "Definitions":
+        """The same with these search parameters beside those of R4 and the packages."""
+        params = {kind: dict(known) for kind, known in self._defined.items()}
+        for one in added:
+            for base in one.types:
+                params[base][one.code] = replace(one, expression=part_for(base, one.expression))
+        found = copy(self)
+        found._params = {kind: MappingProxyType(known) for kind, known in params.items()}  # noqa: SLF001 - a copy of ours
+        return found
 
     def compartment(self, name: str) -> Mapping[str, tuple[str, ...]]:
         """Type -> parameter codes that put a resource into the compartment; empty where R4 has no such compartment."""
@@ -131,7 +142,8 @@ def _from_row(row: Sequence[Any]) -> SearchParam:
     return SearchParam(code, kind, expression, tuple(targets), url, tuple(bases), tuple(map(tuple, components)))
 
 
-def _from_resource(r: Mapping[str, Any]) -> SearchParam:
+def search_param(r: Mapping[str, Any]) -> SearchParam:
+    """The parameter that a SearchParameter resource defines."""
     components = tuple((c["definition"], c["expression"]) for c in r.get("component", ()))
     return SearchParam(
         r["code"], r["type"], r["expression"], tuple(r.get("target", ())), r["url"], tuple(r["base"]), components

@@ -57,21 +57,14 @@ def parameters(definitions: Definitions) -> list[tuple[str, str]]:
     return names
 
 
-def _generation(definitions: Definitions) -> int:
-    told = [
-        f"{kind} {code} {param.type} {param.expression}"
-        for kind in definitions.types
-        for code, param in sorted(definitions.search_params(kind).items())
-    ]
+def _generation(definitions: Definitions, kind: str) -> int:
+    params = sorted(definitions.search_params(kind).items())
+    told = [f"{kind} {code} {param.type} {param.expression}" for code, param in params]
     return crc32("\n".join([REVISION, *told]).encode()) & 0x7FFF  # the column holds a small whole number
 
 
 class Extractor:
-    """Extracts index rows; compiles a type's function when its first resource comes.
-
-    `generation` is another number whenever parameters, or the way they are indexed, have changed: rows stored under
-    an older one must be made anew.
-    """
+    """Extracts index rows; compiles a type's function when its first resource comes."""
 
     def __init__(
         self,
@@ -83,7 +76,14 @@ class Extractor:
         self._site = Site(definitions, zone, base)
         self._params = params
         self._functions: dict[str, tuple[Extract, ...]] = {}
-        self.generation = _generation(definitions)
+        self._generations = {kind: _generation(definitions, kind) for kind in definitions.types}
+
+    def generation(self, kind: str) -> int:
+        """Another number whenever the parameters of a type, or the way they are indexed, have changed.
+
+        Rows stored under an older one must be made anew.
+        """
+        return self._generations[kind]
 
     def rows(self, kind: str, resource: Mapping[str, Any]) -> IndexRows:
         """The index rows of a valid resource of type `kind`; KeyError if R4 has no such type."""

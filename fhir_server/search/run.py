@@ -61,6 +61,10 @@ class Searcher:
         self._statements: OrderedDict[Hashable, Statement] = OrderedDict()
         self._lock = Lock()
 
+    def define(self, definitions: Definitions) -> None:
+        """Search by other definitions from now on."""
+        self._definitions = definitions
+
     def parse(
         self, kind: str, pairs: Sequence[tuple[str, str]], *, lenient: bool = False, within: str = ""
     ) -> SearchQuery:

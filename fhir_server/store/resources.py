@@ -146,6 +146,12 @@ def insert(batch: Batch, row: Row) -> None:
     batch.add(res, *row)
 
 
+def mark(connection: Connection, row: Row) -> bool:
+    """Note the generation of this version's index rows; False if it is no longer the current version, or deleted."""
+    values = {"rid_": row.rid, "part_": row.part, "old": row.ver, "gen": row.gen}
+    return connection.execute(_MARK, values).rowcount == 1
+
+
 def replace(connection: Connection, batch: Batch, before: Row, row: Row, *, rising: bool = False) -> None:
     """Put `row` in place of `before`, which moves to history; RunAgain if `before` is no longer the current version.
 
@@ -166,3 +172,9 @@ _REPLACE = (
     .values({name: bindparam(name) for name in _CHANGING})
 )
 _RAISE = _REPLACE.values(labels=res.c.labels.bitwise_or(bindparam("labels")))
+_MARK = (
+    update(res)
+    .where(res.c.rid == bindparam("rid_"), res.c.part == bindparam("part_"), res.c.ver == bindparam("old"))
+    .where(res.c.deleted.is_(False))
+    .values(gen=bindparam("gen"))
+)

@@ -1,0 +1,97 @@
+"""Index rows made anew from stored bodies: for parameters that were added, and for rows of an older generation.
+
+Bodies are read in the view of the organization that owns them, one after another; nothing of them goes out.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import orjson
+from sqlalchemy import bindparam, func, select
+
+from fhir_server.access import predicate
+from fhir_server.access.caller import Caller
+from fhir_server.access.contact import contact_view
+from fhir_server.access.predicate import Visible
+from fhir_server.access.scopes import parse
+from fhir_server.engine import index_rows
+from fhir_server.engine.context import Context
+from fhir_server.engine.transaction import Transaction
+from fhir_server.fhir.definitions import type_names
+from fhir_server.store import resources
+from fhir_server.store.resources import Row
+from fhir_server.store.statements import Statement
+
+_EVERY_TYPE = parse("system/*.r")
+_CHUNK = 200
+
+
+class Place(NamedTuple):
+    """How far a walk over all resources has come: the owner and type it is at, and the last row looked at."""
+
+    owner: int = -(2**63)
+    type: int = -1
+    rid: int = 0
+
+
+def stale(context: Context, after: Place) -> tuple[list[Row], Place | None]:
+    """Up to 200 rows of one type, beyond a place, that are not indexed as they would be now; and the next place.
+
+    None as the place says that the walk has come to its end.
+    """
+    if after.type < 0:
+        owner = predicate.next_owner(context.connection, after.owner)
+        return [], None if owner is None else _next_type(context, Place(owner))
+    rows = _stale(context, after)
+    return rows, after._replace(rid=rows[-1].rid) if len(rows) == _CHUNK else _next_type(context, after)
+
+
+def _next_type(context: Context, after: Place) -> Place:
+    view = _view(context, after.owner)
+    key = ("next type", view.shape)
+    if key not in _statements:
+        r = view("r")
+        query = select(func.min(r.c.type)).where(r.c.owner == bindparam("owner"), r.c.type > bindparam("type"))
+        _statements[key] = Statement(query)
+    rows = _statements[key].rows(context.connection, {**view.binds, "owner": after.owner, "type": after.type})
+    return Place(after.owner, -1 if rows[0][0] is None else int(rows[0][0]))
+
+
+def _stale(context: Context, after: Place) -> list[Row]:
+    view, type_ = _view(context, after.owner), type_names()[after.type]
+    key = ("stale", view.shape, type_)
+    if key not in _statements:
+        r = view("r", of=type_)
+        which = (r.c.owner == bindparam("owner"), r.c.rid > bindparam("rid"), r.c.gen != bindparam("gen"))
+        query = select(*[r.c[name] for name in Row._fields]).where(*which, r.c.view == 0, r.c.deleted.is_(False))
+        _statements[key] = Statement(query.order_by(r.c.rid).limit(_CHUNK))
+    gen = context.engine.extractor.generation(type_)
+    bound = {**view.binds, "owner": after.owner, "rid": after.rid, "gen": gen}
+    return [Row(*row) for row in _statements[key].rows(context.connection, bound)]
+
+
+_statements: dict[object, Statement] = {}
+
+
+def _view(context: Context, owner: int) -> Visible:
+    return Visible(Caller("", "", owner, "covered", _EVERY_TYPE, "TREAT"), context.now, "r")
+
+
+def renew(transaction: Transaction, rows: list[Row]) -> int:
+    """Index these rows anew, but for those that were written meanwhile and are indexed by that; how many it were."""
+    return sum(_renew(transaction, row) for row in rows)
+
+
+def _renew(transaction: Transaction, row: Row) -> bool:
+    type_ = type_names()[row.type]
+    row = row._replace(gen=transaction.context.engine.extractor.generation(type_))
+    if not resources.mark(transaction.connection, row):
+        return False
+    resource = orjson.loads(row.body)
+    index_rows.anew(transaction, row, type_, resource)
+    if type_ == "Patient":
+        contact = row._replace(rid=row.rid + 1, view=1)
+        resources.mark(transaction.connection, contact)
+        index_rows.anew(transaction, contact, type_, contact_view(resource))
+    return True
