@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/search.html#content
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -23,7 +23,7 @@ COLUMNS = {"_text": "narrative", "_content": "content"}
 MOST_ASKED = 20
 
 _MOST_WORDS, _LONGEST_WORD, _MOST_SIGNS = 2000, 40, 100_000
-_WORD = re.compile(r"[^\W_]+")
+_WORD, _ASCII_WORD = re.compile(r"[^\W_]+"), re.compile(r"[a-z0-9]+")
 _TAG = re.compile(r"<[^>]*>")
 _PIECE = re.compile(r"[()]|[^()\s]+")
 _NO_WORDS = re.compile(
@@ -36,27 +36,43 @@ def texts(resource: Mapping[str, Any]) -> tuple[str, str] | None:
     """The words of a resource's narrative and of all of it, each once, in order; None if there are none."""
     div = resource.get("text", {}).get("div", "")
     narrative = _TAG.sub(" ", div[:_MOST_SIGNS])
-    content = " ".join([narrative, *_strings(resource)])
+    strings: list[str] = []
+    _gather(resource, strings)
+    content = " ".join([narrative, *[one for one in strings if not _NO_WORDS.fullmatch(one)]])
     found = _distinct(narrative), _distinct(content[:_MOST_SIGNS])
     return found if found[1] else None
 
 
 def _distinct(text: str) -> str:
-    unique = dict.fromkeys(word[:_LONGEST_WORD] for word in _WORD.findall(fold(text))) if text else {}
+    if not text:
+        return ""
+    folded = fold(text)
+    pattern = _ASCII_WORD if folded.isascii() else _WORD
+    unique = dict.fromkeys([word[:_LONGEST_WORD] for word in pattern.findall(folded)])
     return " ".join(sorted(islice(unique, _MOST_WORDS)))
 
 
-def _strings(node: Any) -> Iterator[str]:
-    if isinstance(node, str):
-        if not _NO_WORDS.fullmatch(node):
-            yield node
-    elif isinstance(node, dict):
-        for name, child in node.items():
-            if name not in _SKIPPED:
-                yield from _strings(child)
-    elif isinstance(node, list):
-        for child in node:
-            yield from _strings(child)
+def _gather(node: Mapping[str, Any], found: list[str]) -> None:
+    """Add every string of an object that may hold words."""
+    for name, child in node.items():
+        if name in _SKIPPED:
+            continue
+        kind = type(child)
+        if kind is str:
+            found.append(child)
+        elif kind is dict:
+            _gather(child, found)
+        elif kind is list:
+            _gather_items(child, found)
+
+
+def _gather_items(items: list[Any], found: list[str]) -> None:
+    for item in items:
+        kind = type(item)
+        if kind is dict:
+            _gather(item, found)
+        elif kind is str:
+            found.append(item)
 
 
 def parse(kind: str, name: str, value: str) -> Match:
