@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from multiprocessing import parent_process
+from multiprocessing.util import Finalize
 from typing import Any
 
 import structlog
@@ -18,6 +20,8 @@ from fhir_server.jobs import reindex
 from fhir_server.jobs.worker import Worker
 from fhir_server.rest.answer import ANYONE, Service
 from fhir_server.rest.failures import places_only
+from fhir_server.rest.gate import Gate
+from fhir_server.rest.health import Health
 from fhir_server.rest.routes import all_routes
 from fhir_server.rest.views import Application, refusal
 from fhir_server.smart.server import Services, SmartSettings
@@ -32,6 +36,8 @@ structlog.configure(
     ]
 )
 
+WAITING = 12  # requests of a process that wait for a place, of the threads to spare in rest.serving
+
 Guest = Callable[[Engine], None]
 
 
@@ -45,10 +51,24 @@ def create_app(settings: Settings | None = None, guests: Sequence[Guest] | None 
     app.register_blueprint(smart_blueprint(_smart_services(engine)))
     app.register_error_handler(HTTPException, _answer_http_error)
     engine.start()
+    app.gate, app.health = Gate(engine.settings.most_running, WAITING), Health(engine)
+    _end_with_the_process(app)
     if engine.settings.embedded_worker:
         app.extensions["worker"] = worker = Worker(engine)
         worker.start()
     return app
+
+
+def _end_with_the_process(app: Application) -> None:
+    """A server's process that ends in good order hands back its jobs and drains its log of reads."""
+
+    def end() -> None:
+        if "worker" in app.extensions:
+            app.extensions["worker"].stop()
+        app.extensions["engine"].close()
+
+    if parent_process() is not None:
+        Finalize(None, end, exitpriority=100)
 
 
 def create_engine(settings: Settings, guests: Sequence[Guest] | None = None) -> Engine:

@@ -1,6 +1,5 @@
 """The command line: `ecm-fhir --help` teaches it."""
 
-import logging
 import os
 import signal
 import socket
@@ -80,28 +79,14 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on; default from the settings.")] = 0,
 ) -> None:
     """Start the server (and, on SQLite, the worker inside it). Stop it with Ctrl-C."""
-    from granian import Granian  # noqa: PLC0415 - only the server needs it
-    from granian.constants import Interfaces  # noqa: PLC0415
+    from fhir_server.rest import serving  # noqa: PLC0415 - only the server needs its engine
 
     settings = settings_in_force()
     _require_schema(settings)
     _require_port(host or settings.host, port or settings.port)
-    # It warns of more threads than two per core; ours wait for the disk and for each other's commit, not for a core.
-    logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
-    on_sqlite = settings.url.startswith("sqlite")
     console.print(f"FHIR base: [bold]{settings.base_url}[/bold]  (CapabilityStatement: /metadata, no token needed)")
     _invite(settings)
-    Granian(
-        "fhir_server.app:create_app",
-        factory=True,
-        address=host or settings.host,
-        port=port or settings.port,
-        interface=Interfaces.WSGI,
-        workers=settings.workers or (1 if on_sqlite else 2),
-        blocking_threads=settings.threads or (32 if on_sqlite else 16),
-        respawn_failed_workers=True,
-        log_level="warning",  # type: ignore[arg-type]
-    ).serve()
+    serving.serve("fhir_server.app:create_app", settings, host or settings.host, port or settings.port)
 
 
 def _require_schema(settings: Settings) -> None:

@@ -24,7 +24,9 @@ class Settings:
     host: str = _row("127.0.0.1", "Address to listen on")
     port: int = _row(8000, "Port to listen on")
     workers: int = _row(0, "Server processes; 0: one on SQLite, two on PostgreSQL")
-    threads: int = _row(0, "Threads per process; 0: 32 on SQLite, 16 on PostgreSQL")
+    threads: int = _row(0, "Requests worked on at once by a process; 0: 32 on SQLite, 16 on PostgreSQL")
+    search_seconds: int = _row(10, "Longest statement of a read or search; then 503 timeout")
+    transaction_seconds: int = _row(30, "Longest transaction; then 503 timeout and nothing is stored")
     time_zone: str = _row("America/Los_Angeles", "Zone of dates and times that name none")
     audit_strict: bool = _row(default=False, help_text="Flush the audit of a read before answering, not within 50 ms")
     share_grace_days: int = _row(30, "Days for which a finished referral stays readable to its organization")
@@ -51,6 +53,16 @@ class Settings:
     allow_private_jwks: bool = _row(default=False, help_text="Let a jwks_uri point to a private address (tests)")
 
     @property
+    def on_sqlite(self) -> bool:
+        """Whether the database is a file of this machine."""
+        return self.url.startswith("sqlite")
+
+    @property
+    def most_running(self) -> int:
+        """The number of requests that one process works on at once."""
+        return self.threads or (32 if self.on_sqlite else 16)
+
+    @property
     def zone(self) -> ZoneInfo:
         """The zone of dates that name none."""
         return ZoneInfo(self.time_zone)
@@ -61,15 +73,15 @@ class Settings:
         return Path(self.data_folder)
 
     @property
+    def packages_folder(self) -> Path:
+        """Where installed FHIR packages are kept."""
+        return self.folder / "packages"
+
+    @property
     def url(self) -> str:
         """The database URL in force."""
         return self.database_url or f"sqlite:///{self.folder.absolute() / 'exchange.db'}"
 
-
-    @property
-    def packages_folder(self) -> Path:
-        """Where installed FHIR packages are kept."""
-        return self.folder / "packages"
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from ECM_FHIR_* variables; ValueError names a variable that is unknown or of the wrong form."""

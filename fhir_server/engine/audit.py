@@ -108,6 +108,10 @@ class ReadLog:
             raise OSError(errno.ENOSPC, "the log could not be written whole")
         self._dirty = True
 
+    def is_writable(self) -> bool:
+        """Whether the log takes events: its last flush succeeded and its file is there."""
+        return not self._failed and self._path.exists()
+
     def drain(self) -> None:
         """Move everything logged so far into the audit table."""
         with self._lock:

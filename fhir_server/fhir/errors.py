@@ -13,7 +13,7 @@
     |- InsecureRequest 400 security     |- LockError 503 lock-error
     |- LoginRequired 401 login          |- Unavailable 503 transient
     |- Forbidden 403 forbidden          |- NoStore 503 no-store
-    |- NotFound 404 not-found
+    |- NotFound 404 not-found           |- TimedOut 503 timeout
     |- UnknownType 404 not-supported
     |- MethodNotAllowed 405 not-supported
     |- NotAcceptable 406 not-supported
@@ -226,6 +226,12 @@ class LockError(FHIRError):
     """The writer could not be had in time; carries Retry-After."""
 
     status, code = 503, "lock-error"
+
+
+class TimedOut(FHIRError):
+    """The work was given up because it took too long; nothing was changed."""
+
+    status, code = 503, "timeout"
 
 
 class Unavailable(FHIRError):

@@ -17,7 +17,7 @@ from fhir_server.engine.context import Context
 from fhir_server.engine.labelling import INHERITING
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir import bundles
-from fhir_server.fhir.errors import Duplicate, FHIRError, NotSupported
+from fhir_server.fhir.errors import Duplicate, FHIRError, NotSupported, TimedOut
 from fhir_server.fhir.outcome import outcome
 from fhir_server.fhir.values import instant
 from fhir_server.rest import linking
@@ -138,6 +138,9 @@ def _process_phase(
 
 
 def _answer_within(open_: Transaction, entry: Entry, request: Request, links: linking.Links) -> bytes:
+    context = open_.context
+    if context.engine.clock() - context.now > context.engine.settings.transaction_seconds * 1000:
+        raise TimedOut("The transaction took too long and was given up; nothing was stored. Send smaller ones.")
     response = _dispatch(open_.context, linking.link(open_, entry, request, links))
     location, promised = response.headers.get("Location"), links.created.get(entry.number)
     if location and promised and f"/{promised}/_history/" not in location:

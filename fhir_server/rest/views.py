@@ -14,11 +14,21 @@ from typing import Any
 from flask import Flask
 from flask import Response as FlaskResponse
 
-from fhir_server.fhir.errors import BadValue, FHIRError, MethodNotAllowed, Structure, TooLarge, TooLongURI
+from fhir_server.fhir.errors import (
+    BadValue,
+    FHIRError,
+    MethodNotAllowed,
+    Structure,
+    TooLarge,
+    TooLongURI,
+    Unavailable,
+)
 from fhir_server.fhir.outcome import outcome_bytes
 from fhir_server.rest import decoding
 from fhir_server.rest.answer import Service
 from fhir_server.rest.failures import known
+from fhir_server.rest.gate import Gate
+from fhir_server.rest.health import LIVE, READY, Health
 from fhir_server.rest.message import Request, Response
 from fhir_server.rest.negotiation import FHIR_JSON, packed, presented, unpacked
 from fhir_server.rest.routes import METHODS
@@ -44,15 +54,41 @@ class Application(Flask):
     """Flask for everything but the FHIR API, which is answered directly."""
 
     service: Service
+    gate: Gate
+    health: Health
 
     def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer what is below the FHIR base; discovery documents and all else are Flask's."""
-        path = environ["PATH_INFO"]
+        """Answer, if there is room, what is below the FHIR base; discovery documents and all else are Flask's."""
+        path, database = environ["PATH_INFO"], self.service.engine.database
+        try:
+            with self.gate.passage(reserved=_is_reserved(path, environ["REQUEST_METHOD"])):
+                database.begin_request()
+                try:
+                    return self._answered(path, environ, start_response)
+                finally:
+                    database.end_request()
+        except Unavailable as error:
+            return _send(turned_away(error, environ), start_response)
+
+    def _answered(self, path: str, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if path in _HEALTH:
+            response = self.health.answer(path)
+            return _send(_finished(None, environ, response, _request_id(environ), _ANY_PAGE), start_response)
         base = _path_of(self.service.engine.settings.base_url)
         if (path == base or path.startswith(base + "/")) and not path.startswith(base + _WELL_KNOWN):
             return _send(answer(self.service, environ), start_response)
         found: Iterable[bytes] = super().wsgi_app(environ, start_response)
         return found
+
+
+_HEALTH = {LIVE, READY}
+_RESERVED = ("/auth/revoke", "/auth/introspect")
+_ENDS = {"PUT", "PATCH", "POST", "DELETE"}
+
+
+def _is_reserved(path: str, method: str) -> bool:
+    """Whether a request gets through however many there are: what ends a token, what a consent says, and health."""
+    return path in _HEALTH or path in _RESERVED or (method in _ENDS and "/Consent" in path)
 
 
 @lru_cache(maxsize=8)
@@ -84,6 +120,14 @@ def answer(service: Service, environ: dict[str, Any]) -> Response:
     if response.status >= HTTPStatus.BAD_REQUEST:
         body.discard()
     return _finished(asked, environ, response, request_id, service.engine.settings.cors_origins)
+
+
+def turned_away(error: FHIRError, environ: dict[str, Any]) -> Response:
+    """The response to a request for which there was no room."""
+    environ["wsgi.input"] = body = _Input(environ)
+    body.discard()
+    response = Response(error.status, outcome_bytes(error.issues), dict(error.headers))
+    return _finished(None, environ, response, _request_id(environ), _ANY_PAGE)
 
 
 def refusal(error: FHIRError, environ: dict[str, Any]) -> FlaskResponse:

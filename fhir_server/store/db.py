@@ -9,18 +9,19 @@ import random
 import sqlite3
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from fhir_server.fhir.errors import Conflict, FHIRError, NoStore
 from fhir_server.store import failures, statements
+from fhir_server.store.leases import Leases
+from fhir_server.store.sessions import BUSY_SECONDS, SESSION, set_pragmas
 from fhir_server.store.statistics import Learner
 
 T = TypeVar("T")
@@ -37,8 +38,9 @@ class Taken(RunAgain):
 Work = Callable[[Connection], T]
 
 _GROUP = 64  # transactions committed together at most
-_BUSY_SECONDS = 5.0
 _CHECKPOINT_SECONDS = 1.0
+_NO_END = float("inf")
+_STEPS_UNWATCHED = 100_000  # of SQLite's machine, about a millisecond
 _RETRIES = 8
 _TOO_MANY = "Too many requests change the same data at once. Send the request again."
 _TAKEN = "An identity in this request belongs to another resource already. Choose another, or update that one."
@@ -57,21 +59,39 @@ class Database:
     """Connections of one process. `read()` is for single statements, `write(work)` for transactions."""
 
     dialect: str
+    _schema: str | None = None
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         event.listen(engine, "handle_error", failures.replace_lost, retval=True)
-        self._local = threading.local()
+        self.limits = 10, 30  # seconds for a statement of a request that reads, and of one that writes
+        self._request = threading.local()
         self._held: list[Connection] = []
         self._held_lock = threading.Lock()
-        self._free: deque[Connection] = deque()
+        self._readers = Leases(self._hold)
 
     def read(self) -> Connection:
         """This thread's autocommitting connection; each statement sees all that is committed."""
-        lease: _Lease | None = getattr(self._local, "read", None)
-        if lease is None or not _is_usable(lease.connection):
-            lease = self._local.read = _Lease(self._free, self._hold)
-        return lease.connection
+        return self._readers.connection()
+
+    def begin_request(self) -> None:
+        """From now on this thread's statements are a request's, and limited in time."""
+        self._request.deadline = time.monotonic() + self.limits[0]
+
+    def end_request(self) -> None:
+        """The request is over: other threads may have its connections."""
+        self._request.deadline = _NO_END
+        self._readers.release()
+
+    def touch(self, connection: Connection) -> bool:
+        """Whether something can be stored at present; nothing changes by it."""
+        return connection.execute(_TOUCH).rowcount >= 0
+
+    def is_current(self) -> bool:
+        """Whether the schema is still the one that this process found first."""
+        found = self.read().exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        self._schema = self._schema or found
+        return bool(found == self._schema)
 
     def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction that is durable when this returns; it may be run more than once."""
@@ -90,7 +110,7 @@ class Database:
             for connection in self._held:
                 connection.close()
             self._held.clear()
-        self._local = threading.local()
+        self._readers = Leases(self._hold)
         self.engine.dispose()
 
     def _hold(self) -> Connection:
@@ -98,30 +118,6 @@ class Database:
         with self._held_lock:
             self._held.append(connection)
         return connection
-
-
-class _Lease:
-    """A thread's hold on a connection; when the thread ends, the connection is free for another."""
-
-    def __init__(self, free: deque[Connection], make: Callable[[], Connection]) -> None:
-        self.connection = _next_usable(free) or make()
-        weakref.finalize(self, free.append, self.connection)
-
-
-def _next_usable(free: deque[Connection]) -> Connection | None:
-    while free:
-        connection = free.popleft()
-        if _is_usable(connection):
-            return connection
-    return None
-
-
-def _is_usable(connection: Connection) -> bool:
-    """Whether it still leads to the database; the driver knows first when a server has gone."""
-    if connection.closed or connection.invalidated:
-        return False
-    driver: Any = connection.connection.driver_connection
-    return not getattr(driver, "closed", False)
 
 
 def _refuse_if_taken(attempt: int, error: Exception) -> None:
@@ -153,7 +149,7 @@ class SQLiteDatabase(Database):
     def __init__(self, url: str) -> None:
         arguments = {
             "check_same_thread": False,
-            "timeout": _BUSY_SECONDS,
+            "timeout": BUSY_SECONDS,
             "cached_statements": 512,
         }
         engine = create_engine(
@@ -162,7 +158,8 @@ class SQLiteDatabase(Database):
             isolation_level="AUTOCOMMIT",
             connect_args=arguments,
         )
-        event.listen(engine, "connect", _set_pragmas)
+        event.listen(engine, "connect", set_pragmas)
+        event.listen(engine, "connect", self._limit)
         super().__init__(engine)
         self._queue: deque[_Ticket[Any]] = deque()
         self._lead = threading.Lock()
@@ -192,6 +189,12 @@ class SQLiteDatabase(Database):
         self._stop.set()
         self._checkpointer.join()
         super().close()
+
+    def _limit(self, connection: sqlite3.Connection, _record: object) -> None:
+        """Give up a statement when its request's time is over."""
+        connection.set_progress_handler(
+            lambda: time.monotonic() > getattr(self._request, "deadline", _NO_END), _STEPS_UNWATCHED
+        )
 
     def _next_group(self) -> list[_Ticket[Any]]:
         group: list[_Ticket[Any]] = []
@@ -258,31 +261,6 @@ def _restore(connection: Connection, remembered: dict[Any, Any]) -> None:
     connection.info.update(remembered)
 
 
-def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        f"busy_timeout={int(_BUSY_SECONDS * 1000)}",
-        "wal_autocheckpoint=20000",
-        "cache_size=-65536",
-        "mmap_size=1073741824",
-        "temp_store=MEMORY",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-# Every statement has an index to go by. Before the first ANALYZE of a growing table the planner would rather read it
-# whole, or join bitmaps of half of it: 2 ms instead of 0.07 for one reference, 208 ms instead of 8 for a roster.
-_SESSION = {
-    "synchronous_commit": "on",
-    "jit": "off",
-    "plan_cache_mode": "force_generic_plan",
-    "enable_bitmapscan": "off",
-    "enable_seqscan": "off",
-    "join_collapse_limit": "1",  # joins in the order in which they are written
-}
-
-
 class PostgreSQLDatabase(Database):
     """The production engine: a reading and a writing connection per thread."""
 
@@ -291,10 +269,12 @@ class PostgreSQLDatabase(Database):
     def __init__(self, url: str) -> None:
         options = {
             "prepare_threshold": 3,
-            "options": " ".join(f"-c {name}={value}" for name, value in _SESSION.items()),
+            "options": " ".join(f"-c {name}={value}" for name, value in SESSION.items()),
         }
         super().__init__(create_engine(url, poolclass=NullPool, connect_args=options, hide_parameters=True))
-        self._free_writers: deque[Connection] = deque()
+        self._writers = Leases(self._hold_writer)
+        self._limited_readers = Leases(lambda: self._limited(self._hold(), self.limits[0]))
+        self._limited_writers = Leases(lambda: self._limited(self._hold_writer(), self.limits[1]))
         self._learner = Learner(self.engine)
 
     def close(self) -> None:
@@ -333,11 +313,28 @@ class PostgreSQLDatabase(Database):
         self._learner.wrote()
         return value
 
+    def read(self) -> Connection:
+        """This thread's autocommitting connection, limited in time while a request is answered."""
+        return (self._limited_readers if self._in_request() else self._readers).connection()
+
+    def end_request(self) -> None:
+        """The request is over: other threads may have its connections."""
+        super().end_request()
+        self._limited_readers.release()
+        self._limited_writers.release()
+
+    def _in_request(self) -> bool:
+        return getattr(self._request, "deadline", _NO_END) != _NO_END
+
     def _writing(self) -> Connection:
-        lease: _Lease | None = getattr(self._local, "write", None)
-        if lease is None or not _is_usable(lease.connection):
-            lease = self._local.write = _Lease(self._free_writers, self._hold_writer)
-        return lease.connection
+        return (self._limited_writers if self._in_request() else self._writers).connection()
+
+    def _limited(self, connection: Connection, seconds: int) -> Connection:
+        driver: Any = connection.connection.driver_connection
+        driver.execute(f"SET statement_timeout = '{int(seconds)}s'")
+        if not driver.autocommit:
+            driver.commit()
+        return connection
 
     def _hold_writer(self) -> Connection:
         connection = self.engine.connect()
@@ -354,6 +351,9 @@ WHERE datname = current_database() AND backend_type = 'client backend' AND pid <
 
 def _is_retryable(error: object) -> bool:
     return getattr(error, "sqlstate", None) in _RETRY_STATES
+
+
+_TOUCH = text("UPDATE setting SET value = value WHERE name = 'node'")
 
 
 def lock_key(connection: Connection, number: int) -> None:

@@ -10,7 +10,7 @@ import psycopg
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-from fhir_server.fhir.errors import FHIRError, LockError, NoStore, Unavailable
+from fhir_server.fhir.errors import FHIRError, LockError, NoStore, TimedOut, Unavailable
 
 _AGAIN = {"Retry-After": "1"}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -22,6 +22,7 @@ _NO_STORE = {
     sqlite3.SQLITE_NOMEM,
 }
 _TAKEN = {sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE}
+_CANCELLED = "57014"  # by statement_timeout
 _FULL = ("53", "58")  # insufficient resources, system errors
 _LOST = ("08", "57")  # connection exceptions, operator intervention (shutdown, crash)
 
@@ -45,7 +46,13 @@ def reraise(error: Exception) -> NoReturn:
     raise failure from error
 
 
+def _timed_out() -> TimedOut:
+    return TimedOut("The request took too long and was given up. Narrow it, or try again later.", headers=_AGAIN)
+
+
 def _sqlite(code: int) -> FHIRError | None:
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return _timed_out()
     if code in _BUSY:
         return LockError("The database is busy with another writer. Send the request again.", headers=_AGAIN)
     if code in _NO_STORE:
@@ -54,6 +61,8 @@ def _sqlite(code: int) -> FHIRError | None:
 
 
 def _postgresql(state: str) -> FHIRError | None:
+    if state == _CANCELLED:
+        return _timed_out()
     if state.startswith(_FULL):
         return NoStore("The database cannot store anything at present. Try again later.", headers=_AGAIN)
     if state.startswith(_LOST):

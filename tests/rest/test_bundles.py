@@ -245,7 +245,7 @@ def test_a_patch_inside(clinic: Client) -> None:
     assert send(clinic, one)["entry"][0]["resource"]["code"] == {"text": "b"}
     assert send(clinic, one, status=412)["issue"][0]["code"] == "conflict"
     send(clinic, patch_entry(f"Basic/{made['id']}", patch, "application/json"), status=415)
-    send(clinic, entry("PATCH", f"Basic/{made['id']}", {"resourceType": "Parameters"}), status=415)
+    send(clinic, entry("PATCH", f"Basic/{made['id']}", BASIC), status=415)
     send(clinic, patch_entry(f"Basic/{made['id']}", "no patch"), status=422)
 
 

@@ -1,0 +1,54 @@
+"""Back-pressure: so many requests at once, so many that wait for a moment, and a plain refusal for the others (P14).
+
+A refusal costs microseconds, a request that waits for ever costs its client and everybody behind it. What must always
+get through (health, ends of tokens, consents) has a lane of its own.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition
+from time import monotonic
+
+from fhir_server.fhir.errors import Unavailable
+
+_LATER = {"Retry-After": "1"}
+
+
+class Gate:
+    """At most `running` requests at once; `waiting` more may wait for `patience` seconds."""
+
+    def __init__(self, running: int, waiting: int, patience: float = 1.0) -> None:
+        self._free, self._places, self._patience = running, waiting, patience
+        self._changed = Condition()
+
+    @contextmanager
+    def passage(self, *, reserved: bool = False) -> Iterator[None]:
+        """A place while the block runs; Unavailable (503, Retry-After) if there is none in time."""
+        if reserved:
+            yield
+            return
+        self._enter()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += 1
+                self._changed.notify()
+
+    def _enter(self) -> None:
+        with self._changed:
+            if self._free <= 0:
+                self._wait()
+            self._free -= 1
+
+    def _wait(self) -> None:
+        if self._places <= 0:
+            raise Unavailable("The server has all it can do. Send the request again.", headers=_LATER)
+        self._places -= 1
+        until = monotonic() + self._patience
+        try:
+            while self._free <= 0:
+                if not self._changed.wait(until - monotonic()) and self._free <= 0:
+                    raise Unavailable("The server has all it can do. Send the request again.", headers=_LATER)
+        finally:
+            self._places += 1
