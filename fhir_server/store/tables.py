@@ -328,6 +328,7 @@ idempotency = Table(
     Column("headers", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
     PrimaryKeyConstraint("tenant", "client", "key"),
+    Index("idempotency_at", "at"),
 )
 
 # What changed, written with the change; notifications and sinks read it in order.
