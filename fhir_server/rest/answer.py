@@ -10,7 +10,7 @@ from fhir_server.engine import repository
 from fhir_server.engine.context import Context, Engine
 from fhir_server.fhir.errors import FHIRError, InsecureRequest, LoginRequired, NoStore, NotSupported
 from fhir_server.fhir.outcome import outcome_bytes
-from fhir_server.rest import negotiation
+from fhir_server.rest import beat, negotiation
 from fhir_server.rest.failures import known
 from fhir_server.rest.message import Interaction, Operation, Request, Response
 from fhir_server.rest.once import HEADER, once
@@ -39,6 +39,10 @@ class Service:
 
     def answer(self, request: Request, request_id: str, address: str) -> Response:
         """The response to one request; never raises."""
+        since = beat.began()
+        return beat.keep(self._answer(request, request_id, address), since)
+
+    def _answer(self, request: Request, request_id: str, address: str) -> Response:
         context: Context | None = None
         try:
             if request.method == "OPTIONS":

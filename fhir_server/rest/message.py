@@ -53,13 +53,15 @@ class Request:
 class Response:
     """What goes back: status, headers, and bytes (or pieces of them for what is too long to hold).
 
-    `modified` is the instant of the version in it, which a header would give in whole seconds only.
+    `modified` is the instant of the version in it, which a header would give in whole seconds only. `is_empty`: a search
+    that matched nothing.
     """
 
     status: int
     body: bytes | Iterable[bytes] = b""
     headers: dict[str, str] = field(default_factory=dict)
     modified: int | None = None
+    is_empty: bool = False
 
 
 @dataclass(frozen=True)

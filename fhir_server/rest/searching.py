@@ -51,7 +51,7 @@ def _answer(
         lenient = preference(request, "handling") == "lenient"
         query = context.engine.searcher.parse(type_, given, lenient=lenient, within=within)
     page = repository.search(context, query)
-    return Response(200, _bundle(context, request, query, page))
+    return Response(200, _bundle(context, request, query, page), is_empty=not page.hits)
 
 
 def _place(context: Context, path: tuple[str, ...]) -> tuple[str, str]:
