@@ -53,8 +53,8 @@ class Request:
 class Response:
     """What goes back: status, headers, and bytes (or pieces of them for what is too long to hold).
 
-    `modified` is the instant of the version in it, which a header would give in whole seconds only. `is_empty`: a search
-    that matched nothing.
+    `modified` is the instant of the version in it, which a header would give in whole seconds only. `is_empty` tells
+    of a search that matched nothing.
     """
 
     status: int
