@@ -8,10 +8,10 @@ cannot write itself in, and whom a provider brought in leaves with the provider.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from itertools import groupby, pairwise
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from fhir_server.access.classes import ALL, ANY_PURPOSE, TPO
 from fhir_server.access.law import Law
@@ -87,15 +87,11 @@ def _of_organization(
     denies: Sequence[Directive],
     mask_for: Callable[[str, str], int | None],
 ) -> list[AccessSpan]:
-    slices: dict[str, list[tuple[int, int, int]]] = {}
-    computed: list[tuple[Any, list[tuple[int, int, int]]]] = []  # most purposes are entitled to the same
+    slices: dict[str, tuple[tuple[int, int, int], ...]] = {}
     for purpose in TPO:
         mine = [d for d in denies if d.recipient in (0, org) and d.purpose in (ANY_PURPOSE, purpose)]
-        entitled = [(span, mask) for span in spans if (mask := mask_for(span.kind, purpose)) is not None]
-        cuts = next((known for was, known in computed if was == (entitled, mine)), None)
-        if cuts is None:
-            computed.append(((entitled, mine), cuts := _slices(entitled, mine)))
-        slices[purpose] = cuts
+        entitled = [(span[2:], mask) for span in spans if (mask := mask_for(span.kind, purpose)) is not None]
+        slices[purpose] = _slices(tuple(entitled), tuple([((d.begins, d.ends), d.classes) for d in mine]))
     first = slices[TPO[0]]
     if all(other == first for other in slices.values()):
         slices = {ANY_PURPOSE: first}
@@ -123,17 +119,19 @@ class _Held:
         return sum(bit for bit, count in self.classes.items() if count)
 
 
+_Masks = tuple[tuple[tuple[int, int], int], ...]  # ((begins, ends), mask)
 Edge = tuple[int, _Held, int, int]  # instant, whose, mask, 1 at the begin and -1 at the end
 
 
-def _slices(entitled: Sequence[tuple[Span, int]], denies: Sequence[Directive]) -> list[tuple[int, int, int]]:
+@lru_cache(maxsize=4096)  # most purposes are entitled to the same, and so are the members of one file
+def _slices(entitled: _Masks, denied_spans: _Masks) -> tuple[tuple[int, int, int], ...]:
     """(begins, ends, mask) where something is left to see, neighbours with one mask joined.
 
     Walked from edge to edge, because one patient may have very many spans and the database waits meanwhile.
     """
     given, denied = _Held(), _Held()
     edges = [edge for span, mask in entitled for edge in _edges(span, given, mask)]
-    edges += [edge for deny in denies for edge in _edges(deny, denied, deny.classes)]
+    edges += [edge for span, mask in denied_spans for edge in _edges(span, denied, mask)]
     found: list[tuple[int, int, int]] = []
     instants = groupby(sorted(edges, key=itemgetter(0)), key=itemgetter(0))
     for (begins, mask), (ends, _) in pairwise((instant, _left(given, denied, now)) for instant, now in instants):
@@ -143,13 +141,14 @@ def _slices(entitled: Sequence[tuple[Span, int]], denies: Sequence[Directive]) -
             found[-1] = (found[-1][0], ends, mask)
         else:
             found.append((begins, ends, mask))
-    return found
+    return tuple(found)
 
 
-def _edges(span: Span | Directive, held: _Held, mask: int) -> Iterator[Edge]:
-    if span.begins < span.ends:
-        yield span.begins, held, mask, 1
-        yield span.ends, held, mask, -1
+def _edges(span: tuple[int, int], held: _Held, mask: int) -> Iterator[Edge]:
+    begins, ends = span
+    if begins < ends:
+        yield begins, held, mask, 1
+        yield ends, held, mask, -1
 
 
 def _left(given: _Held, denied: _Held, edges: Iterator[Edge]) -> int | None:

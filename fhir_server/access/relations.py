@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fhir_server.access.classes import OPEN, START
 from fhir_server.fhir.errors import BusinessRule
@@ -28,8 +28,7 @@ _MOST: Final = 200  # spans of organizations in one CareTeam
 _LOCAL: Final = re.compile(r"([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?")
 
 
-@dataclass(frozen=True, slots=True)
-class Rel:
+class Rel(NamedTuple):
     """One relation of an organization to a patient. `grantor` owns the resource that gave it; it is not stored."""
 
     patient: int
@@ -76,8 +75,7 @@ class Directive:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class AccessSpan:
+class AccessSpan(NamedTuple):
     """What one organization may see of a patient for a purpose ("": each of TPO) in a span of time."""
 
     org: int

@@ -23,7 +23,10 @@ class PatientFinder:
         """The "Patient/id" whose record this is; None where there is none or more than one."""
         if type_ == "Patient":
             return f"Patient/{fid}" if fid else None
-        found = {reference for path in self._paths[type_] for reference in _references(resource, path)}
+        found: set[str] = set()
+        for path in self._paths[type_]:
+            if path[0] in resource:
+                _gather(resource[path[0]], path, 1, found)
         return found.pop() if len(found) == 1 else None
 
 
@@ -44,12 +47,14 @@ def _simple_paths(expression: str, type_: str) -> Iterator[tuple[str, ...]]:
             yield tuple(match[2].strip(".").split("."))
 
 
-def _references(node: Any, path: tuple[str, ...]) -> Iterator[str]:
-    if isinstance(node, list):
+def _gather(node: Any, path: tuple[str, ...], depth: int, found: set[str]) -> None:
+    """Add the references to Patients at the rest of a path, from its `depth` on."""
+    if type(node) is list:
         for item in node:
-            yield from _references(item, path)
-    elif isinstance(node, dict):
-        if path:
-            yield from _references(node.get(path[0]), path[1:])
-        elif str(node.get("reference", "")).startswith("Patient/"):
-            yield node["reference"].split("/_history/")[0]
+            _gather(item, path, depth, found)
+    elif type(node) is not dict:
+        return
+    elif depth < len(path):
+        _gather(node.get(path[depth]), path, depth + 1, found)
+    elif str(node.get("reference", "")).startswith("Patient/"):
+        found.add(node["reference"].partition("/_history/")[0])

@@ -63,7 +63,8 @@ def check(context: Context, type_: str, resource: dict[str, Any]) -> None:
     structure.check(type_, resource)
     text = contents.compact(resource)
     attachments.check(type_, resource, text)
-    _refuse_subsetted(resource)
+    if b'"SUBSETTED"' in text:
+        _refuse_subsetted(resource)
     required = [url for hook in context.engine.hooks.required_profiles for url in hook(type_, resource)]
     issues = context.engine.profiles.check(type_, resource, required, text)
     if any(issue.severity in {"error", "fatal"} for issue in issues):
