@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-long check bench docs lock clean \
+.PHONY: help run demo test test-long conformance check bench docs lock clean \
 	lint types imports dead-code spelling audit
 
 help:  ## list the verbs
@@ -26,6 +26,9 @@ test: $(STAMP)  ## run the tests on SQLite and PostgreSQL (brings its own Postgr
 
 test-long: $(STAMP)  ## run the tests that take their time: crashes, races, load
 	$(BIN)/python -m pytest -n $(JOBS) -m long -q
+
+conformance: $(STAMP)  ## run the tests that cite a requirement and write docs/conformance.md
+	$(BIN)/python -m pytest -p tests.conformance.plugin --conformance docs/conformance.md -n $(JOBS) -m "not long" -q
 
 check: lint types imports dead-code spelling audit  ## everything a machine can judge without running the product
 

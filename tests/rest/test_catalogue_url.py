@@ -73,7 +73,7 @@ ROWS = [
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_a_request_that_cannot_be_is_refused(clinic: Client, row: Row) -> None:
-    """Rows 26, 27, 31 to 33, 51 to 56, 58 and 63."""
+    """Rows 26, 27, 31 to 33, 51 to 56, 58 and 63; B-03 by 52 and 53."""
     answer = ask(clinic, row)
     refused(answer, row)
     if row.number == 31:
