@@ -17,13 +17,12 @@ from rich.table import Table
 from fhir_server.config import PREFIX, Settings, from_environment
 from fhir_server.engine import audit, heads
 from fhir_server.engine.build import build
+from fhir_server.engine.commands import packages_app, terminology_app
 from fhir_server.fhir.errors import FHIRError
 from fhir_server.jobs.worker import Worker
 from fhir_server.smart.commands import clients_app
 from fhir_server.store.db import open_database
 from fhir_server.store.migrations import migrate, require_current, version
-from fhir_server.terminology.commands import terminology_app
-from fhir_server.validation.commands import packages_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The FHIR exchange for Enhanced Care Management.")
 db_app = typer.Typer(no_args_is_help=True, help="The database: migrate it, see its version.")

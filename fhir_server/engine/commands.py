@@ -1,6 +1,5 @@
-"""The command line of code systems: load a publisher's distribution, list what is there, remove a version."""
+"""The command line of what is installed beside the code: large code systems, and FHIR packages."""
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from fhir_server.config import from_environment
+from fhir_server.engine.build import clock
+from fhir_server.fhir import definitions, packages
 from fhir_server.store import concepts
 from fhir_server.store.concepts import READY
 from fhir_server.store.db import Database, open_database
@@ -18,6 +19,7 @@ from fhir_server.terminology import distribution, loading
 from fhir_server.terminology.distribution import Source
 
 terminology_app = typer.Typer(no_args_is_help=True, help="Large code systems: load, list, remove.")
+packages_app = typer.Typer(no_args_is_help=True, help="FHIR packages (guides): install, list, remove.")
 console = Console()
 
 
@@ -43,8 +45,7 @@ def terminology_load(
     database = _database()
     try:
         with _bar() as bar:
-            report = _Report(bar)
-            system = loading.load(database, known[name], Source(path), release, time.time_ns() // 1_000_000, report)
+            system = loading.load(database, known[name], Source(path), release, clock(), _Report(bar))
     finally:
         database.close()
     console.print(f"{system.name} {system.version}: {system.done} concepts. Servers use it from their next start.")
@@ -101,3 +102,40 @@ class _Report:
         if step not in self._tasks:
             self._tasks[step] = self._bar.add_task(step, total=total)
         self._bar.update(self._tasks[step], completed=done)
+
+
+@packages_app.command("install")
+def packages_install(
+    path: Annotated[Path, typer.Argument(help="The package as published: a .tgz file.", exists=True, dir_okay=False)],
+) -> None:
+    """Install a FHIR package; its profiles are enforced by servers from their next start.
+
+    Example: ecm-fhir packages install hl7.fhir.us.core-7.0.0.tgz
+    """
+    folder = from_environment().packages_folder
+    made = packages.install(path, folder, definitions.load())
+    told = ", ".join(f"{number} {kind}" for kind, number in made.count().items())
+    console.print(f"[bold]{made.name} {made.version}[/bold]: {told}. Servers enforce it from their next start.")
+    there = {one.name for one in packages.installed(folder)}
+    missing = [f"{name} {version}" for name, version in made.needs if name not in there]
+    if missing:
+        console.print(f"It builds on packages that are not installed, and does without them: {', '.join(missing)}.")
+
+
+@packages_app.command("list")
+def packages_list() -> None:
+    """List the installed packages."""
+    table = Table("name", "version", "profiles", "title")
+    for one in packages.installed(from_environment().packages_folder):
+        table.add_row(one.name, one.version, str(one.count().get("StructureDefinition", 0)), one.title)
+    console.print(table)
+
+
+@packages_app.command("remove")
+def packages_remove(
+    name: Annotated[str, typer.Argument(help="Its name, such as hl7.fhir.us.core.")],
+    release: Annotated[str, typer.Option(help="Which version.")],
+) -> None:
+    """Remove one version of a package; servers forget it with their next start."""
+    packages.remove(from_environment().packages_folder, name, release)
+    console.print(f"{name} {release} is removed.")

@@ -1,0 +1,46 @@
+"""Rows removed for good: of a patient's record, one owner's part.  The audit trail is not touched."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, bindparam, delete, select
+
+from fhir_server.store.resources import Row, Visible, from_columns
+from fhir_server.store.statements import Statement
+from fhir_server.store.tables import access, hist, keys, member, outbox, ref, rel, res, share
+
+_CHUNK = 500
+_statements: dict[Any, Statement] = {}
+
+
+def owned(connection: Connection, visible: Visible, patient: int, owner: int) -> list[Row]:
+    """What an organization owns of a patient's record and may see, deleted resources included."""
+    if visible.shape not in _statements:
+        r = visible("r")
+        mine = r.c.patient == bindparam("patient", type_=BigInteger()), r.c.owner == bindparam("owner")
+        _statements[visible.shape] = Statement(select(*[r.c[name] for name in Row._fields]).where(*mine))
+    values = {**visible.binds, "patient": patient, "owner": owner}
+    return [from_columns(row) for row in _statements[visible.shape].rows(connection, values)]
+
+
+def erase(connection: Connection, rows: Sequence[Row]) -> None:
+    """Remove every version of these resources, what happened to them, and what was shared of them."""
+    rids = [rid for row in rows for rid in (row.rid, row.rid + 1)]  # a Patient's contact view is the next row
+    hashes = [row.rh for row in rows]
+    for column, values in (
+        (res.c.rid, rids),
+        (hist.c.rid, rids),
+        (outbox.c.rid, rids),
+        (keys.c.rid, rids),
+        (share.c.target, hashes),
+    ):
+        for start in range(0, len(values), _CHUNK):
+            connection.execute(delete(column.table).where(column.in_(values[start : start + _CHUNK])))
+
+
+def forget(connection: Connection, patient: int) -> None:
+    """Remove who stands in which relation to a patient, and its place in rosters."""
+    connection.execute(delete(member).where(member.c.patient == patient))
+    connection.execute(delete(ref).where(ref.c.tgt == patient))
+    for table in (rel, access):
+        connection.execute(delete(table).where(table.c.patient == patient))

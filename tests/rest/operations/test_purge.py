@@ -1,0 +1,91 @@
+"""Patient/$purge over HTTP, on both databases: nothing is left but the audit trail."""
+
+from typing import Any
+
+import pytest
+
+from fhir_server.engine import audit
+from tests.live import Client, LiveServer
+from tests.rest.scene import stored
+
+
+@pytest.fixture(scope="module")
+def eraser(server: LiveServer) -> Client:
+    return server.client("eraser", organization="Organization/clinic", rights="purge")
+
+
+def rows(server: LiveServer, marker: str) -> dict[str, int]:
+    """How many rows of each table hold these bytes, in whatever column."""
+    from fhir_server.store.tables import metadata  # noqa: PLC0415 - the tables as they are when asked
+
+    found = {}
+    for table in metadata.tables.values():
+        if table.name in {"audit", "words"}:
+            continue
+        for row in server.engine.database.read().execute(table.select()):
+            if any(marker.encode() in (v if isinstance(v, bytes) else str(v).encode()) for v in row):
+                found[table.name] = found.get(table.name, 0) + 1
+    return found
+
+
+def record(client: Client, name: str) -> dict[str, Any]:
+    """A Patient with two versions, a Condition, a deleted Observation."""
+    patient = stored(client, {"resourceType": "Patient", "name": [{"family": name, "given": ["Ana"]}],
+                              "identifier": [{"system": "urn:member", "value": name}]})  # fmt: skip
+    client.put(f"Patient/{patient['id']}", {**patient, "active": True})
+    subject = {"reference": f"Patient/{patient['id']}"}
+    condition = stored(client, {"resourceType": "Condition", "subject": subject, "code": {"text": name}})
+    gone = stored(
+        client, {"resourceType": "Observation", "status": "final", "subject": subject, "code": {"text": name}}
+    )
+    client.delete(f"Observation/{gone['id']}")
+    return {"patient": patient["id"], "condition": condition["id"], "gone": gone["id"]}
+
+
+def test_nothing_is_left_but_the_audit_trail(server: LiveServer, clinic: Client, eraser: Client) -> None:
+    """Every version, index row, key and share goes; the trail stays whole and names what was removed."""
+    name = "Zzyzxpurge"
+    made = record(clinic, name)
+    kept = record(clinic, "Staying")
+    assert rows(server, name)["hist"] >= 2
+    answer = eraser.post(f"Patient/{made['patient']}/$purge", {"resourceType": "Parameters"})
+    assert answer.status_code == 200, answer.text
+    assert "1 Condition, 1 Observation, 1 Patient" in answer.text
+    assert rows(server, name) == {}
+    assert {where: n for where, n in rows(server, made["patient"]).items() if where != "idempotency"} == {}
+    for path in (f"Patient/{made['patient']}", f"Condition/{made['condition']}", f"Patient/{made['patient']}/_history",
+                 f"Observation/{made['gone']}/_history/1"):  # fmt: skip
+        assert eraser.get(path).status_code == 404
+    assert clinic.get(f"Patient?name={name}").json()["total"] == 0
+    assert clinic.get(f"Condition/{kept['condition']}").status_code == 200
+    assert stored(clinic, {"resourceType": "Patient", "identifier": [{"system": "urn:member", "value": name}]})
+    count, broken = audit.verify(server.engine.database, server.engine.secret)
+    assert (count > 0, broken) == (True, None)
+    sql = "SELECT entities FROM audit WHERE interaction = 'purge'"
+    told = b"".join(bytes(row[0]) for row in server.engine.database.read().exec_driver_sql(sql))
+    for reference in (f"Patient/{made['patient']}", f"Condition/{made['condition']}", f"Observation/{made['gone']}"):
+        assert reference.encode() in told
+
+
+def test_who_may_purge(server: LiveServer, clinic: Client, stranger: Client, eraser: Client) -> None:
+    """The right, the scope, the view and the ownership: each is asked."""
+    made = record(clinic, "Guarded")
+    here = f"Patient/{made['patient']}/$purge"
+    body = {"resourceType": "Parameters"}
+    thief = server.client("thief", rights="purge")
+    narrow = server.client("purge-narrow", organization="Organization/clinic", scopes="system/*.rs", rights="purge")
+    assert clinic.post(here, body).status_code == 403
+    assert narrow.post(here, body).status_code == 403
+    assert thief.post(here, body).json() == thief.post("Patient/absent/$purge", body).json()
+    assert thief.post(here, body).status_code == 404
+    assert eraser.get(here).status_code == 405
+    assert clinic.get(f"Condition/{made['condition']}").status_code == 200
+
+
+def test_a_deleted_patient_can_be_purged(clinic: Client, eraser: Client) -> None:
+    """What was deleted is still there until it is purged."""
+    made = stored(clinic, {"resourceType": "Patient", "name": [{"family": "Late"}]})["id"]
+    clinic.delete(f"Patient/{made}")
+    assert clinic.get(f"Patient/{made}").status_code == 410
+    assert eraser.post(f"Patient/{made}/$purge", {"resourceType": "Parameters"}).status_code == 200
+    assert clinic.get(f"Patient/{made}").status_code == 404
