@@ -4,7 +4,7 @@ http://hl7.org/fhir/uv/security-label-ds4p and https://hl7.org/fhir/R4/security-
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -147,17 +147,25 @@ def _pair(coding: Any) -> tuple[str, str]:
     return str(given.get("system", "")), str(given.get("code", ""))
 
 
-def _codings(resource: Node) -> Iterator[tuple[str, str]]:
+def _codings(resource: Node) -> list[tuple[str, str]]:
     """(system, code) of every Coding outside meta; a Quantity has them too, but with a value."""
-    waiting: list[Any] = [value for name, value in resource.items() if name != "meta"]
-    for node in waiting:  # grows while it is walked
-        kind = type(node)
-        if kind is list:
-            waiting += node
-        elif kind is dict:
-            if "code" in node and "system" in node and "value" not in node:
-                yield _pair(node)
-            waiting += node.values()
+    found: list[tuple[str, str]] = []
+    for name, value in resource.items():
+        if name != "meta":
+            _gather(value, found)
+    return found
+
+
+def _gather(node: Any, found: list[tuple[str, str]]) -> None:
+    if type(node) is dict:
+        if "code" in node and "system" in node and "value" not in node:
+            found.append(_pair(node))
+        for child in node.values():
+            if type(child) is dict or type(child) is list:
+                _gather(child, found)
+    elif type(node) is list:
+        for child in node:
+            _gather(child, found)
 
 
 def _spoken_of(consent: Node, membership: Membership, table: LabelTable) -> int:

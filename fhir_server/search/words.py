@@ -38,7 +38,7 @@ def texts(resource: Mapping[str, Any]) -> tuple[str, str] | None:
     narrative = _TAG.sub(" ", div[:_MOST_SIGNS])
     strings: list[str] = []
     _gather(resource, strings)
-    content = " ".join([narrative, *[one for one in strings if not _NO_WORDS.fullmatch(one)]])
+    content = " ".join([narrative, *[one for one in strings if one.isalnum() or not _NO_WORDS.fullmatch(one)]])
     found = _distinct(narrative), _distinct(content[:_MOST_SIGNS])
     return found if found[1] else None
 
