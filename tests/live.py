@@ -17,6 +17,7 @@ from fhir_server.app import create_app
 from fhir_server.config import Settings
 from fhir_server.engine.context import Engine
 from fhir_server.smart import clients, keys
+from tests import hermit
 
 JSON = "application/fhir+json"
 
@@ -150,10 +151,11 @@ def running(url: str, folder: Path, threads: int = 16, **settings: Any) -> Itera
     root = f"http://127.0.0.1:{listener.server_port}"
     chosen = Settings(data_folder=str(folder), database_url=url, base_url=root + "/fhir", **settings)
     app = create_app(chosen)
-    listener.app = app
+    engine: Engine = app.extensions["engine"]
+    hermit.move_in(engine)
+    listener.app = watch = hermit.Watch(app)
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
-    engine: Engine = app.extensions["engine"]
     try:
         yield LiveServer(root, engine, app)
     finally:
@@ -164,6 +166,7 @@ def running(url: str, folder: Path, threads: int = 16, **settings: Any) -> Itera
         if "worker" in app.extensions:
             app.extensions["worker"].stop()
         engine.close()
+    assert watch.found == [], "what nobody may see was in these responses"
 
 
 def _not_yet(_environ: Any, _start: Any) -> Any:

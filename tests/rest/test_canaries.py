@@ -162,7 +162,7 @@ def test_hidden_text_is_found_by_no_search(
     server: LiveServer, intruder: Intruder, clinic: Client, hidden: list[dict[str, Any]]
 ) -> None:
     """Every parameter and modifier of the type, with values that would match, by GET and POST; counts too."""
-    own = {param for _, param in (("", "_id"), ("", "_lastUpdated"))}
+    own, asked = {"_id", "_lastUpdated"}, set[str]()
     for one in hidden[:-1]:
         kind, fid = one["resourceType"], one["id"]
         identifier = one["identifier"][0]["value"]
@@ -170,6 +170,9 @@ def test_hidden_text_is_found_by_no_search(
         queries = [f"identifier={identifier}", f"identifier=urn:canaries|{identifier}", f"identifier:not={ABSENT}",
                    "_lastUpdated=gt2020", "_sort=-_lastUpdated", "_tag:not=a", f"_id:not={ABSENT}"]  # fmt: skip
         for name, param in server.engine.definitions.search_params(kind).items():
+            if name in asked:
+                continue
+            asked |= {name} if name.startswith("_") else set()  # the same of every type: asked of the first one
             queries += [f"{name}:missing=true", f"{name}:missing=false"] if name not in own else []
             if param.type == "string":
                 queries += [

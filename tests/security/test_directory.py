@@ -47,16 +47,16 @@ def test_what_an_organization_states_of_itself_is_no_proof(exchange: Exchange) -
 
 
 def test_members_follow_the_verified_number(exchange: Exchange) -> None:
-    """T34, over the file: rows with a number that is merely stated are rejected, and nobody sees their members."""
+    """T34, over the file: rows with a number that is merely stated wait, and nobody sees their members."""
     clinic, stranger, plan = exchange.clinic, exchange.stranger, exchange.plan
     stating(stranger)
-    for verified, rejected, seen in ((None, 1, 0), (clinic, 0, 1)):
+    for verified, parked, seen in ((None, 1, 0), (clinic, 0, 1)):
         if verified:
             exchange.verify(verified, VERIFIED)
         body = mif(["90000001A"], **{"Provider NPI": NUMBER})
         answer = plan.request("POST", "Group/$import-assignments", body, headers={"Content-Type": "text/csv"})
         assert answer.status_code == 202, answer.text
-        assert done(plan, answer)["summary"]["rejected"] == rejected
+        assert done(plan, answer)["summary"]["parked"] == parked
         assert stranger.get("Patient?_summary=count").json()["total"] == 0
         assert clinic.get("Patient?_summary=count").json()["total"] == seen
 

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -10,12 +9,12 @@ from typing import Any
 
 import requests
 from flask import Flask
-from werkzeug.serving import BaseWSGIServer
 
 from fhir_server.smart import clients, keys
 from fhir_server.smart.server import Services, SmartSettings
 from fhir_server.smart.views import smart_blueprint
 from fhir_server.store.db import Database
+from tests.live import PooledServer
 
 BASE = "https://ecm.example.org/fhir"
 TOKEN_URL = "https://ecm.example.org/auth/token"
@@ -79,24 +78,6 @@ class Site:
         answer = self.ask(self.assertion(key, client_id), scope)
         assert answer.status_code == 200, answer.text
         return str(answer.json()["access_token"])
-
-
-class PooledServer(BaseWSGIServer):
-    """A server with a fixed number of threads, as in production: the database keeps connections for each of them."""
-
-    def __init__(self, app: Flask) -> None:
-        super().__init__("127.0.0.1", 0, app)
-        self.pool = ThreadPoolExecutor(16)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in one of the pool's threads."""
-        self.pool.submit(self._answer, request, client_address)
-
-    def _answer(self, request: Any, client_address: Any) -> None:
-        try:
-            self.finish_request(request, client_address)
-        finally:
-            self.shutdown_request(request)
 
 
 @contextmanager
