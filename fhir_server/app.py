@@ -18,6 +18,7 @@ from fhir_server.engine.transaction import event
 from fhir_server.fhir.errors import FHIRError, UnknownType
 from fhir_server.jobs import reindex
 from fhir_server.jobs.worker import Worker
+from fhir_server.rest import asynchronous
 from fhir_server.rest.answer import ANYONE, Service
 from fhir_server.rest.failures import places_only
 from fhir_server.rest.gate import Gate
@@ -43,11 +44,9 @@ Guest = Callable[[Engine], None]
 
 def create_app(settings: Settings | None = None, guests: Sequence[Guest] | None = None) -> Application:
     """The WSGI application over a migrated database; `guests` are the extensions let in, all installed ones if None."""
-    engine = create_engine(settings or from_environment(), guests)
     app = Application("fhir_server")
-    app.extensions["engine"] = engine
-    app.service = Service(engine, all_routes(engine.definitions.types, engine.operations))
-    engine.operations = app.service.routes.operations
+    app.service = _service(settings or from_environment(), guests)
+    app.extensions["engine"] = engine = app.service.engine
     app.register_blueprint(smart_blueprint(_smart_services(engine)))
     app.register_error_handler(HTTPException, _answer_http_error)
     engine.start()
@@ -72,12 +71,19 @@ def _end_with_the_process(app: Application) -> None:
 
 
 def create_engine(settings: Settings, guests: Sequence[Guest] | None = None) -> Engine:
-    """The engine with its guests, for the application, the worker and the command line."""
+    """The engine with its guests, for the worker and the command line."""
+    return _service(settings, guests).engine
+
+
+def _service(settings: Settings, guests: Sequence[Guest] | None) -> Service:
+    """The engine with its guests, the routes, and the kinds of jobs."""
     engine = build(settings)
     for register in installed_guests() if guests is None else guests:
         register(engine)
-    engine.jobs[reindex.KIND] = reindex.JOB
-    return engine
+    service = Service(engine, all_routes(engine.definitions.types, engine.operations))
+    engine.operations = service.routes.operations
+    engine.jobs |= {reindex.KIND: reindex.JOB, asynchronous.KIND: asynchronous.job(service.entry)}
+    return service
 
 
 def installed_guests() -> list[Guest]:

@@ -26,6 +26,7 @@ class Answer(NamedTuple):
     digest: bytes
     status: int
     headers: dict[str, str]
+    modified: int | None  # of the version in it, in milliseconds
     body: bytes
 
 
@@ -45,7 +46,8 @@ def find(transaction: Transaction, key: str) -> Answer | None:
     if at <= context.now - KEPT_MS:
         transaction.connection.execute(_FORGET, {"client_": place["client"], "key_": key})
         return None
-    return Answer(bytes(digest), status, orjson.loads(bytes(headers)), bytes(body))
+    shown, modified = orjson.loads(bytes(headers))
+    return Answer(bytes(digest), status, shown, modified, bytes(body))
 
 
 def keep(transaction: Transaction, key: str, answer: Answer) -> None:
@@ -53,7 +55,7 @@ def keep(transaction: Transaction, key: str, answer: Answer) -> None:
     client, now = transaction.context.caller.client, transaction.context.now
     if answer.digest[0] < _TIDY_BELOW:
         transaction.connection.execute(_TIDY, {"before": now - KEPT_MS})
-    headers = orjson.dumps(answer.headers)
+    headers = orjson.dumps([answer.headers, answer.modified])
     transaction.batch.add(
         idempotency, TENANT, 0, client, key, answer.digest, now, answer.status, headers, answer.body
     )  # fmt: skip

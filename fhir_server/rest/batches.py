@@ -36,9 +36,13 @@ _READING = {"GET", "HEAD"}
 
 def batch(context: Context, request: Request, entries: Sequence[Entry]) -> Response:
     """Each entry's answer in the order of the entries; a failure stays with its entry (B-58)."""
+    return Response(200, bundles.bundle("batch-response", [], answers(context, request, entries)))
+
+
+def answers(context: Context, request: Request, entries: Sequence[Entry]) -> list[bytes]:
+    """One Bundle.entry for each entry, answered for itself; kept under a key of its own if the request has one."""
     key = derived(request) if HEADER in request.headers else ""
-    answers = [_answer_alone(context.again(), request, entry, key) for entry in entries]
-    return Response(200, bundles.bundle("batch-response", [], answers))
+    return [_answer_alone(context.again(), request, entry, key) for entry in entries]
 
 
 def _answer_alone(context: Context, outer: Request, entry: Entry, key: str) -> bytes:
@@ -65,8 +69,8 @@ def transaction(context: Context, request: Request, entries: Sequence[Entry]) ->
     _refuse_doubles(asked)
 
     def work(context: Context, _request: Request) -> Response:
-        answers = context.transact(lambda open_: _process(open_, asked))
-        return Response(200, bundles.bundle("transaction-response", [], answers))
+        made = context.transact(lambda open_: _process(open_, asked))
+        return Response(200, bundles.bundle("transaction-response", [], made))
 
     if HEADER not in request.headers:
         return work(context, request)
@@ -92,14 +96,14 @@ def _double(entry: Entry) -> Duplicate:
 
 def _process(open_: Transaction, asked: Sequence[Asked]) -> list[bytes]:
     links = linking.assign(open_, asked)
-    answers: dict[int, bytes] = {}
+    made: dict[int, bytes] = {}
     late: list[Late] = []
     for number, phase in groupby(sorted(asked, key=_rank), key=lambda pair: _rank(pair)[0]):
         if number == _ORDER["GET"]:
             _refuse(late)
-        late = _process_phase(open_, [*phase, *(pair for pair, _ in late)], links, answers)
+        late = _process_phase(open_, [*phase, *(pair for pair, _ in late)], links, made)
     _refuse(late)
-    return [answers[entry.number] for entry, _ in asked]
+    return [made[entry.number] for entry, _ in asked]
 
 
 def _refuse(late: Sequence[Late]) -> None:
@@ -117,7 +121,7 @@ def _rank(pair: Asked) -> tuple[int, bool, int]:
 
 
 def _process_phase(
-    open_: Transaction, phase: Iterable[Asked], links: linking.Links, answers: dict[int, bytes]
+    open_: Transaction, phase: Iterable[Asked], links: linking.Links, made: dict[int, bytes]
 ) -> list[Late]:
     """Answer each entry; one that needs what is not there yet waits for the others, and at last for the next phase."""
     waiting = list(phase)
@@ -126,7 +130,7 @@ def _process_phase(
         later: list[Late] = []
         for entry, request in waiting:
             try:
-                answers[entry.number] = _answer_within(open_, entry, request, links)
+                made[entry.number] = _answer_within(open_, entry, request, links)
             except linking.Unresolved as error:
                 later.append(((entry, request), error))
             except FHIRError as error:

@@ -132,6 +132,11 @@ _DONE = (
 )
 
 
+def wishes(request: Request, name: str) -> bool:
+    """Whether the Prefer header holds a word that needs no value, such as respond-async."""
+    return name in [part.strip() for part in request.header("prefer").replace(",", ";").split(";")]
+
+
 def preference(request: Request, name: str) -> str:
     """One preference of the Prefer header, "" if not given."""
     for part in request.header("prefer").replace(",", ";").split(";"):

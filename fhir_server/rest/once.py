@@ -46,12 +46,12 @@ def _once(transaction: Transaction, key: str, request: Request, work: Handler) -
     if known is None:
         response = work(context, request)
         body = response.body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
-        idempotency.keep(transaction, key, Answer(digest, response.status, response.headers, body))
+        idempotency.keep(transaction, key, Answer(digest, response.status, response.headers, response.modified, body))
         return response
     if known.digest != digest:
         raise KeyReused("This Idempotency-Key stood for another request. Take a new key for a new request.")
     repository.note(context, "replay", known.status, "/".join(request.path))
-    return Response(known.status, known.body, {**known.headers, "Idempotency-Replayed": "true"})
+    return Response(known.status, known.body, {**known.headers, "Idempotency-Replayed": "true"}, known.modified)
 
 
 def _key(request: Request) -> str:

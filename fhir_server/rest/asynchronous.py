@@ -1,0 +1,77 @@
+"""`Prefer: respond-async` on a batch: 202 at once, the answers later as a file of a job.
+
+https://hl7.org/fhir/R4/async.html
+
+A job that is taken up again goes through its entries from the first: each has an Idempotency-Key of its own, so that
+what was done before is answered again and not done again.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from fhir_server.engine.context import Context
+from fhir_server.engine.transaction import Transaction
+from fhir_server.fhir import bundles
+from fhir_server.jobs import files, limits, queue
+from fhir_server.jobs.job import Job, Run
+from fhir_server.rest.batches import answers
+from fhir_server.rest.bundle_entries import read_bundle
+from fhir_server.rest.message import Request, Response
+from fhir_server.rest.once import HEADER
+
+KIND = "batch"
+_ASKED, _ANSWERED = "request.json", "response.json"
+_MEDIA_TYPE = "application/fhir+json"
+_CHUNK = 25  # entries between two looks at whether the job is still wanted
+
+Dispatch = Callable[[Context, Request], Response]
+
+
+def kick_off(context: Context, request: Request) -> Response:
+    """202 with the status URL; Throttled (429) if the client has as many unfinished jobs as it may have."""
+    limits.require_turn(context, context.connection)
+    job_id = context.engine.ids.fid()
+    limit = context.engine.settings.max_bundle_bytes
+    files.keep(
+        context.engine, context.caller.org_hash, job_id, _ASKED, _MEDIA_TYPE, [request.body], limit
+    )  # fmt: skip
+    asked = {"request": request.base, "base": request.base, "prefer": request.header("prefer")}
+    asked["key"] = request.header(HEADER) or f"job-{job_id}"
+
+    def work(transaction: Transaction) -> None:
+        limits.require_turn(transaction.context, transaction.connection)
+        queue.submit(transaction, job_id, KIND, asked)
+        transaction.audit("batch-kick-off", 202, [])
+
+    try:
+        context.transact(work)
+    except Exception:
+        files.discard(context.engine, f"{job_id}.{_ASKED}")
+        raise
+    return Response(202, b"", {"Content-Location": f"{request.base}/_jobs/{job_id}"})
+
+
+def job(dispatch: Dispatch) -> Job:
+    """The kind of job that answers a batch; `dispatch` answers one entry."""
+    return Job(KIND, partial(_work, dispatch))
+
+
+def _work(dispatch: Dispatch, run: Run) -> None:
+    context = run.context()
+    body = b"".join(files.read(run.engine.database.read(), f"{run.id}.{_ASKED}"))
+    headers = {"prefer": run.arguments["prefer"], HEADER: run.arguments["key"]}
+    request = Request("POST", (), (), headers, body, run.arguments["base"], dispatch=dispatch)
+    _, entries = read_bundle(body, run.engine.settings.max_bundle_bytes)
+    made: list[bytes] = []
+    for first in range(0, len(entries), _CHUNK):
+        made += answers(context, request, entries[first : first + _CHUNK])
+        told = f"{len(made)} of {len(entries)} entries"
+        context.again().transact(partial(_tell, run, len(made), told))
+    whole = bundles.bundle("batch-response", [], made)
+    files.keep(run.engine, context.caller.org_hash, run.id, _ANSWERED, _MEDIA_TYPE, [whole])
+    output = [{"type": "Bundle", "name": _ANSWERED, "count": len(made)}]
+    context.again().transact(lambda transaction: run.finish(transaction, {"output": output}))
+
+
+def _tell(run: Run, done: int, told: str, transaction: Transaction) -> None:
+    run.save(transaction, {"entry": done}, told)
