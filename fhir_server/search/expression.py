@@ -211,6 +211,17 @@ def data_types(definitions: Definitions, kind: str, expression: str) -> frozense
 
 
 @lru_cache(maxsize=8192)
+def is_single(definitions: Definitions, kind: str, expression: str) -> bool:
+    """Whether a resource has at most one value of a parameter: one element that does not repeat, of whatever type."""
+    try:
+        ends = tracks(definitions.elements, kind, expression)
+    except Unsupported:
+        return False
+    elements = {end.element.path for end in ends if end.element}
+    return len(elements) == 1 and not any(hop.repeats for end in ends for hop in end.hops)
+
+
+@lru_cache(maxsize=8192)
 def implied_systems(definitions: Definitions, kind: str, expression: str) -> frozenset[str]:
     """The code systems behind the `code` elements of a parameter, where R4 binds them to a value set it lists."""
     try:

@@ -13,6 +13,7 @@ from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
 from fhir_server.fhir.values import PACIFIC
 from fhir_server.search.across import compartment, parse_across, types_of
+from fhir_server.search.bounds import joined
 from fhir_server.search.criteria import find_param, parse_criterion
 from fhir_server.search.expression import reference_targets
 from fhir_server.search.filters import parse_filter
@@ -95,7 +96,7 @@ def _finish(draft: _Draft, ignored: tuple[str, ...], within: str) -> SearchQuery
         type=draft.type,
         types=draft.types,
         within=within,
-        criteria=tuple(draft.criteria),
+        criteria=joined(draft.site, draft.criteria),
         sort=draft.sort or _natural_order(draft),
         includes=tuple(dict.fromkeys(draft.includes)),
         count=draft.results.get("_count", PAGE),

@@ -7,6 +7,7 @@ from tests.search.filters import filter_case
 from tests.search.oracle import HERE, Case, Resource, Stored
 from tests.search.values import (
     amount_case,
+    between_cases,
     composite_case,
     date_case,
     escape,
@@ -169,7 +170,10 @@ def any_case(kind: str, stored: Stored, depth: int) -> st.SearchStrategy[Case]:
 def question(draw: st.DrawFn, stored: Stored) -> tuple[str, list[Case]]:
     """A type and one to three criteria."""
     kind = draw(st.sampled_from(TYPES))
-    if draw(st.integers(0, 5)) == 0:
+    which = draw(st.integers(0, 6))
+    if which == 1:
+        return kind, draw(between_cases(kind))
+    if which == 0:
         return kind, [draw(filter_case(kind)), *draw(st.lists(plain_case(kind, stored), max_size=1))]
     return kind, draw(st.lists(any_case(kind, stored, draw(st.integers(0, 2))), min_size=1, max_size=3))
 

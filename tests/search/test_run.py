@@ -54,6 +54,14 @@ def sent(monkeypatch):
         ("Patient", "gender=male&name=fam", 2),
         ("CarePlan", "subject:Patient.name=fam", 2),
         ("Patient", "gender=male&_include=Patient:organization&_revinclude=CarePlan:patient", 3),
+        ("Patient", "gender=male&_include=*&_revinclude=*", 3),
+        ("Patient", "birthdate=ge2020-01-01&birthdate=lt2021-01-01", 2),
+        ("Patient", "_filter=gender eq male", 1),
+        ("Patient", "_content=fam", 2),
+        ("Location", "near=34|-118", 2),
+        ("CarePlan", "_sort=subject:Patient.family", 1),
+        ("", "_type=Patient,CarePlan", 1),
+        ("", "_tag=a", 2),
     ],
 )
 def test_statements_per_search(world, sent, kind, text, expected):
@@ -80,6 +88,11 @@ QUESTIONS = [
     ("Patient", "_has:CarePlan:subject:status=active&gender=male&_sort=family"),
     ("Patient", "gender=male&_summary=count"),
     ("CarePlan", "_include=CarePlan:subject&_revinclude=CarePlan:subject"),
+    ("CarePlan", "_sort=-subject:Patient.family,status"),
+    ("Patient", "_content=fam or male"),
+    ("Patient", "_filter=gender eq male and (name co a or not (active pr true))"),
+    ("", "_type=Patient,CarePlan&_sort=-_lastUpdated"),
+    ("", "_id=a"),
 ]
 
 

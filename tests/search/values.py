@@ -138,10 +138,17 @@ def set_case(draw: st.DrawFn, kind: str) -> Case:
 
 
 @st.composite
-def date_case(draw: st.DrawFn, kind: str) -> Case:
+def between_cases(draw: st.DrawFn, kind: str) -> list[Case]:
+    """Two or three bounds of one date."""
     code = draw(st.sampled_from(sorted(DATED[kind])))
+    return [draw(date_case(kind, code, most=1)) for _ in range(draw(st.integers(2, 3)))]
+
+
+@st.composite
+def date_case(draw: st.DrawFn, kind: str, code: str = "", most: int = 2) -> Case:
+    code = code or draw(st.sampled_from(sorted(DATED[kind])))
     prefix = st.sampled_from(["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"])
-    wanted = draw(st.lists(st.tuples(prefix, st.sampled_from(DATES + MORE_DATES)), min_size=1, max_size=2))
+    wanted = draw(st.lists(st.tuples(prefix, st.sampled_from(DATES + MORE_DATES)), min_size=1, max_size=most))
 
     def holds(stored: Stored, resource: Resource) -> bool:
         found = oracle.spans(resource, DATED[kind][code])

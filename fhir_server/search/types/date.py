@@ -1,22 +1,30 @@
 """Dates: intervals compared with intervals, each half open and in UTC milliseconds.
 
+Lists are kept by where intervals begin. Where a parameter has points in time only, none of which is wider than a year,
+every comparison is also told from where on they may begin (op "ge~"); two bounds of one value are one op ("ge~&lt").
+
 The margin of `ap` is the width of the value itself (ap2026-03 reaches from February to April), so that a page that is
 continued tomorrow still means the same.  https://hl7.org/fhir/R4/search.html#date
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, FromClause, and_, not_, or_
 
 from fhir_server.fhir.errors import BadValue
 from fhir_server.fhir.values import parse_date
+from fhir_server.search.expression import data_types
 from fhir_server.search.model import Adders, Asked, Binds, Converter, SearchType, Site, Term
 from fhir_server.search.text import shown, unescape
 from fhir_server.store.tables import dat
 
 OPEN_START, OPEN_END = -(2**63), 2**63 - 1
+WIDEST = 367 * 86_400_000  # of a point in time: a leap year, and a day for changes of the clock
+
+_POINTS = frozenset({"date", "dateTime", "instant"})
+_FROM = {"gt": 1, "ge": 0, "ap": 0}  # which end of the asked interval says from where on matches may begin
 
 _PREFIX = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)(?=\d)")
 _LOST_PLUS = re.compile(r" (?=\d\d:\d\d$)")
@@ -36,13 +44,29 @@ def parse(text: str, asked: Asked) -> tuple[Term, ...]:
             "with one of the prefixes eq ne gt lt ge le sa eb ap"
         ) from None
     if op == "ap":
-        return (Term(op, (max(lo - (hi - lo), OPEN_START), min(hi + (hi - lo), OPEN_END))),)
+        lo, hi = max(lo - (hi - lo), OPEN_START), min(hi + (hi - lo), OPEN_END)
+    if op in _FROM and _are_points(asked):
+        return (Term(f"{op}~", (lo, hi, max((lo, hi)[_FROM[op]] - WIDEST, OPEN_START))),)
     return (Term(op, (lo, hi)),)
+
+
+def _are_points(asked: Asked) -> bool:
+    found = data_types(asked.site.definitions, asked.type, asked.param.expression)
+    return bool(found) and found <= _POINTS and asked.param.code != "_lastUpdated"
 
 
 def clause(row: FromClause, op: str, terms: Sequence[Binds]) -> ColumnElement[bool]:
     """The condition that a posting row, whose interval is [lo, hi), fits one of the terms."""
-    return or_(*[compare(row.c.lo, row.c.hi, op, binds) for binds in terms])
+    return or_(*[and_(*_bounds(row.c.lo, row.c.hi, op, binds)) for binds in terms])
+
+
+def _bounds(lo: ColumnElement[int], hi: ColumnElement[int], op: str, binds: Binds) -> Iterator[ColumnElement[bool]]:
+    for one in op.split("&"):
+        yield compare(lo, hi, one.rstrip("~"), binds[:2])
+        binds = binds[2:]
+        if one.endswith("~"):
+            yield lo >= binds[0]
+            binds = binds[1:]
 
 
 def compare(lo: ColumnElement[int], hi: ColumnElement[int], op: str, binds: Binds) -> ColumnElement[bool]:
@@ -66,9 +90,9 @@ def _ordered(
         "gt": past,
         "lt": before,
         "ge": past | inside,
-        "le": before | inside,
+        "le": (before | inside) & (lo < end),
         "sa": lo >= end,
-        "eb": hi <= start,
+        "eb": (hi <= start) & (lo < start),
     }
     return wanted[op]
 
