@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 def deadline(clock: str, begun: int, zone: tzinfo, **facts: str | Sequence[str]) -> str | None:
     """The dateTime by which a step that began at `begun` (UTC milliseconds) is due; None if it is exempt or has no row.
 
-    `facts` (service, category, to, priority) choose the row: the first one whose conditions all hold.
+    `facts` (service, category, to, priority, after) choose the row: the first one whose conditions all hold.
     """
     limit = next((row["limit"] for row in _rows() if row["clock"] == clock and _applies(row, facts)), None)
     return _end(limit, datetime.fromtimestamp(begun // 1000, UTC), zone) if limit else None
@@ -54,7 +54,7 @@ def _text(instant: datetime, zone: tzinfo) -> str:
     return instant.astimezone(zone).isoformat(timespec="seconds")
 
 
-_CONDITIONS = ("service", "category", "to", "priority")
+_CONDITIONS = ("service", "category", "to", "priority", "after")
 _ENDS: Mapping[str, Callable[[date, int], date]] = {
     "working-days": after_working_days,
     "days": lambda day, number: day + timedelta(days=number),

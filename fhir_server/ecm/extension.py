@@ -4,6 +4,7 @@ from fhir_server.ecm import attempts, consents, directory, narrative, operations
 from fhir_server.ecm.files import intake, returning_import
 from fhir_server.ecm.notices import sending
 from fhir_server.ecm.notices import writing as notices
+from fhir_server.ecm.requests import steps
 from fhir_server.ecm.requirements import required_profiles
 from fhir_server.engine.context import Engine
 from fhir_server.fhir.registry import entries
@@ -15,8 +16,8 @@ def register(engine: Engine) -> None:
     hooks.required_profiles.append(required_profiles())
     hooks.membership = sensitivity.membership(engine.terminology)
     hooks.before_write += [referrals.check, rosters.check, consents.check, directory.check, narrative.add]
-    hooks.before_write.append(notices.guard)
-    hooks.in_transaction += [attempts.follow, notices.announce]
+    hooks.before_write += [steps.check, notices.guard]
+    hooks.in_transaction += [attempts.follow, steps.follow, notices.announce]
     engine.chores.append(sending.send_due)
     hooks.render["Group"] = rosters.render
     engine.searcher.veiled.add(("Group", "member"))

@@ -29,6 +29,11 @@ def context_for(engine: Engine, organization: str, client: str) -> Context:
     return engine.context(caller, client)
 
 
+def is_client(context: Context, organization: str) -> bool:
+    """Whether an organization has a client here, by which it reads what is written for it."""
+    return rh(organization) in law_classes(context.connection)
+
+
 @contextmanager
 def acting_for(transaction: Transaction, organization: str) -> Iterator[Context]:
     """The context of `organization` ("Organization/id") in this very transaction, until the block ends."""

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_server.ecm import clocks
@@ -30,6 +30,7 @@ def test_the_holidays_of_two_years():
     assert date(2023, 1, 2) in holidays(2023)
 
 
+@settings(deadline=None)
 @given(DAYS, st.integers(1, 30))
 def test_working_days_are_counted_one_by_one(day: date, number: int):
     """The result is a working day, and exactly so many working days lie after the start up to it."""
@@ -65,6 +66,7 @@ def test_a_clock_without_rows_ends_never():
     assert clocks.deadline("no such clock", at("2026-11-27T10:00:00-08:00"), ZONE) is None
 
 
+@settings(deadline=None)
 @given(st.datetimes(datetime(2020, 1, 1), datetime(2050, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
 def test_what_is_urgent_is_never_due_later(begun: datetime):
     """A more urgent referral is due at the same time or before a less urgent one."""

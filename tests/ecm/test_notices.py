@@ -156,6 +156,22 @@ def test_what_is_no_closed_loop_service_is_not_told(world: Scene):
     assert notices(world.plan, first) == {}
 
 
+def test_a_notice_is_as_sensitive_as_what_it_tells(world: Scene):
+    """R17: that a Part 2 unit was assigned is told to the plan and the member, not to who may not know it."""
+    unit = world.server.client("unit", law_class="part2")
+    setup = world.server.client("unit-setup", "Organization/unit", law_class="part2", rights="update-create")
+    setup.put("Organization/unit", {"resourceType": "Organization", "id": "unit", "name": "Unit"})
+    world.take_in(world.plan, [row(7)], mode="delta")
+    patient = world.member(world.clinic, 7)["id"]
+    focus = made(world.plan, referral.request(patient, "plan", support=True))["id"]
+    asked_unit = made(world.plan, referral.task(patient, focus, "plan", "unit"))
+    accepted = moved(unit, asked_unit, "accepted")
+    assert accepted.status_code == 200, accepted.text
+    told = f"Communication?subject=Patient/{patient}&category=assigned"
+    assert len(world.plan.get(told).json().get("entry", [])) == 1
+    assert world.clinic.get(told).json().get("entry", []) == []
+
+
 class Dies:
     """Lets the sender die right after the mail server took a message."""
 

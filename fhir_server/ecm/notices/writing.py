@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 from typing import Any, Final
 
 import orjson
 
 from fhir_server.access.relations import items, local
-from fhir_server.ecm import loops, supports
+from fhir_server.ecm import labelled, loops, supports
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.notices.sending import BY_SERVER, known_channels
 from fhir_server.ecm.parties import Parties, parties, referred
@@ -24,6 +25,7 @@ from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.fhir.folders import data_folder
 from fhir_server.jobs import deliveries
+from fhir_server.store import resources
 from fhir_server.store.hashing import rh
 
 Resource = Mapping[str, Any]
@@ -103,6 +105,24 @@ def _tell(transaction: Transaction, change: Change, plan: str, events: list[str]
                 _write(transaction, change, row, recipient, facts)
 
 
+def tell_of_action(transaction: Transaction, change: Change, plan: str, decision: str) -> None:
+    """Write the Notice of Action of a step that ended against the member: to the member, and to who began the step."""
+    task, asker = change.resource, parties(transaction, change.resource).requester
+    recipients = {"member": local(task.get("for"), "Patient"), "requester": asker if asker != plan else None}
+    with behalf.acting_for(transaction, plan) as acting:
+        acting.notes[BY_SERVER] = True
+        reason = str(task.get("statusReason", {}).get("text", ""))
+        facts = {"decision": decision, "date": _today(acting), "reason": reason}
+        for row in _rules()["rows"]:
+            recipient = recipients[row["to"]]
+            if row["event"] == "notice-of-action" and recipient:
+                _write(transaction, change, row, recipient, facts)
+
+
+def _today(context: Context) -> str:
+    return datetime.fromtimestamp(context.now / 1000, context.engine.settings.zone).date().isoformat()
+
+
 def _calls_for_notices(request: Resource) -> bool:
     exempt = set(_rules()["exempt"])
     codes = {one.get("code") for one in request.get("code", {}).get("coding", [])}
@@ -119,7 +139,7 @@ def _referring(transaction: Transaction, task: Resource, sides: Parties, plan: s
 
 def _facts(context: Context, task: Resource, request: Resource, sides: Parties) -> dict[str, str]:
     """What the texts are filled with."""
-    zone, terms = context.engine.settings.zone, context.engine.terminology
+    terms = context.engine.terminology
     provider = records.by_reference(context, [sides.owner]).get(sides.owner, {}) if sides.owner else {}
     coding = request.get("code", {}).get("coding", [{}])[0]
     service = (
@@ -137,7 +157,7 @@ def _facts(context: Context, task: Resource, request: Resource, sides: Parties) 
         "contact": contact or "your plan will tell you",
         "reason": str(task.get("statusReason", {}).get("text", "none was recorded.")),
         "closure": ", ".join(reasons) or "none was recorded",
-        "date": datetime.fromtimestamp(context.now / 1000, zone).date().isoformat(),
+        "date": _today(context),
     }
 
 
@@ -158,13 +178,21 @@ def _write(transaction: Transaction, change: Change, row: Resource, recipient: s
     }
     if channel:
         notice["medium"] = [{"coding": [{"system": words.NOTICE_CHANNELS, "code": channel}]}]
-    if labels := task.get("meta", {}).get("security"):
+    if labels := labelled.security(change.row.labels | _labels_of_request(transaction, task)):
         notice["meta"] = {"security": labels}
     made = repository.create(context, writing.built(context, "Communication", notice))
     if recipient.startswith("Organization/"):
         access_rows.show(transaction, made.row, rh(recipient))
     if channel:
         deliveries.queue(transaction, made.row.fid, context.caller.org)
+
+
+def _labels_of_request(transaction: Transaction, task: Resource) -> int:
+    """How sensitive the request behind a Task is."""
+    names = [local(one, "ServiceRequest") for one in (task.get("focus"), *items(task, "basedOn"))]
+    visible = transaction.context.visible_targets()
+    rows = resources.by_hash(transaction.connection, visible, [rh(name) for name in names if name])
+    return reduce(or_, (row.labels for row in rows), 0)
 
 
 def _channel(context: Context, to: str, recipient: str) -> str | None:
