@@ -40,9 +40,13 @@ class Draft:
     resource: Mapping[str, Any]
 
 
-def draft(context: Context, type_: str, body: bytes) -> Draft:
-    """Parse and check a body (400 for what breaks FHIR, 422 for what breaks a profile)."""
-    resource = wire.parse(body)
+def draft(context: Context, type_: str, body: bytes, parsed: Any = None) -> Draft:
+    """Parse and check a body (400 for what breaks FHIR, 422 for what breaks a profile).
+
+    `parsed` is the body as `wire.parse` read it as part of a Bundle.
+    """
+    whole = parsed is None or len(body) > wire.RESOURCE_LIMIT
+    resource: dict[str, Any] = wire.parse(body) if whole else parsed
     if "resourceType" not in resource:
         raise RequiredMissing("resourceType is missing.", "resourceType")
     if resource["resourceType"] != type_:

@@ -124,7 +124,7 @@ def _as_request(outer: Request, entry: Entry) -> Request:
     headers |= {"prefer": outer.header("prefer"), "content-type": _media_type(entry)}
     return Request(
         asked["method"], steps, decoding.pairs(query), headers, _body(asked["method"], steps, entry), outer.base,
-        dispatch=outer.dispatch,
+        entry.resource if asked["method"] in {"POST", "PUT"} else None, dispatch=outer.dispatch,
     )  # fmt: skip
 
 

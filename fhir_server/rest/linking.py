@@ -130,7 +130,21 @@ def link(open_: Transaction, entry: Entry, request: Request, links: Links) -> Re
     div = narrative.get("div", "") if isinstance(narrative, dict) else ""
     if isinstance(div, str) and "urn:" in div:
         edits["text", "div"] = _URN.sub(lambda found: links.targets.get(found[0], found[0]), div)
-    return replace(request, body=wire.edit(body, edits)) if edits else request
+    if not edits:
+        return request
+    resource: Any = entry.resource
+    for path, value in edits.items():
+        resource = _with(resource, path, value)
+    return replace(request, body=wire.edit(body, edits), resource=resource)
+
+
+def _with(node: Any, path: Path, value: Any) -> Any:
+    """The tree with another value at a path; what does not lie on the path is shared with the tree it was."""
+    if not path:
+        return value
+    copy = node.copy()
+    copy[path[0]] = _with(node[path[0]], path[1:], value)
+    return copy
 
 
 def _pointers(elements: ElementTable, entry: Entry, links: Links) -> Iterator[tuple[Path, str]]:

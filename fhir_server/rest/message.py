@@ -18,7 +18,10 @@ Level = Literal["instance", "type", "system"]
 
 @dataclass(frozen=True)
 class Request:
-    """One interaction asked for. `headers` has lower-case names; `parameters` are decoded, in their order."""
+    """One interaction asked for. `headers` has lower-case names; `parameters` are decoded, in their order.
+
+    `resource` is the body parsed, where whoever asks has parsed it; nobody changes it.
+    """
 
     method: str
     path: tuple[str, ...]
@@ -26,6 +29,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     base: str = ""
+    resource: Mapping[str, Any] | None = None
     stream: Any = None
     assigned_id: str = ""  # by a transaction, so that its other entries could refer to it
     dispatch: Callable[[Context, Request], Response] | None = None

@@ -13,7 +13,7 @@ from fhir_server.search.include import Hit
 def create(context: Context, request: Request) -> Response:
     """Store a new resource: 201; 200 and nothing written when If-None-Exist already matches one (B-54)."""
     context.require("c", request.type)
-    new = writing.draft(context, request.type, request.body)
+    new = writing.draft(context, request.type, request.body, request.resource)
     if "if-none-exist" not in request.headers:
         return written(request, repository.create(context, new, request.assigned_id or None))
     made = context.transact(lambda transaction: _create_or_find(transaction, request, new))

@@ -15,7 +15,7 @@ def update(context: Context, request: Request) -> Response:
         raise BadValue(message, "id")
     context.require("u", request.type)
     tag = version_tag(request.header("if-match"))
-    new = writing.draft(context, request.type, request.body)
+    new = writing.draft(context, request.type, request.body, request.resource)
     change = repository.update(context, new, request.id, tag)
     return written(request, change)
 

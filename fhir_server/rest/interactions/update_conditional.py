@@ -13,7 +13,7 @@ def update_conditional(context: Context, request: Request) -> Response:
     """Update the one match or create: 0 matches 201, 1 match 200, several 412 (B-55); 405 without criteria."""
     require_criteria(request)
     context.require("u", request.type)
-    new = writing.draft(context, request.type, request.body)
+    new = writing.draft(context, request.type, request.body, request.resource)
     change = context.transact(lambda transaction: _update_or_create(transaction, request, new))
     return written(request, change)
 
