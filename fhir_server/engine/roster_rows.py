@@ -18,14 +18,16 @@ def group(transaction: Transaction, hash_: int) -> Row:
 
 
 def replace(transaction: Transaction, ended: Sequence[Member], begun: Sequence[Member]) -> None:
-    """Let rows end with the published version (or vanish if they were never published) and others begin after it."""
-    starts = {(row.grp, row.key): row.from_version for row in begun}
-    unpublished = [row for row in ended if row.from_version == starts.get((row.grp, row.key))]
-    published = [row for row in ended if row.from_version != starts.get((row.grp, row.key))]
+    """Let rows end with the published version (or vanish if they were never published) and others begin after it.
+
+    A row may end without another one of its key, where others of its roster begin.
+    """
+    starts = {row.grp: row.from_version for row in begun}
+    unpublished = [row for row in ended if row.from_version == starts[row.grp]]
+    published = [row for row in ended if row.from_version != starts[row.grp]]
     members.remove(transaction.connection, unpublished)
-    for version in sorted({starts[row.grp, row.key] for row in published}):
-        rows = [row for row in published if starts[row.grp, row.key] == version]
-        members.end(transaction.connection, rows, version)
+    for version in sorted({starts[row.grp] for row in published}):
+        members.end(transaction.connection, [row for row in published if starts[row.grp] == version], version)
     transaction.batch.extend(member, begun)
     _index(transaction, [row for row in ended if row.change != "dropped"], begun)
 

@@ -148,12 +148,15 @@ def load(body: bytes) -> Assignment:
 
 
 def same_person(one: Assignment, other: Assignment) -> bool:
-    """Whether two rows with one CIN can be about one person: the date of birth and a name agree, or both names do."""
-    if one.birth_date == other.birth_date:
-        return _folded(one.last_name) == _folded(other.last_name) or _folded(one.first_name) == _folded(
-            other.first_name
-        )
-    return (_folded(one.last_name), _folded(one.first_name)) == (_folded(other.last_name), _folded(other.first_name))
+    """Whether two rows with one CIN can be about one person."""
+    names = (one.last_name, one.first_name), (other.last_name, other.first_name)
+    return same_names(*names, same_day=one.birth_date == other.birth_date)
+
+
+def same_names(one: tuple[str, str], other: tuple[str, str], *, same_day: bool) -> bool:
+    """Whether two can be one person: the day of birth and a name (last, first) agree, or both names do."""
+    agree = [_folded(a) == _folded(b) for a, b in zip(one, other, strict=True)]
+    return any(agree) if same_day else all(agree)
 
 
 def _folded(name: str) -> str:

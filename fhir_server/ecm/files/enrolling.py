@@ -14,7 +14,7 @@ from fhir_server.access.classes import OPEN
 from fhir_server.ecm import rosters
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.directory import Provider
-from fhir_server.ecm.files import mapping, publishing, teams
+from fhir_server.ecm.files import identity, mapping, publishing, teams, verified
 from fhir_server.ecm.files.assignment import Assignment, dump, row_hash
 from fhir_server.ecm.files.judging import Refusal
 from fhir_server.engine import access_rows, keys, roster_rows, writing
@@ -33,6 +33,7 @@ from fhir_server.store.resources import TENANT, Row
 Rows = Sequence[tuple[int, Assignment, Provider]]
 
 _PATIENT = type_number("Patient")
+RECALLING = "recall"  # the mark of a transaction that puts back what was known before
 _KEPT_META = ("security", "tag")  # what the plan said of its Patient in another way than by file
 
 
@@ -46,7 +47,10 @@ class Source:
 
 @dataclass
 class Enrolment:
-    """What a chunk changed. rosters: provider id -> Group id; touched: Groups that have something to publish."""
+    """What a chunk changed. rosters: provider id -> Group id; touched: Groups that have something to publish.
+
+    noted: what the sender should know of rows that were stored.
+    """
 
     new: int = 0
     changed: int = 0
@@ -55,6 +59,7 @@ class Enrolment:
     rosters: dict[str, str] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
     refused: dict[int, Refusal] = field(default_factory=dict)
+    noted: dict[int, Refusal] = field(default_factory=dict)
 
 
 class _Ids(NamedTuple):
@@ -138,7 +143,7 @@ def _look_up(chunk: _Chunk, rows: Rows) -> list[tuple[int, Assignment, Provider,
     chunk.standing = members.in_groups(connection, [row.rh for row in chunk.groups.values()], cins)
     different = [(*row, digest) for row in rows if not _is_known(chunk, row[1], row[2], digest := row_hash(row[1]))]
     chunk.result.unchanged += len(rows) - len(different)
-    fids = {fid for _, facts, *_ in different if (fid := chunk.patients.get(_cin_key(facts)))}
+    fids = {fid for _, facts, *_ in different if (fid := _patient_of(chunk, facts))}
     chunk.elsewhere = members.of_patients(connection, [rh(f"Patient/{fid}") for fid in fids])
     former = [row for found in chunk.elsewhere.values() for row in found]
     wanted = [f"Patient/{fid}" for fid in fids]
@@ -148,6 +153,11 @@ def _look_up(chunk: _Chunk, rows: Rows) -> list[tuple[int, Assignment, Provider,
     chunk.rosters |= {row.grp: found[row.grp] for row in former if row.grp in found and row.grp not in chunk.rosters}
     chunk.stored = found
     return different
+
+
+def _patient_of(chunk: _Chunk, facts: Assignment) -> str | None:
+    """The Patient with this CIN, else the one with the plan's own number, whose CIN may have changed."""
+    return chunk.patients.get(_cin_key(facts)) or chunk.patients.get(_number_key(chunk, facts))
 
 
 def _others(row: Member) -> Iterable[tuple[str, str]]:
@@ -172,10 +182,15 @@ def _number_key(chunk: _Chunk, facts: Assignment) -> str:
 
 def _member(chunk: _Chunk, number: int, facts: Assignment, provider: Provider, digest: int) -> None:
     group = chunk.groups[provider.id]
-    patient = chunk.patients.get(_cin_key(facts))
-    rows = [row for row in chunk.elsewhere.get(rh(f"Patient/{patient}"), ()) if row.key == facts.cin]
-    here = next((row for row in rows if row.grp == group.rh), None)
-    known = here or next(iter(rows), None)
+    patient, refusal = _identified(chunk, number, facts)
+    if refusal:
+        chunk.result.refused[number] = refusal
+        return
+    mine = chunk.elsewhere.get(rh(f"Patient/{patient}"), ())
+    rows = [row for row in mine if row.key == facts.cin]
+    renamed = [row for row in mine if row.key != facts.cin and row.change != "dropped"]
+    here = next((row for row in (*rows, *renamed) if row.grp == group.rh), None)
+    known = here or next(iter((*rows, *renamed)), None)
     ids = _ids(chunk, patient, known, same_team=here is not None)
     try:
         planned = _planned(chunk, facts, ids, provider)
@@ -187,8 +202,26 @@ def _member(chunk: _Chunk, number: int, facts: Assignment, provider: Provider, d
         return
     _store(chunk, number, planned, _team_kept(chunk, facts, ids))
     chunk.patients[_cin_key(facts)] = ids.patient
-    _enter(chunk, facts, provider, ids, digest)
-    _leave_others(chunk, [row for row in rows if row.grp != group.rh and row.change != "dropped"])
+    here_before = [row for row in renamed if row.grp == group.rh]
+    _enter(chunk, facts, provider, ids, digest, is_renamed=bool(here_before))
+    chunk.ended += here_before  # the member goes on in this roster under another number
+    left = [row for row in (*rows, *renamed) if row.grp != group.rh and row.change != "dropped"]
+    _leave_others(chunk, left)
+
+
+def _identified(chunk: _Chunk, number: int, facts: Assignment) -> tuple[str | None, Refusal | None]:
+    """(the Patient that the row is about, None for a new one; why nobody can tell)."""
+    patient = chunk.patients.get(_cin_key(facts))
+    if patient:
+        known = chunk.stored.get(rh(f"Patient/{patient}"))
+        if note := identity.conflict(known):
+            chunk.result.noted[number] = note
+        return patient, None if RECALLING in chunk.transaction.marks else identity.doubt(known, facts)
+    holder = chunk.patients.get(_number_key(chunk, facts))
+    verdict = identity.succeeds(chunk.stored.get(rh(f"Patient/{holder}")), facts) if holder else False
+    if isinstance(verdict, tuple):
+        return None, verdict
+    return holder if verdict else None, None
 
 
 def _ids(chunk: _Chunk, patient: str | None, known: Member | None, *, same_team: bool) -> _Ids:
@@ -211,15 +244,18 @@ def _planned(chunk: _Chunk, facts: Assignment, ids: _Ids, provider: Provider) ->
     if rh(f"CareTeam/{ids.team}") not in chunk.stored:
         team = mapping.care_team(facts, ids.team, reference, provider.reference, chunk.plan)
         built.append(("CareTeam", ids.team, team))
-    planned = [_plan(chunk, *one) for one in built]
+    day = facts.production_date or recorded[:10]
+    planned = [_plan(chunk, *one, day) for one in built]
     return [one for one in planned if one]
 
 
-def _plan(chunk: _Chunk, type_: str, fid: str, resource: dict[str, Any]) -> _Planned | None:
-    """The resource as it is to be stored; None if what is stored says the same."""
+def _plan(chunk: _Chunk, type_: str, fid: str, resource: dict[str, Any], day: str) -> _Planned | None:
+    """The resource as it is to be stored by a file of this day; None if what is stored says the same."""
     current = chunk.stored.get(rh(f"{type_}/{fid}"))
     if current is not None:
         old = wire.parse(current.body)
+        if type_ == "Patient":
+            resource = verified.kept(current.body, old, identity.with_former(old, resource), day)
         if _content(old) == _content(resource):
             return None
         kept = {name: value for name, value in old.get("meta", {}).items() if name in _KEPT_META}
@@ -267,11 +303,12 @@ def _store(chunk: _Chunk, number: int, planned: Sequence[_Planned], written: lis
         writing.insert(transaction, writing.built(context, "Provenance", origin), origin["id"])
 
 
-def _enter(chunk: _Chunk, facts: Assignment, provider: Provider, ids: _Ids, digest: int) -> None:
+def _enter(chunk: _Chunk, facts: Assignment, provider: Provider, ids: _Ids, digest: int, *, is_renamed: bool) -> None:
     """The member's row in the roster's next version, in place of the one in force."""
     group = chunk.groups[provider.id]
     standing = chunk.standing.get((group.rh, facts.cin))
     is_new = standing is None or standing.change == "dropped" or _is_unpublished(standing, group)
+    is_new = is_new and not is_renamed
     begins, ends = _span(chunk, facts)
     row = Member(
         TENANT, part_of(ids.patient), group.rh, rh(f"Patient/{ids.patient}"), facts.cin, *ids, provider.id,

@@ -65,6 +65,8 @@ def fold(parts: Sequence[Assignment], today: str) -> Assignment:
     if len(parts) == 1:
         return parts[0]
     said: dict[str, Any] = {name: _joined([getattr(part, name) for part in parts]) for name in FACTS}
+    for name in _BESIDE:  # where several are right, the order of the rows says nothing
+        said[name] = min((value for part in parts if (value := getattr(part, name))), default=None)
     spans = _spans(parts)
     chosen = _in_force(_runs(spans), today)
     said |= {"authorization_start": chosen.start or None, "authorization_end": chosen.end or None}

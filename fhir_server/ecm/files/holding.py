@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fhir_server.ecm import vocabulary as words
+from fhir_server.ecm.files import identity
 from fhir_server.ecm.files.assignment import Assignment, load, row_hash
 from fhir_server.ecm.files.judging import Chunk, Reading
 from fhir_server.ecm.files.scanning import number_of
@@ -144,9 +145,10 @@ def _leaving(
     while page := members.walk(context.connection, group.rh, after, _PAGE):
         after = page[-1].key
         roster.present += len(page)
+        absent = {one.key for one in identity.absent(context, reading.scan, page)}
         for one in page:
             elsewhere = found.assigned.get(one.key, provider) != provider
-            if elsewhere or (is_covered and not reading.scan.names(one.key)):
+            if elsewhere or (is_covered and one.key in absent):
                 roster.leaving += 1
                 found.rows.append(_row("moved" if elsewhere else "dropped", load(one.row), provider))
 

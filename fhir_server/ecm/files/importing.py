@@ -20,7 +20,7 @@ import orjson
 
 from fhir_server.ecm import directory
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.files import holding, judging, parking, publishing, response
+from fhir_server.ecm.files import holding, identity, judging, parking, publishing, response
 from fhir_server.ecm.files.declaring import Declaration
 from fhir_server.ecm.files.enrolling import Enrolment, Source, enrol
 from fhir_server.ecm.files.formats import FORMATS
@@ -237,7 +237,7 @@ def _drop_absent(this: Import) -> None:
         after = ""
         while page := publishing.page(this.run.context(), fid, after):
             after = page[-1].key
-            absent = [row for row in page if not this.reading.scan.names(row.key)]
+            absent = identity.absent(this.run.context(), this.reading.scan, page)
             if absent:
                 this.transact(partial(_drop, fid, absent), _AFTER_ALL, "{dropped} members dropped")
 

@@ -232,5 +232,8 @@ def settled(bound: Bound, results: Sequence[Result], refusals: Mapping[int, Refu
 
 
 def _refused(bound: Bound, result: Result, refusal: Refusal) -> Result:
+    if refusal[1] == words.DECEASED:
+        found = _finding(bound, result.number, refusal, "warning")
+        return response.with_finding(result, found, words.ACCEPTED_WITH_WARNINGS)
     outcome = words.PARKED if refusal[1] in _WAITS else words.REJECTED
     return response.with_finding(result, _finding(bound, result.number, refusal, "error"), outcome)

@@ -288,12 +288,17 @@ def _participant(role: str, member: Resource) -> Resource:
 
 
 def _authorization(a: Assignment) -> list[Resource]:
+    spans = a.spans or ((a.authorization_start, a.authorization_end, a.authorization_number),)
+    return [found for span in spans if (found := _authorized(*span))]
+
+
+def _authorized(start: str | None, end: str | None, number: str | None) -> Resource | None:
     parts: list[Resource] = []
-    if a.authorization_number:
-        parts.append({"url": "number", "valueString": a.authorization_number})
-    if span := period(a.authorization_start, a.authorization_end):
+    if number:
+        parts.append({"url": "number", "valueString": number})
+    if span := period(start, end):
         parts.append({"url": "period", "valuePeriod": span})
     if not parts:
-        return []
+        return None
     authorized = {"system": v.AUTHORIZATION_DECISIONS, "code": "authorized"}
-    return [{"url": v.AUTHORIZATION, "extension": [*parts, {"url": "decision", "valueCoding": authorized}]}]
+    return {"url": v.AUTHORIZATION, "extension": [*parts, {"url": "decision", "valueCoding": authorized}]}

@@ -16,7 +16,7 @@ import orjson
 from fhir_server.ecm.directory import Provider
 from fhir_server.ecm.files import importing, parking, publishing, readers
 from fhir_server.ecm.files.assignment import load
-from fhir_server.ecm.files.enrolling import Enrolment, Source, enrol
+from fhir_server.ecm.files.enrolling import RECALLING, Enrolment, Source, enrol
 from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.judging import CHUNK, Entry
 from fhir_server.ecm.files.replaying import Replay
@@ -58,6 +58,7 @@ def recall(run: Run) -> None:
 
 
 def _undo(transaction: Transaction, run: Run, found: Load) -> _Undoing:
+    transaction.marks.add(RECALLING)
     replay = Replay(transaction.context, found.id)
     done = _Undoing()
     verdicts = list(replay.verdicts())
@@ -65,7 +66,8 @@ def _undo(transaction: Transaction, run: Run, found: Load) -> _Undoing:
     source = Source(orjson.loads(found.arguments)["sha256"], instant(transaction.context.now))
     for entries in _some(back):
         _restore(enrol(transaction, source, entries, done.rosters), done)
-    gone = [one.current for one in verdicts if one.current and one.wanted is None]
+    again = {one.wanted.patient for one in verdicts if one.wanted}  # under another number, it may be
+    gone = [one.current for one in verdicts if one.current and one.wanted is None and one.current.patient not in again]
     for group in sorted({row.grp for row in gone}):
         for rows in _some(row for row in gone if row.grp == group):
             publishing.drop(transaction, replay.rosters[group], rows)

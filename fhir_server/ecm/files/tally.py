@@ -53,7 +53,7 @@ class Tally:
         self.rosters |= enrolment.rosters
         self.touch(enrolment.touched)
         refused = {row: why for last, why in enrolment.refused.items() for row in (last, *together.get(last, ()))}
-        for row, why in refused.items():
+        for row, why in (*refused.items(), *enrolment.noted.items()):
             self.refused.setdefault("|".join(why), []).append(row)
         return refused
 
