@@ -151,7 +151,7 @@ def _codings(resource: Node) -> list[tuple[str, str]]:
     """(system, code) of every Coding outside meta; a Quantity has them too, but with a value."""
     found: list[tuple[str, str]] = []
     for name, value in resource.items():
-        if name != "meta":
+        if name != "meta" and type(value) is not str:
             _gather(value, found)
     return found
 
@@ -165,7 +165,8 @@ def _gather(node: Any, found: list[tuple[str, str]]) -> None:
                 _gather(child, found)
     elif type(node) is list:
         for child in node:
-            _gather(child, found)
+            if type(child) is dict:
+                _gather(child, found)
 
 
 def _spoken_of(consent: Node, membership: Membership, table: LabelTable) -> int:

@@ -48,7 +48,10 @@ def clause(row: FromClause, op: str, terms: Sequence[Binds]) -> ColumnElement[bo
 
 
 def _text(rows: Adders, param: int, value: str) -> None:
-    rows.string((param, fold(value)[:LONGEST], clip(value)))
+    if len(value) <= LONGEST and value.isascii():  # as nearly all are: folded and kept as they are
+        rows.string((param, " ".join(value.lower().split()), value))
+    else:
+        rows.string((param, fold(value)[:LONGEST], clip(value)))
 
 
 def _parts(value: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[str]:
