@@ -98,11 +98,10 @@ def run(plan: Bare) -> dict[str, float]:
 
 
 def _write(database: Database, rows: Rows, parsed: Parsed, extractor: Extractor | None) -> None:
-    index: dict[Any, list[tuple[Any, ...]]] = {table: [] for _, table in LISTS}
+    index: dict[Any, list[tuple[Any, ...]]] = {table: [] for table in LISTS}
     for part, rid, type_, resource in parsed:
-        found = extractor.rows(type_, resource) if extractor else None
-        for name, table in LISTS:
-            values = getattr(found, name)
+        lists: tuple[Any, ...] = extractor.rows(type_, resource) if extractor else ()
+        for table, values in zip(LISTS, lists, strict=False):  # the words behind the lists are no posting list
             index[table] += [(1, part, value[0], rid, *value[1:]) for value in values]
 
     def once(connection: Any) -> None:

@@ -99,6 +99,9 @@ def drive(load: Load) -> Result:
                 line.send(next(turn))
             else:
                 waiting -= 1
+                poll.unregister(number)
+                line.socket.close()
+    poll.close()
     share = (time.process_time() - cpu) / load.seconds if cpu else 0.0
     return _result(load, taken, failed, first, share)
 

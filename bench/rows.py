@@ -12,7 +12,7 @@ from fhir_server.store.ids import Ids, part_of
 
 Rows = dict[Table, list[tuple[Any, ...]]]
 
-INDEX = tuple(table for _, table in index_rows.LISTS)
+INDEX = tuple(index_rows.LISTS)
 _BY_RID = (tables.res, *INDEX, tables.keys, tables.outbox)
 _HASHES = {"rh", "patient", "tgt", "source", "target", "consent"}
 _SOME = 500
@@ -95,7 +95,7 @@ class Renewal:
         if table is tables.access and new["patient"] not in hashes:
             hashes[new["patient"]] = self._hash()
         for name, value in new.items():
-            if name in {"owner", "org"}:
+            if name in {"owner", "org"} or (name == "giver" and value):
                 new[name] = hashes.setdefault(value, self._hash())  # so that no client sees these rows
             elif name == "rid":
                 new[name] = rids[value]
