@@ -21,6 +21,7 @@ _TOKEN: Final = re.compile(
 )
 _ASKS_OTHERS: Final = re.compile(r"%|\b(?:resolve|memberOf|conformsTo|subsumes|subsumedBy|htmlChecks)\(")
 _END: Final = ("end", "")
+_PLAIN: Final = frozenset({str, dict, list})  # a member that is there: nearly always
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<": lambda a, b: a < b,
     ">": lambda a, b: a > b,
@@ -199,6 +200,8 @@ def _member(name: str) -> Step:
     """One step of a path. A name that the object lacks may be the stem of a choice, such as value for valueCode."""
 
     def step(items: Items) -> Items:
+        if len(items) == 1 and type(items[0]) is dict and type(there := items[0].get(name)) in _PLAIN:
+            return there if type(there) is list else [there]
         found: Items = []
         for item in items:
             if not isinstance(item, dict):

@@ -1,7 +1,7 @@
 """Strings: the beginning of any part, letter case and accents set aside.  https://hl7.org/fhir/R4/search.html#string"""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, or_
@@ -54,13 +54,15 @@ def _text(rows: Adders, param: int, value: str) -> None:
         rows.string((param, fold(value)[:LONGEST], clip(value)))
 
 
-def _parts(value: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[str]:
+def _parts(value: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
+    found: list[str] = []
     for name in names:
         part = value.get(name)
         if part.__class__ is list:
-            yield from [item for item in part if item]
+            found += [item for item in part if item]
         elif part:
-            yield part
+            found.append(part)
+    return found
 
 
 def _name(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
