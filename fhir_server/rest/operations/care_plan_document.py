@@ -22,7 +22,7 @@ from fhir_server.rest.operations._document import answered, seen, targets
 
 Json = Mapping[str, Any]
 
-_DEFINITION = "https://ecm-exchange.org/fhir/OperationDefinition/CarePlan-document"
+_DEFINITION = "urn:x-fhir-server:OperationDefinition/CarePlan-document"
 _SECTIONS = Path(__file__).with_name("care_plan_sections.json")
 _LOINC = "http://loinc.org"
 _PLAN_OF_CARE = {"coding": [{"system": _LOINC, "code": "18776-5", "display": "Plan of care note"}]}

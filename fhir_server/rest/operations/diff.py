@@ -9,7 +9,7 @@ from fhir_server.fhir.errors import BadValue
 from fhir_server.rest.arguments import arguments, parameters
 from fhir_server.rest.message import Operation, Request, Response
 
-_DEFINITION = "https://ecm-exchange.org/fhir/OperationDefinition/Resource-diff"
+_DEFINITION = "urn:x-fhir-server:OperationDefinition/Resource-diff"
 
 
 def diff(context: Context, request: Request) -> Response:

@@ -7,7 +7,7 @@ from fhir_server.fhir.outcome import outcome_bytes
 from fhir_server.rest.arguments import arguments
 from fhir_server.rest.message import Operation, Request, Response
 
-_DEFINITION = "https://ecm-exchange.org/fhir/OperationDefinition/Patient-purge"
+_DEFINITION = "urn:x-fhir-server:OperationDefinition/Patient-purge"
 
 
 def purge(context: Context, request: Request) -> Response:

@@ -10,7 +10,7 @@ from fhir_server.jobs import queue, reindex
 from fhir_server.rest.arguments import arguments
 from fhir_server.rest.message import Operation, Request, Response
 
-_DEFINITION = "https://ecm-exchange.org/fhir/OperationDefinition/reindex"
+_DEFINITION = "urn:x-fhir-server:OperationDefinition/reindex"
 
 
 def start(context: Context, request: Request) -> Response:

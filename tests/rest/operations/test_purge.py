@@ -5,12 +5,15 @@ from typing import Any
 import pytest
 
 from fhir_server.engine import audit
+from fhir_server.store.hashing import rh
 from tests.live import Client, LiveServer
-from tests.rest.scene import stored
+from tests.rest.scene import organization, stored
 
 
 @pytest.fixture(scope="module")
-def eraser(server: LiveServer) -> Client:
+def eraser(server: LiveServer, registrar: Client) -> Client:
+    for name in ("clinic", "stranger"):
+        organization(registrar, name)
     return server.client("eraser", organization="Organization/clinic", rights="purge")
 
 
@@ -35,6 +38,25 @@ def record(client: Client, name: str) -> dict[str, Any]:
     client.put(f"Patient/{patient['id']}", {**patient, "active": True})
     subject = {"reference": f"Patient/{patient['id']}"}
     condition = stored(client, {"resourceType": "Condition", "subject": subject, "code": {"text": name}})
+    stored(client, {"resourceType": "CareTeam", "status": "active", "subject": subject,
+                    "participant": [{"member": {"reference": "Organization/stranger"}}]})  # fmt: skip
+    stored(
+        client,
+        {
+            "resourceType": "Consent",
+            "status": "active",
+            "patient": subject,
+            "dateTime": "2026-01-01",
+            "scope": {"text": "a"},
+            "category": [{"text": "a"}],
+            "policyRule": {"text": "a"},
+            "organization": [{"reference": "Organization/clinic"}],
+            "provision": {
+                "type": "deny",
+                "actor": [{"role": {"text": "a"}, "reference": {"reference": "Organization/stranger"}}],
+            },
+        },
+    )
     gone = stored(
         client, {"resourceType": "Observation", "status": "final", "subject": subject, "code": {"text": name}}
     )
@@ -48,10 +70,13 @@ def test_nothing_is_left_but_the_audit_trail(server: LiveServer, clinic: Client,
     made = record(clinic, name)
     kept = record(clinic, "Staying")
     assert rows(server, name)["hist"] >= 2
+    hashed = str(rh(f"Patient/{made['patient']}"))
+    assert {"rel", "directive", "ref", "res"} <= set(rows(server, hashed))
     answer = eraser.post(f"Patient/{made['patient']}/$purge", {"resourceType": "Parameters"})
     assert answer.status_code == 200, answer.text
-    assert "1 Condition, 1 Observation, 1 Patient" in answer.text
+    assert "1 CareTeam, 1 Condition, 1 Consent, 1 Observation, 1 Patient" in answer.text
     assert rows(server, name) == {}
+    assert rows(server, hashed) == {}
     assert {where: n for where, n in rows(server, made["patient"]).items() if where != "idempotency"} == {}
     for path in (f"Patient/{made['patient']}", f"Condition/{made['condition']}", f"Patient/{made['patient']}/_history",
                  f"Observation/{made['gone']}/_history/1"):  # fmt: skip
