@@ -15,10 +15,16 @@ SIX_DAYS = 6 * 86_400_000
 
 
 @pytest.fixture(scope="module")
+def world(common_world: Scene) -> Scene:
+    """The world that this file shares with others: members 511 and 512."""
+    return common_world
+
+
+@pytest.fixture(scope="module")
 def patient(world: Scene) -> str:
     """A member of the plan, assigned to the clinic."""
-    world.take_in(world.plan, [row(1)], mode="delta")
-    return str(world.member(world.clinic, 1)["id"])
+    world.take_in(world.plan, [row(511)], mode="delta")
+    return str(world.member(world.clinic, 511)["id"])
 
 
 def instead(of: dict[str, Any], reason: str = "no-answer") -> dict[str, Any]:
@@ -60,8 +66,8 @@ def test_the_requester_reassigns(world: Scene, patient: str):
 @pytest.mark.usefixtures("back")
 def test_the_plan_reassigns_what_is_late(world: Scene):
     """Not before its date; then the first requester follows the new Task, cannot change it, and others see nothing."""
-    world.take_in(world.plan, [row(2)], mode="delta")
-    patient = world.member(world.clinic, 2)["id"]
+    world.take_in(world.plan, [row(512)], mode="delta")
+    patient = world.member(world.clinic, 512)["id"]
     first = sent(world, patient, "pantry", parallel=False)
     for name in ("plan", "other-plan", "street", "pantry"):
         assert world.clients[name].post("Task", again(first, name, "meals", why="")).status_code == 422, name
@@ -69,7 +75,7 @@ def test_the_plan_reassigns_what_is_late(world: Scene):
     world.move_clock(SIX_DAYS + 4 * 86_400_000)
     second = made(world.plan, again(first, "plan", "meals", why=""))
     assert world.clinic.get(f"Task/{first['id']}").json()["status"] == "cancelled"
-    world.take_in(world.plan, [row(2, "street")], mode="delta")  # the clinic is no longer assigned
+    world.take_in(world.plan, [row(512, "street")], mode="delta")  # the clinic is no longer assigned
     assert world.clinic.get(f"Patient/{patient}").status_code == 404
     second = walked(world, second, ("meals", "accepted"), ("meals", "in-progress"))
     seen = world.clinic.get(f"Task/{second['id']}")

@@ -12,10 +12,16 @@ from tests.ecm.scene import Scene, row
 
 
 @pytest.fixture(scope="module")
+def world(common_world: Scene) -> Scene:
+    """The world that this file shares with others: members 501."""
+    return common_world
+
+
+@pytest.fixture(scope="module")
 def patient(world: Scene) -> str:
     """A member of the plan, assigned to the clinic."""
-    world.take_in(world.plan, [row(1)], mode="delta")
-    return str(world.member(world.clinic, 1)["id"])
+    world.take_in(world.plan, [row(501)], mode="delta")
+    return str(world.member(world.clinic, 501)["id"])
 
 
 def answer_by(task: dict[str, Any]) -> str | None:

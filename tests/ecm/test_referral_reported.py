@@ -13,15 +13,21 @@ AT = "2026-11-20T11:00:00-08:00"
 
 
 @pytest.fixture(scope="module")
+def world(common_world: Scene) -> Scene:
+    """The world that this file shares with others: members 521."""
+    return common_world
+
+
+@pytest.fixture(scope="module")
 def patient(world: Scene) -> str:
     """A member of the plan, assigned to the clinic; two organizations of the directory have no system."""
-    world.take_in(world.plan, [row(1)], mode="delta")
+    world.take_in(world.plan, [row(521)], mode="delta")
     own = {"organization": "Organization/plan", "rights": "update-create"}
     setup = world.server.client("directory-setup", **own)
     for name in ("church", "hall"):
         stored = setup.put(f"Organization/{name}", {"resourceType": "Organization", "id": name, "name": name.title()})
         assert stored.status_code == 201, stored.text
-    return str(world.member(world.clinic, 1)["id"])
+    return str(world.member(world.clinic, 521)["id"])
 
 
 def said(status: str, **more: Any) -> dict[str, Any]:
