@@ -34,6 +34,7 @@ class Settings:
     max_bundle_bytes: int = _row(50 * 1024 * 1024, "Longest Bundle body taken")
     max_file_bytes: int = _row(2 * 1024**3 - 1, "Longest assignment file taken")
     cors_origins: str = _row("*", "Origins whose pages may call the server, separated by spaces; *: any (no cookies)")
+    delete_referenced: str = _row("allow", "Delete of what others refer to: allow, or refuse (409 naming a referrer)")
     conditional_delete: str = _row("single", "Conditional delete: single (several matches are refused) or multiple")
     hold_drop_percent: int = _row(10, "Share of a roster (percent) above which a full file that drops it is held")
     parked_days: int = _row(10, "Days within which a parked row of an assignment file should be decided on")

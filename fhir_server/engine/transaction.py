@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from fhir_server.engine import access_rows, audit, inheriting
+from fhir_server.engine import access_rows, audit, inheriting, referrers
 from fhir_server.engine.audit import Event
 from fhir_server.engine.context import Context
 from fhir_server.engine.labelling import OPERATOR, law_classes
@@ -92,6 +92,10 @@ class Transaction:
 
     def finish(self) -> None:
         """Write everything that must stand beside the changes."""
+        removed = [change for change in self.changes if change.interaction == "delete"]
+        if removed and self.context.engine.settings.delete_referenced == "refuse":
+            self.flush()
+            referrers.require_none(self, removed)
         if self.touched_patients:
             lock_keys(self.connection, self.touched_patients)  # who comes second must see what the first one wrote
             self.flush()
