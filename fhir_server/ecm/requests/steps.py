@@ -65,9 +65,11 @@ def outcome_of(task: Resource) -> str | None:
 
 def check(transaction: Transaction, change: Change) -> Edits | None:
     """before_write: refuse what the table does not allow (BusinessRule), else set when the step is due."""
+    if change.type != "Task":  # other types have a `code` of another shape
+        return None
     task, old = change.resource, change.old or {}
     step = step_of(old) or step_of(task)
-    if change.type != "Task" or step is None:
+    if step is None:
         return None
     if change.interaction == "delete":
         raise BusinessRule("A step of the plan is not deleted. Cancel it.")
