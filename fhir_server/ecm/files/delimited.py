@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, Final
 
 from fhir_server.ecm.files.format import MAX_COLUMNS, Budget, NumberedRow, Opening, refused
-from fhir_server.ecm.files.formula import defuse, restore
+from fhir_server.ecm.files.formula import defused, restore
 
 _NAMES: Final = {",": "commas", "|": "pipes (|)", ";": "semicolons", "\t": "tabs"}
 _LINE: Final = 1 << 20
@@ -87,7 +87,7 @@ def write(rows: Iterable[Sequence[str]], delimiter: str) -> Iterator[bytes]:
     writer = csv.writer(buffer, delimiter=delimiter, lineterminator="\r\n")
     pending = 0
     for row in rows:
-        writer.writerow(map(defuse, row))
+        writer.writerow(defused(row))
         pending += 1
         if pending == _CHUNK_ROWS:
             yield _drain(buffer)

@@ -26,6 +26,7 @@ from fhir_server.ecm.files.enrolling import Enrolment, Source, enrol
 from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.judging import Chunk, Reading, Refusal, Result, settled
 from fhir_server.ecm.files.opening import known_layouts, open_rows
+from fhir_server.ecm.files.rows import RowResult
 from fhir_server.ecm.files.scanning import number_of, scan
 from fhir_server.ecm.files.tally import Tally
 from fhir_server.engine.context import Context
@@ -38,6 +39,7 @@ from fhir_server.store.hashing import rh
 from fhir_server.store.loads import Load, Named, Stand
 from fhir_server.store.resources import TENANT
 
+_MOST_TOLD = 5_000  # rows with findings that are remembered; beyond that they are judged once more
 _AFTER_ALL = 2**31 - 1  # the cursor's row once every row has been taken in
 
 
@@ -51,6 +53,8 @@ class Import:
     row: int
     tally: Tally
     mended: Counter[tuple[str, str]] = field(default_factory=Counter)
+    told: dict[int, Result] = field(default_factory=dict)  # the rows with findings, as long as they are few
+    is_told: bool = True
 
     def transact(self, work: Any, row: int, progress: str) -> None:
         """Do `work(transaction, tally)` and store the new cursor with it; the tally is kept when both are durable."""
@@ -187,10 +191,7 @@ def _note(transaction: Transaction, this: Import, state: str) -> None:
 
 def _take_in(this: Import, chunk: Chunk) -> None:
     """Store a chunk, unless an earlier try did."""
-    for result in chunk.results:
-        for finding in result.findings:
-            if finding.code == words.MENDED:
-                this.mended[finding.column, finding.advice] += 1
+    _remember_findings(this, chunk)
     if chunk.last <= this.row:
         return
     source = Source(this.run.arguments["sha256"], this.run.arguments["recorded"])
@@ -204,6 +205,17 @@ def _take_in(this: Import, chunk: Chunk) -> None:
         _remember(transaction, this, chunk, refused, tally)
 
     this.transact(store, chunk.last, "{rows} rows taken in")
+
+
+def _remember_findings(this: Import, chunk: Chunk) -> None:
+    found = [result for result in chunk.results if result.findings]
+    for result in found:
+        for finding in result.findings:
+            if finding.code == words.MENDED:
+                this.mended[finding.column, finding.advice] += 1
+    this.is_told = this.is_told and len(this.told) + len(found) <= _MOST_TOLD
+    if this.is_told:
+        this.told |= {one.number: RowResult(one.number, one.outcome, None, one.findings, ()) for one in found}
 
 
 def _remember(
@@ -252,18 +264,30 @@ def _write_response(this: Import) -> tuple[str, Mapping[str, int]]:
     """Write the response file, one row per row of the file, in the file's own format; (its name, rows by outcome)."""
     run, refusals, outcomes = this.run, this.tally.refusals, Counter[str]()
     form, layout = FORMATS[run.arguments["format"]], known_layouts(run.context())["response"]
-    chunks, bound = this.chunks(), this.reading.bound
+    found = _told_again(this) if this.is_told else (one for chunk in this.chunks() for one in chunk.results)
+    bound = this.reading.bound
 
     def results() -> Iterator[Result]:
-        for chunk in chunks:
-            for result in settled(bound, chunk.results, refusals):
-                outcomes[result.outcome] += 1
-                yield result
+        for row in found:
+            (result,) = settled(bound, [row], refusals)
+            outcomes[result.outcome] += 1
+            yield result
 
     name = f"response.{form.suffix}"
     pieces = form.write(response.rows(layout, bound, results()))
     files.keep(run.engine, run.caller.org_hash, run.id, name, form.media_types[0], pieces)
     return name, outcomes
+
+
+def _told_again(this: Import) -> Iterator[Result]:
+    """The results of all rows without judging them again: a row of which nothing is remembered was accepted."""
+    _, rows = opened(this.run, this.copy, this.reading)
+    for number, cells in rows:
+        known = this.told.get(number)
+        if known is None:
+            yield RowResult(number, words.ACCEPTED, None, (), cells)
+        else:
+            yield RowResult(number, known.outcome, None, known.findings, cells)
 
 
 def _finish(this: Import, name: str, outcomes: Mapping[str, int], transaction: Transaction) -> None:
