@@ -9,6 +9,7 @@ from collections.abc import Callable
 from fhir_server.fhir.definitions import Definitions, SearchParam
 from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
 from fhir_server.search import words
+from fhir_server.search.amounts import parse_amounts
 from fhir_server.search.expression import reference_targets
 from fhir_server.search.model import Asked, Chain, Criterion, Has, Match, Site, Term
 from fhir_server.search.modifiers import lists, way
@@ -118,7 +119,7 @@ def _require_target(site: Site, param: SearchParam, target: str, types: tuple[st
         raise NotSupported(f"{shown(param.code)} does not refer to resources of type {shown(target)}")
 
 
-def _match(site: Site, kind: str, param: SearchParam, modifier: str, name: str, value: str) -> Match:
+def _match(site: Site, kind: str, param: SearchParam, modifier: str, name: str, value: str) -> Criterion:
     searched = OWN.get(param.code, param.type)
     asked = Asked(site, kind, param, name, modifier)
     if modifier == "missing":
@@ -128,6 +129,8 @@ def _match(site: Site, kind: str, param: SearchParam, modifier: str, name: str, 
         terms = _terms(other.parse, asked, value)
         return Match(kind, param.code + other.suffix, other.kind, terms, "not" if other.negative else "")
     _check_modifier(asked, searched)
+    if searched == "quantity":
+        return parse_amounts(asked, _values(name, value))
     terms = _terms(search_types()[param.type].parse, asked, value)
     if searched == "id":
         terms = tuple(_id(asked, term) for term in terms)
@@ -146,12 +149,17 @@ def _check_modifier(asked: Asked, searched: str) -> None:
     raise NotSupported(f"the {param.type} parameter {shown(param.code)} has no modifier {shown(modifier)} here")
 
 
-def _terms(parse: Parse, asked: Asked, value: str) -> tuple[Term, ...]:
+def _values(name: str, value: str) -> list[str]:
     parts = split(value, ",")
     if len(parts) > MOST_VALUES:
-        raise TooCostly(f"{shown(asked.name)} has more than {MOST_VALUES} values")
+        raise TooCostly(f"{shown(name)} has more than {MOST_VALUES} values")
     if not all(part.strip() for part in parts):
-        raise BadValue(f"{shown(asked.name)} has an empty value; leave it out or give one")
+        raise BadValue(f"{shown(name)} has an empty value; leave it out or give one")
+    return parts
+
+
+def _terms(parse: Parse, asked: Asked, value: str) -> tuple[Term, ...]:
+    parts = _values(asked.name, value)
     found = sorted(dict.fromkeys(term for part in parts for term in parse(part, asked)), key=_op)
     if len(found) > 1:  # to a power of two: questions of many lengths then share a few statements
         found += found[-1:] * ((1 << (len(found) - 1).bit_length()) - len(found))

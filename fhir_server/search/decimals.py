@@ -71,13 +71,18 @@ def _last_place(written: str, value: Decimal) -> int:
 
 
 def bounds(number: Asked) -> tuple[str, ...]:
-    """The keys a comparison binds: a range for eq, ne (half open) and ap (closed), the number itself for the rest."""
+    """The keys a comparison binds."""
+    return tuple(key(edge) for edge in edges(number))
+
+
+def edges(number: Asked) -> tuple[Decimal, ...]:
+    """What a comparison looks at: a range for eq, ne (half open) and ap (closed), the number itself for the rest."""
     if number.op in ("eq", "ne"):
         return _around(number.value, number.half)
     if number.op == "ap":
         return _around(number.value, max(_EXACTLY.divide(abs(number.value), Decimal(10)), number.half))
-    return (key(number.value),)
+    return (number.value,)
 
 
-def _around(value: Decimal, margin: Decimal) -> tuple[str, str]:
-    return key(_EXACTLY.subtract(value, margin)), key(_EXACTLY.add(value, margin))
+def _around(value: Decimal, margin: Decimal) -> tuple[Decimal, Decimal]:
+    return _EXACTLY.subtract(value, margin), _EXACTLY.add(value, margin)

@@ -19,12 +19,13 @@ from fhir_server.fhir.values import PACIFIC
 from fhir_server.search.expression import Unsupported
 from fhir_server.search.generator import Extract, Node, generate, plant
 from fhir_server.search.model import Adders, Converter, Site
-from fhir_server.search.modifiers import FURTHER, LOGICAL, lists
+from fhir_server.search.modifiers import FURTHER, LOGICAL, OF_TYPE, lists
 from fhir_server.search.pairs import plant_pair
 from fhir_server.search.types import search_types
+from fhir_server.search.types.date import wide_converters
 from fhir_server.search.words import texts
 
-REVISION = "4"  # of the conversion of values; raise it when rows come out differently
+REVISION = "5"  # of the conversion of values; raise it when rows come out differently
 UNSTORED = frozenset({"_id", "_lastUpdated"})  # columns of the resource row answer these
 
 _SET = re.compile(r"(\w+)\.(\w+)\.exists\(\) and \1\.\2 != false")
@@ -113,7 +114,7 @@ def compile_type(site: Site, params: Mapping[tuple[str, str], int], kind: str) -
         if param.type == "composite":
             plant_pair(root, site, kind, param, key, names)
             continue
-        for suffix in lists(site.definitions, kind, param) if param.type == "token" else ():
+        for suffix in lists(site.definitions, kind, param) if param.type in OF_TYPE else ():
             plant(root, site, kind, replace(param, type=suffix[1:]), params[kind, param.code + suffix], names)
         try:
             plant(root, site, kind, param, key, names)
@@ -136,6 +137,7 @@ def _converters(site: Site) -> dict[str, Converter]:
     """Every converter by the name it has in generated code: search type, data type."""
     found = {name: kind.converters(site) for name, kind in search_types().items()}
     found |= {suffix[1:].replace("-", "_"): converters for suffix, converters in FURTHER.items()}
+    found["wide"] = wide_converters(site.zone)
     return {
         f"{name}_{datatype}": converter for name, by_type in found.items() for datatype, converter in by_type.items()
     }

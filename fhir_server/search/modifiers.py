@@ -9,15 +9,19 @@ from dataclasses import dataclass
 
 from fhir_server.fhir.definitions import Definitions, SearchParam
 from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
+from fhir_server.fhir.values import PACIFIC
 from fhir_server.search.expression import data_types, implied_systems
 from fhir_server.search.model import Asked, Converter, Term
 from fhir_server.search.text import LONGEST, clip, next_text, shown, split, unescape
 from fhir_server.search.types import search_types
+from fhir_server.search.types.date import are_points, wide_converters
+from fhir_server.search.types.quantity import canonical_converters
 from fhir_server.search.types.token import text_converters, typed_converters, typed_value
 from fhir_server.store.hashing import system_hash
 from fhir_server.terminology.value_sets import BY_PREFIX
 
-LOGICAL, TEXT, TYPED = ":identifier", ":text", ":of-type"  # what the lists are named by, after the parameter
+# What the lists are named by, after the parameter.
+LOGICAL, TEXT, TYPED, CANONICAL, WIDE = ":identifier", ":text", ":of-type", ":canonical", ":wide"
 MOST_CODES = 500
 
 _SHORTEST_CATEGORY = 3
@@ -43,13 +47,21 @@ def lists(definitions: Definitions, kind: str, param: SearchParam) -> tuple[str,
     """The further lists that a parameter of a resource type has."""
     if param.type == "reference":
         return (LOGICAL,)
-    if param.type != "token":
+    if param.type not in OF_TYPE:
         return ()
     found = data_types(definitions, kind, param.expression)
-    return tuple(suffix for suffix, converters in FURTHER.items() if not found.isdisjoint(converters))
+    if param.type == "date":
+        return (WIDE,) if are_points(found) else ()
+    return tuple(suffix for suffix in OF_TYPE[param.type] if not found.isdisjoint(FURTHER[suffix]))
 
 
-FURTHER: Mapping[str, Mapping[str, Converter]] = {TEXT: text_converters(), TYPED: typed_converters()}
+FURTHER: Mapping[str, Mapping[str, Converter]] = {
+    TEXT: text_converters(),
+    TYPED: typed_converters(),
+    CANONICAL: canonical_converters(),
+    WIDE: wide_converters(PACIFIC),
+}
+OF_TYPE = {"token": (TEXT, TYPED), "quantity": (CANONICAL,), "date": (WIDE,)}
 
 
 # ---- tokens

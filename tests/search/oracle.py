@@ -232,6 +232,19 @@ def amount_fits(target: tuple[Decimal, Decimal], prefix: str, asked: str) -> boo
     }[prefix]
 
 
+GRAMS = {("http://unitsofmeasure.org", "mg"): Decimal("0.001"), ("http://unitsofmeasure.org", "g"): Decimal(1)}
+
+
+def in_unit(
+    target: tuple[Decimal, Decimal, Unit], system: str | None, code: str | None
+) -> tuple[Decimal, Decimal, Unit]:
+    """The same amount in the unit asked for, where both are units of UCUM for one kind of measure."""
+    has, wants = GRAMS.get(target[2][:2]), GRAMS.get((system or "", code or ""))
+    if has is None or wants is None:
+        return target
+    return target[0] * has / wants, target[1] * has / wants, (system or "", code or "", "")
+
+
 def unit_fits(unit: Unit, system: str | None, code: str | None) -> bool:
     """No code: any unit. No system: the code, or the word for the unit."""
     if code is None:

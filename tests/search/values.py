@@ -161,7 +161,7 @@ def date_case(draw: st.DrawFn, kind: str, code: str = "", most: int = 2) -> Case
 def amount_case(draw: st.DrawFn, kind: str) -> Case:
     code = draw(st.sampled_from(sorted(AMOUNTS[kind])))
     prefix = st.sampled_from(["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"])
-    number = st.sampled_from([*NUMBERS, "5.00", "10", "5.15", "99", "-1"])
+    number = st.sampled_from([*NUMBERS, "5.00", "5000", "0.005", "10", "5.15", "99", "-1"])
     units = st.sampled_from([(None, None), *[one[:2] for one in UNITS], ("", "milligram"), ("http://other", "g")])
     if kind == "RiskAssessment":
         units = st.just((None, None))
@@ -174,8 +174,8 @@ def amount_case(draw: st.DrawFn, kind: str) -> Case:
         found = oracle.amounts(resource, AMOUNTS[kind][code])
         return any(
             oracle.amount_fits(one[:2], ask, text) and oracle.unit_fits(one[2], *unit)
-            for one in found
             for ask, text, unit in wanted
+            for one in [oracle.in_unit(one, *unit) for one in found]
         )
 
     return Case(code, ",".join(written), holds)

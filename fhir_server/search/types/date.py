@@ -8,7 +8,8 @@ continued tomorrow still means the same.  https://hl7.org/fhir/R4/search.html#da
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import tzinfo
 from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, FromClause, and_, not_, or_
@@ -21,8 +22,10 @@ from fhir_server.search.text import shown, unescape
 from fhir_server.store.tables import dat
 
 OPEN_START, OPEN_END = -(2**63), 2**63 - 1
-WIDEST = 367 * 86_400_000  # of a point in time: a leap year, and a day for changes of the clock
+DAY = 25 * 3_600_000  # the longest, when the clock is set back
+WIDEST = 366 * 86_400_000 + DAY  # of a point in time that is given as a year
 
+_WHOLE_DATE = len("2026-03-01")
 _POINTS = frozenset({"date", "dateTime", "instant"})
 _FROM = {"gt": 1, "ge": 0, "ap": 0}  # which end of the asked interval says from where on matches may begin
 
@@ -52,7 +55,22 @@ def parse(text: str, asked: Asked) -> tuple[Term, ...]:
 
 def _are_points(asked: Asked) -> bool:
     found = data_types(asked.site.definitions, asked.type, asked.param.expression)
-    return bool(found) and found <= _POINTS and asked.param.code != "_lastUpdated"
+    return are_points(found) and asked.param.code != "_lastUpdated"
+
+
+def are_points(data_types_: Collection[str]) -> bool:
+    """Whether values of these data types are never wider than a year."""
+    return bool(data_types_) and _POINTS.issuperset(data_types_)
+
+
+def wide_converters(zone: tzinfo) -> Mapping[str, Converter]:
+    """Converters to the rows of points in time that are wider than a day: a month, a year."""
+
+    def wide(rows: Adders, param: int, value: str) -> None:
+        if len(value) < _WHOLE_DATE:
+            rows.dat((param, *parse_date(value, zone)))
+
+    return dict.fromkeys(_POINTS, wide)
 
 
 def clause(row: FromClause, op: str, terms: Sequence[Binds]) -> ColumnElement[bool]:

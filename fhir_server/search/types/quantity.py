@@ -1,12 +1,14 @@
 """Quantities: a number with a unit, which is a code of a system or a word.
 
-Units are compared as they are written: 1 g is not found by 1000 mg. A comparator makes a range of a value (<5 lies
+Units are compared as they are written; those of UCUM also have rows in their canonical unit (see search.units), so that
+1 g is found by 1000 mg. A comparator makes a range of a value (<5 lies
 wholly below 5), a Range is one, and sampled data count from their least to their greatest value.
 https://hl7.org/fhir/R4/search.html#quantity
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, or_
@@ -17,11 +19,13 @@ from fhir_server.search.decimals import ABOVE, BELOW, EXACT, OPEN_END, OPEN_STAR
 from fhir_server.search.model import Adders, Asked, Binds, Converter, SearchType, Site, Term
 from fhir_server.search.text import clip, shown, split, unescape
 from fhir_server.search.types.number import compare, range_keys
+from fhir_server.search.units import UCUM, Unit, unit
 from fhir_server.store.hashing import system_hash
 from fhir_server.store.tables import qty
 
 CURRENCIES = "urn:iso:std:iso:4217"
 
+_KINDS = ("Quantity", "SimpleQuantity", "Age", "Count", "Distance", "Duration", "MoneyQuantity")
 _WITH_UNIT = 3
 _SAMPLE = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 
@@ -49,24 +53,56 @@ def clause(row: FromClause, op: str, terms: Sequence[Binds]) -> ColumnElement[bo
 
 
 def _fits(row: FromClause, op: str, binds: Binds) -> ColumnElement[bool]:
-    comparison, _, unit = op.partition(" ")
-    if not unit:
+    comparison, _, where = op.partition(" ")
+    if not where:
         return compare(row.c.lo, row.c.hi, comparison, binds)
-    if unit == "of unit":
+    if where == "of unit":
         same = or_(row.c.code == binds[-1], row.c.unit == binds[-1])
         return and_(compare(row.c.lo, row.c.hi, comparison, binds[:-1]), same)
+    if where == "of canonical":
+        return and_(compare(row.c.lo, row.c.hi, comparison, binds[:-1]), row.c.code == binds[-1])
     same = and_(row.c.sys == binds[-2], row.c.code == binds[-1])
     return and_(compare(row.c.lo, row.c.hi, comparison, binds[:-2]), same)
 
 
 def _quantity(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
     number = value.get("value")
-    if number is None:
+    if number is not None:
+        rows.qty((param, *_ends(decimals.stored(number), value.get("comparator", "")), *_unit(value)))
+
+
+def _ends(number: Decimal, sign: str) -> tuple[str, str]:
+    low = OPEN_START if sign.startswith("<") else decimals.key(number, ABOVE if sign == ">" else EXACT)
+    high = OPEN_END if sign.startswith(">") else decimals.key(number, BELOW if sign == "<" else EXACT)
+    return low, high
+
+
+def _in_canonical(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
+    number, measure = value.get("value"), _measure(value)
+    if number is not None and measure:
+        ends = _ends(measure.canonical(decimals.stored(number)), value.get("comparator", ""))
+        rows.qty((param, *ends, 0, clip(measure.code), ""))
+
+
+def _range_in_canonical(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
+    low, high = value.get("low"), value.get("high")
+    measure = _measure(low or high or {})
+    if measure is None or (low and high and _unit(low) != _unit(high)):
         return
-    sign = value.get("comparator", "")
-    low = OPEN_START if sign.startswith("<") else decimals.stored_key(number, ABOVE if sign == ">" else EXACT)
-    high = OPEN_END if sign.startswith(">") else decimals.stored_key(number, BELOW if sign == "<" else EXACT)
-    rows.qty((param, low, high, *_unit(value)))
+    ends = [decimals.key(measure.canonical(decimals.stored(end["value"]))) if end and "value" in end else None
+            for end in (low, high)]  # fmt: skip
+    if ends != [None, None]:
+        rows.qty((param, ends[0] or OPEN_START, ends[1] or OPEN_END, 0, clip(measure.code), ""))
+
+
+def _measure(value: Mapping[str, Any]) -> Unit | None:
+    return unit(value["code"]) if value.get("system") == UCUM and "code" in value else None
+
+
+def canonical_converters() -> Mapping[str, Converter]:
+    """Converters to the rows in canonical units."""
+    others = {"Range": _range_in_canonical, "SampledData": _sampled_in_canonical}
+    return {**dict.fromkeys(_KINDS, _in_canonical), **others}
 
 
 def _unit(value: Mapping[str, Any]) -> tuple[int, str, str]:
@@ -87,11 +123,23 @@ def _range(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
 
 
 def _sampled(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
+    ends = _extremes(value)
+    if ends:
+        rows.qty((param, decimals.key(ends[0]), decimals.key(ends[1]), *_unit(value.get("origin", {}))))
+
+
+def _sampled_in_canonical(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
+    ends, measure = _extremes(value), _measure(value.get("origin", {}))
+    if ends and measure:
+        low, high = (decimals.key(measure.canonical(end)) for end in ends)
+        rows.qty((param, low, high, 0, clip(measure.code), ""))
+
+
+def _extremes(value: Mapping[str, Any]) -> tuple[Decimal, Decimal] | None:
     origin = decimals.stored(value.get("origin", {}).get("value", 0))
     factor = decimals.stored(value.get("factor", 1))
     samples = [origin + factor * decimals.asked(word, "").value for word in _samples(value.get("data", ""))]
-    if samples:
-        rows.qty((param, decimals.key(min(samples)), decimals.key(max(samples)), *_unit(value.get("origin", {}))))
+    return (min(samples), max(samples)) if samples else None
 
 
 def _samples(data: str) -> list[str]:
@@ -100,8 +148,7 @@ def _samples(data: str) -> list[str]:
 
 
 def _converters(_site: Site) -> Mapping[str, Converter]:
-    kinds = ("Quantity", "SimpleQuantity", "Age", "Count", "Distance", "Duration", "MoneyQuantity")
-    return {**dict.fromkeys(kinds, _quantity), "Money": _money, "Range": _range, "SampledData": _sampled}
+    return {**dict.fromkeys(_KINDS, _quantity), "Money": _money, "Range": _range, "SampledData": _sampled}
 
 
 TYPE = SearchType(
