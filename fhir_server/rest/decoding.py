@@ -25,6 +25,12 @@ def text(encoded: str, *, plus: bool = False) -> str:
     return decoded
 
 
+def refuse_broken(path: str) -> None:
+    """BadValue for a % in a path that a server has decoded already: no id or name holds one, so its code was broken."""
+    if _BROKEN.search(path):
+        raise BadValue("The URL has a % that two hexadecimal digits do not follow. Encode % as %25.")
+
+
 def pairs(query: str) -> list[tuple[str, str]]:
     """The (name, value) pairs of a query string or form body, in their order; empty pieces are left out."""
     found = []

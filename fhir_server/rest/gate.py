@@ -4,9 +4,7 @@ A refusal costs microseconds, a request that waits for ever costs its client and
 get through (health, ends of tokens, consents) has a lane of its own.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Condition
+from threading import Condition, Lock
 from time import monotonic
 
 from fhir_server.fhir.errors import Unavailable
@@ -19,27 +17,25 @@ class Gate:
 
     def __init__(self, running: int, waiting: int, patience: float = 1.0) -> None:
         self._free, self._places, self._patience = running, waiting, patience
-        self._changed = Condition()
+        self._lock = Lock()
+        self._freed = Condition(self._lock)
 
-    @contextmanager
-    def passage(self, *, reserved: bool = False) -> Iterator[None]:
-        """A place while the block runs; Unavailable (503, Retry-After) if there is none in time."""
+    def enter(self, *, reserved: bool = False) -> bool:
+        """Take a place and say whether it is to be left; Unavailable (503, Retry-After) if none is free in time."""
         if reserved:
-            yield
-            return
-        self._enter()
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += 1
-                self._changed.notify()
-
-    def _enter(self) -> None:
-        with self._changed:
+            return False
+        with self._lock:
             if self._free <= 0:
                 self._wait()
             self._free -= 1
+        return True
+
+    def leave(self, *, held: bool) -> None:
+        """Leave the place that `enter` gave."""
+        if held:
+            with self._lock:
+                self._free += 1
+                self._freed.notify()
 
     def _wait(self) -> None:
         if self._places <= 0:
@@ -48,7 +44,7 @@ class Gate:
         until = monotonic() + self._patience
         try:
             while self._free <= 0:
-                if not self._changed.wait(until - monotonic()) and self._free <= 0:
+                if not self._freed.wait(until - monotonic()) and self._free <= 0:
                     raise Unavailable("The server has all it can do. Send the request again.", headers=_LATER)
         finally:
             self._places += 1

@@ -61,14 +61,15 @@ class Application(Flask):
         """Answer, if there is room, what is below the FHIR base; discovery documents and all else are Flask's."""
         path, database = environ["PATH_INFO"], self.service.engine.database
         try:
-            with self.gate.passage(reserved=_is_reserved(path, environ["REQUEST_METHOD"])):
-                database.begin_request()
-                try:
-                    return self._answered(path, environ, start_response)
-                finally:
-                    database.end_request()
+            held = self.gate.enter(reserved=_is_reserved(path, environ["REQUEST_METHOD"]))
         except Unavailable as error:
             return _send(turned_away(error, environ), start_response)
+        database.begin_request()
+        try:
+            return self._answered(path, environ, start_response)
+        finally:
+            database.end_request()
+            self.gate.leave(held=held)
 
     def _answered(self, path: str, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if path in _HEALTH:
@@ -168,6 +169,7 @@ def _raw_url(environ: dict[str, Any]) -> str:
     if raw:
         return _as_utf8(re.sub(r"^https?://[^/]*", "", raw))
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    decoding.refuse_broken(path)
     encoded = "".join(char if char not in "%?#" else f"%{ord(char):02X}" for char in path)
     return _as_utf8(f"{encoded}?{environ.get('QUERY_STRING', '')}")
 

@@ -19,24 +19,26 @@ class Leases:
 
     def connection(self) -> Connection:
         """This thread's connection."""
-        lease: _Lease | None = getattr(self._local, "lease", None)
-        if lease is None or not is_usable(lease.connection):
-            lease = self._local.lease = _Lease(self._free, self._make)
-        return lease.connection
+        hand: _Hand | None = getattr(self._local, "hand", None)
+        if hand is None:
+            hand = self._local.hand = _Hand(self._free)
+        if not hand.held or not is_usable(hand.held[0]):
+            hand.held[:] = [_next_usable(self._free) or self._make()]
+        return hand.held[0]
 
     def release(self) -> None:
         """Let others have this thread's connection."""
-        lease: _Lease | None = self._local.__dict__.pop("lease", None)
-        if lease is not None:
-            lease.end()
+        hand: _Hand | None = getattr(self._local, "hand", None)
+        if hand is not None and hand.held:
+            self._free.append(hand.held.pop())
 
 
-class _Lease:
-    """A thread's hold on a connection; when the thread ends, the connection is free for another."""
+class _Hand:
+    """What a thread holds; when the thread ends, it is free for another."""
 
-    def __init__(self, free: deque[Connection], make: Callable[[], Connection]) -> None:
-        self.connection = _next_usable(free) or make()
-        self.end = weakref.finalize(self, free.append, self.connection)
+    def __init__(self, free: deque[Connection]) -> None:
+        self.held: list[Connection] = []
+        weakref.finalize(self, free.extend, self.held)
 
 
 def _next_usable(free: deque[Connection]) -> Connection | None:

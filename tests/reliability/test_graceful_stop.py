@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from tests.reliability.site import site, twin
+from tests.rest.catalogue import send
 
 pytestmark = pytest.mark.long
 
@@ -30,6 +31,8 @@ def test_the_end_is_announced_and_nothing_is_cut_off(
         twins = [twin(client) for _ in range(4)]
         for one in twins:
             one.authorize_once()
+        for path in ("Patient/%zz", "Patient/%00", "Patient/%c0%af"):  # this server decodes paths before we see them
+            assert send(server, "GET", f"/fhir/{path}").status == 400
         process = server._process
         assert process is not None
         with ThreadPoolExecutor(4) as pool:

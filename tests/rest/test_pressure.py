@@ -28,12 +28,13 @@ def test_a_gate_counts() -> None:
 
     def work() -> str:
         try:
-            with gate.passage():
-                inside.append(1)
-                release.wait(5)
-                return "done"
+            held = gate.enter()
         except Unavailable as error:
             return error.headers["Retry-After"]
+        inside.append(1)
+        release.wait(5)
+        gate.leave(held=held)
+        return "done"
 
     with ThreadPoolExecutor(5) as pool:
         first = [pool.submit(work) for _ in range(2)]
@@ -41,8 +42,7 @@ def test_a_gate_counts() -> None:
         third = pool.submit(work)
         time.sleep(0.05)
         assert pool.submit(work).result(1) == "1"
-        with gate.passage(reserved=True):
-            pass
+        assert gate.enter(reserved=True) is False
         release.set()
         assert [one.result(5) for one in (*first, third)] == ["done"] * 3
 
@@ -50,13 +50,13 @@ def test_a_gate_counts() -> None:
 def test_patience_ends() -> None:
     """P14: nobody waits longer than it says."""
     gate = Gate(running=1, waiting=1, patience=0.05)
-    with gate.passage():
-        started = time.monotonic()
-        with pytest.raises(Unavailable), gate.passage():
-            pass
-        assert 0.04 < time.monotonic() - started < 1
-    with gate.passage():
-        pass
+    held = gate.enter()
+    started = time.monotonic()
+    with pytest.raises(Unavailable):
+        gate.enter()
+    assert 0.04 < time.monotonic() - started < 1
+    gate.leave(held=held)
+    assert gate.enter()
 
 
 def _until(condition: Callable[[], bool]) -> None:
@@ -71,8 +71,8 @@ def full(server: LiveServer) -> Iterator[LiveServer]:
     """The server with every place taken, and no patience."""
     before = server.app.gate
     server.app.gate = Gate(running=1, waiting=0)
-    with server.app.gate.passage():
-        yield server
+    server.app.gate.enter()
+    yield server
     server.app.gate = before
 
 
