@@ -97,8 +97,20 @@ CONSENTS = {
 }
 
 
+GIVEN_ON = {"none", "deny-all-to-a-giver", "deny-class", "deny-one-purpose", "deny-expired"}
+
+
+def cases() -> list[tuple[str, str]]:
+    """Every relation with every consent; what was passed on, with those that touch its giver or its receiver."""
+    return [
+        (relation, consent)
+        for relation, consent in product(RELATIONS, CONSENTS)
+        if consent in GIVEN_ON or not relation.startswith("passed-on")
+    ]
+
+
 def populate(scene: Scene) -> None:
-    for number, (relation, consent) in enumerate(product(RELATIONS, CONSENTS)):
+    for number, (relation, consent) in enumerate(cases()):
         patient = f"p{number}"
         rid = scene.add("Patient", patient, "plan", labels=(0, SENS, JI)[number % 3])
         scene.add("Patient", patient, "plan", view=1, rid=rid + 1)
