@@ -15,7 +15,7 @@ from fhir_server.terminology.code_systems import Concept
 from fhir_server.terminology.filters import System
 from fhir_server.terminology.large import MOST_LISTED, LargeSystem
 from fhir_server.terminology.members import Members
-from fhir_server.terminology.value_sets import BY_PREFIX, Compiler
+from fhir_server.terminology.value_sets import Compiler
 
 Json = Mapping[str, Any]
 Stored = Callable[[str, str], Json | None]  # (type, canonical) -> the resource that clients stored under it
@@ -177,11 +177,6 @@ def contains(members: Mapping[str, Members], system: str | None, code: str) -> b
         return found.has(code) if found else None if "" in members else False
     answers = {one.has(code) for one in members.values()}
     return True if True in answers else None if None in answers else False
-
-
-def by_prefix(system: str) -> bool:
-    """Whether a system's hierarchy can be read off its codes."""
-    return system in BY_PREFIX
 
 
 def _canonical(url: str, version: str) -> str:

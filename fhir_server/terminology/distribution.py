@@ -9,7 +9,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -37,12 +37,11 @@ class Source:
     """A file, a folder or a zip archive with the files of a distribution."""
 
     path: Path
-    names: Sequence[str] = field(default_factory=tuple)
 
     @contextmanager
     def open(self, pattern: str) -> Iterator[BinaryIO]:
         """The first file whose path ends as the pattern says; ValueError names the pattern if there is none."""
-        name = self.find(pattern)
+        name = self._find(pattern)
         if name is None:
             raise ValueError(f"{self.path.name} holds no file like {pattern}.")
         if self._is_zip():
@@ -52,7 +51,11 @@ class Source:
             with (self.path / name if self.path.is_dir() else self.path).open("rb") as file:
                 yield file
 
-    def find(self, pattern: str) -> str | None:
+    def has(self, pattern: str) -> bool:
+        """Whether a file that fits stands beside others; a file that was handed over alone has none beside it."""
+        return (self.path.is_dir() or self._is_zip()) and self._find(pattern) is not None
+
+    def _find(self, pattern: str) -> str | None:
         """The path of the first file that fits; a single file fits always."""
         if self.path.is_file() and not self._is_zip():
             return self.path.name
@@ -63,10 +66,9 @@ class Source:
     def text(self, pattern: str) -> Iterator[io.TextIOWrapper]:
         """The same as text: UTF-8, or Windows's Latin where it is no UTF-8."""
         with self.open(pattern) as file:
-            start = file.read(_PIECE)
-            rest = _Joined(start, file)
-            encoding = "utf-8-sig" if _is_utf8(start) else "cp1252"
-            yield io.TextIOWrapper(io.BufferedReader(rest), encoding, newline="")
+            encoding = "utf-8-sig" if _is_utf8(file.read(_PIECE)) else "cp1252"
+        with self.open(pattern) as file:
+            yield io.TextIOWrapper(file, encoding, newline="")
 
     def digest(self) -> str:
         """What tells this source from others: SHA-256 of the file, or of a folder's files."""
@@ -87,21 +89,6 @@ class Source:
             with zipfile.ZipFile(self.path) as archive:
                 return sorted(archive.namelist())
         return sorted(str(path.relative_to(self.path)) for path in self.path.rglob("*") if path.is_file())
-
-
-class _Joined(io.RawIOBase):
-    """What was read already, and the rest."""
-
-    def __init__(self, start: bytes, rest: BinaryIO) -> None:
-        self._start, self._rest = io.BytesIO(start), rest
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        piece = self._start.read(len(buffer)) or self._rest.read(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
 
 
 def _is_utf8(start: bytes) -> bool:

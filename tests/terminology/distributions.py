@@ -48,7 +48,7 @@ def loinc(folder: Path) -> Path:
     rows = [
         ["4548-4", "Hemoglobin A1c", "MFr", "Pt", "Bld", "Qn", "", "HEM/BC", "ACTIVE", "1", "HbA1c", "A1C; Glycated",
          "Hemoglobin A1c/Hemoglobin.total in Blood"],
-        ["1-8", "Old one", "Find", "Pt", "Ser", "Ord", "", "CHEM", "DEPRECATED", "1", "Old", "", "An old one"],
+        ["1-8", "Old one", "Find", "Pt", "Plas", "Ord", "", "CHEM", "DEPRECATED", "1", "Old", "", "An old one"],
     ]  # fmt: skip
     table(base / "LoincTable" / "Loinc.csv", header, rows)
     paths = [["", "1", "", "LP432695-7", "{component}"], ["LP432695-7", "1", "LP432695-7", "LP16413-4", "Hemoglobin"],

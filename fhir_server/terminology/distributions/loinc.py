@@ -39,16 +39,15 @@ def _hierarchy(source: Source) -> tuple[dict[str, tuple[str, ...]], dict[str, st
     """(code -> codes right above it, part -> its name); both empty if the release's hierarchy is not at hand."""
     parents: dict[str, tuple[str, ...]] = {}
     parts: dict[str, str] = {}
-    if not source.path.is_file() or source.find(_HIERARCHY) not in {None, source.path.name}:
-        if source.find(_HIERARCHY) is None:
-            return parents, parts
-        with source.text(_HIERARCHY) as lines:
-            for row in csv.DictReader(lines):
-                code, above = row["CODE"], row["IMMEDIATE_PARENT"]
-                if above and above not in parents.get(code, ()):
-                    parents[code] = (*parents.get(code, ()), above)
-                if code.startswith("LP"):
-                    parts[code] = row.get("CODE_TEXT", "")
+    if not source.has(_HIERARCHY):
+        return parents, parts
+    with source.text(_HIERARCHY) as lines:
+        for row in csv.DictReader(lines):
+            code, above = row["CODE"], row["IMMEDIATE_PARENT"]
+            if above and above not in parents.get(code, ()):
+                parents[code] = (*parents.get(code, ()), above)
+            if code.startswith("LP"):
+                parts[code] = row.get("CODE_TEXT", "")
     return parents, parts
 
 

@@ -27,17 +27,13 @@ def _read(source: Source) -> Iterator[Entry]:
         if row[11] == "RXNORM":
             _take(names.setdefault(row[0], _Names()), row)
     parents: dict[str, list[str]] = {}
-    for row in _rows(source, _RELATIONS) if _beside(source) else ():
+    for row in _rows(source, _RELATIONS) if source.has(_RELATIONS) else ():
         if row[7] == "isa" and row[10] == "RXNORM" and row[0] and row[4]:
             parents.setdefault(row[4], []).append(row[0])  # the second concept is a kind of the first
     for code, found in names.items():
         display = found.name or (found.others[0] if found.others else "")
         properties = {"TTY": (found.kind,)} if found.kind else {}
         yield Entry(code, display, parents.get(code, ()), found.active, more=found.others, properties=properties)
-
-
-def _beside(source: Source) -> bool:
-    return source.find(_RELATIONS) not in {None, source.path.name}
 
 
 def _rows(source: Source, pattern: str) -> Iterator[list[str]]:
