@@ -14,8 +14,9 @@ from rich.table import Table
 
 from fhir_server.config import Settings, from_environment
 from fhir_server.ecm.client import enlisting, loading, local_server, world
-from fhir_server.ecm.client.sending import Imported, send
+from fhir_server.ecm.client.sending import Imported, decide, parked, send
 from fhir_server.ecm.demo import assignment, performance
+from fhir_server.ecm.files.declaring import MODES
 from fhir_server.engine.build import build, clock
 from fhir_server.engine.registration import recompute_for
 from fhir_server.smart import clients
@@ -111,7 +112,7 @@ def assignments_import(
     *,
     client: Annotated[str, typer.Option(help="Id of the plan's client.")],
     mode: Annotated[
-        str, typer.Option(help="full: members absent from the file are dropped; delta: they stay.")
+        str, typer.Option(help="full: members absent from the file are dropped; delta, correction: they stay.")
     ] = "delta",
     server: Annotated[str, typer.Option(help="FHIR base URL; default from the settings.")] = "",
     key: Annotated[Path | None, typer.Option(help="Its key; default clients/ID.json in the data folder.")] = None,
@@ -126,14 +127,101 @@ def assignments_import(
 
       ecm-fhir assignments import var/seed/samples/plan-valley.xlsx --client plan-valley
     """
-    if mode not in {"full", "delta"}:
-        raise typer.BadParameter("full or delta", param_hint="--mode")
+    if mode not in MODES:
+        raise typer.BadParameter(", ".join(MODES), param_hint="--mode")
     settings = from_environment()
     private = read_key(key or key_path(settings.folder, client))
     imported = _send_watched(BackendService(server or settings.base_url, client, private), file, mode)
-    saved = response or file.with_name(f"{file.stem}.response{Path(imported.name).suffix}")
+    kind = "preview" if imported.state == "held" else "response"
+    saved = response or file.with_name(f"{file.stem}.{kind}{Path(imported.name).suffix}")
     saved.write_bytes(imported.response)
-    _report(imported, saved)
+    if imported.state == "held":
+        _report_held(imported, saved)
+    else:
+        _report(imported, saved)
+
+
+_Job = Annotated[str, typer.Argument(help="Id of the import job, as the import told it.")]
+_Client = Annotated[str, typer.Option(help="Id of the plan's client.")]
+_Server = Annotated[str, typer.Option(help="FHIR base URL; default from the settings.")]
+_Key = Annotated[Path | None, typer.Option(help="Its key; default clients/ID.json in the data folder.")]
+
+
+def _service(client: str, server: str, key: Path | None) -> BackendService:
+    settings = from_environment()
+    return BackendService(server or settings.base_url, client, read_key(key or key_path(settings.folder, client)))
+
+
+@assignments_app.command("confirm")
+def assignments_confirm(job: _Job, *, client: _Client, server: _Server = "", key: _Key = None) -> None:
+    """Let a held file be taken in as its preview says.
+
+    Examples:
+      ecm-fhir assignments confirm 01a20494-61ae-7227-9cd3-1f6d6abb16da --client valley-plan
+    """
+    done = decide(_service(client, server, key), "confirm-file", job)
+    console.print(f"{done.state}: {done.summary}" if done else "nothing was done", markup=False)
+
+
+@assignments_app.command("withdraw")
+def assignments_withdraw(job: _Job, *, client: _Client, server: _Server = "", key: _Key = None) -> None:
+    """Give up a held file: nothing of it is taken in.
+
+    Examples:
+      ecm-fhir assignments withdraw 01a20494-61ae-7227-9cd3-1f6d6abb16da --client valley-plan
+    """
+    decide(_service(client, server, key), "withdraw-file", job)
+    console.print("The file was withdrawn. Nothing of it was taken in.")
+
+
+@assignments_app.command("recall")
+def assignments_recall(
+    job: _Job,
+    *,
+    client: _Client,
+    readers: Annotated[Path | None, typer.Option(help="Where to save who read which members meanwhile.")] = None,
+    server: _Server = "",
+    key: _Key = None,
+) -> None:
+    """Undo a file: the access that it alone had opened is closed, what other files say stays.
+
+    Examples:
+      ecm-fhir assignments recall 01a20494-61ae-7227-9cd3-1f6d6abb16da --client valley-plan --readers readers.csv
+    """
+    done = decide(_service(client, server, key), "recall-file", job)
+    if done is None:
+        return
+    console.print(f"{done.state}: {done.summary}", markup=False)
+    if readers:
+        readers.write_bytes(done.response)
+
+
+@assignments_app.command("parked")
+def assignments_parked(
+    *,
+    client: _Client,
+    resolve: Annotated[bool, typer.Option("--resolve", help="Take in what can be decided by now, first.")] = False,
+    server: _Server = "",
+    key: _Key = None,
+) -> None:
+    """List the rows that wait for a decision, with their clock, as CSV.
+
+    Examples:
+      ecm-fhir assignments parked --client valley-plan --resolve
+    """
+    service = _service(client, server, key)
+    if resolve and (done := decide(service, "resolve-parked")):
+        console.print(str(done.summary), markup=False)
+    sys.stdout.write(parked(service))
+
+
+def _report_held(imported: Imported, saved: Path) -> None:
+    console.print(f"The file is HELD and nothing was changed. It would do this: {imported.summary}", markup=False)
+    for one in imported.rosters:
+        told = f"{one['provider']}: {one['dropped']} of {one['members']} members dropped ({one['droppedPercent']} %)"
+        console.print(told, markup=False)
+    console.print(f"Every member who would come, go or change: {saved}", soft_wrap=True)
+    console.print(f"Then: ecm-fhir assignments confirm {imported.job} (or withdraw).", soft_wrap=True)
 
 
 def _send_watched(service: BackendService, file: Path, mode: str) -> Imported:

@@ -96,8 +96,9 @@ def _contract_holder(context: Context, site: Hit, classes: Mapping[int, str]) ->
 
 def entry(context: Context, reference: str) -> Mapping[str, Any]:
     """An organization as it stands in the directory; {} if there is none."""
-    found: dict[str, Any] = {name: orjson.loads(hit.body) for name, hit in _entries(context, [reference]).items()}
-    return found.get(reference, {})
+    hit = _entries(context, [reference]).get(reference)
+    found: dict[str, Any] = orjson.loads(hit.body) if hit else {}
+    return found
 
 
 def _provider(hit: Hit, organization: Mapping[str, Any], tins: frozenset[str]) -> Provider:

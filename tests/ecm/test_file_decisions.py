@@ -51,9 +51,9 @@ def test_a_truncated_full_file_is_held_with_zero_changes(world: Scene) -> None:
         (cin(first + 9), "changed"), (cin(first + 50), "new"), *((cin(first + n), "dropped") for n in range(10, 20)),
     }  # fmt: skip
     assert (world.counts(), world.versions()) == (tables, versions)
-    for stranger in (world.clinic, world.other_plan):
-        assert call(world, "confirm-file", job, stranger).status_code == 404
-        assert call(world, "withdraw-file", job, stranger).status_code == 404
+    for name in ("confirm-file", "withdraw-file"):
+        assert call(world, name, job, world.other_plan).status_code == 404
+        assert call(world, name, job, world.clinic).status_code == 403  # by its token, whosever file it is
     done = call(world, "confirm-file", job).json()
     assert done["state"] == "in-force"
     assert {name: done["summary"][name] for name in counts} == counts

@@ -1,6 +1,7 @@
 """The command line as a visitor uses it: the world loaded, a token fetched, a file sent, against a running server."""
 
 import csv
+import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,6 +65,25 @@ def test_a_visitor_loads_the_world_and_sends_a_file(command: Command, server: Li
     assert "485" in sent.output
     with (sample.parent / "plan-bay.response.csv").open(encoding="utf-8-sig") as file:
         assert len(list(csv.DictReader(file))) == 500
+    _a_file_is_held_and_decided(command, sample)
+
+
+def _a_file_is_held_and_decided(command: Command, sample: Path) -> None:
+    """A truncated file is held, withdrawn, sent again, confirmed and recalled, all from the terminal."""
+    cut = sample.with_name("cut.csv")
+    cut.write_text("".join(sample.read_text(encoding="utf-8").splitlines(keepends=True)[:200]), encoding="utf-8")
+    plan, held = ("--client", "plan-bay"), re.compile(r"assignments confirm ([0-9a-f-]{36})")
+    sent = command("assignments", "import", str(cut), "--mode", "full", *plan)
+    assert "HELD and nothing was changed" in sent.output, sent.output
+    assert cut.with_name("cut.preview.csv").exists()
+    job = held.findall(sent.output)[0]
+    assert "withdrawn" in command("assignments", "withdraw", job, *plan).output
+    job = held.findall(command("assignments", "import", str(cut), "--mode", "full", *plan).output)[0]
+    assert "in-force" in command("assignments", "confirm", job, *plan).output
+    readers = sample.with_name("readers.csv")
+    assert "recalled" in command("assignments", "recall", job, "--readers", str(readers), *plan).output
+    assert readers.read_text().startswith("Organization,Client,CIN")
+    assert "unknown-provider" in command("assignments", "parked", "--resolve", *plan).output
 
 
 def test_what_cannot_be_done_is_said(command: Command, tmp_path: Path) -> None:

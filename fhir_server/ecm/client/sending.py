@@ -24,10 +24,18 @@ MEDIA_TYPES = {
 _PAUSE = 0.2  # seconds between two looks at a running job
 
 
+_SAYS = ("new", "changed", "unchanged", "dropped")
+
+
 @dataclass(frozen=True)
 class Imported:
-    """What became of a file: counts by kind, the rosters, and the response file."""
+    """What became of a file: its job and state, counts by kind, the rosters, and the response file.
 
+    Of a file that is held, the counts are what it would do, and the file is the preview.
+    """
+
+    job: str
+    state: str
     summary: dict[str, int]
     rosters: list[dict[str, Any]]
     response: bytes
@@ -42,10 +50,40 @@ def send(
     media_type = MEDIA_TYPES.get(file.suffix.lower(), "application/octet-stream")
     with file.open("rb") as body:
         kick_off = client.post(f"Group/$import-assignments?{parameters}", body, headers={"Content-Type": media_type})
-    manifest = _wait(client, require(kick_off, requests.codes.accepted).headers["Content-Location"], progress)
-    output = manifest["output"][0]
-    response = require(client.get(output["url"], headers={"Accept": "*/*"}), requests.codes.ok).content
-    return Imported(manifest["summary"], manifest["rosters"], response, output["name"])
+    return _imported(client, require(kick_off, requests.codes.accepted).headers["Content-Location"], progress)
+
+
+def decide(client: BackendService, operation: str, job: str = "") -> Imported | None:
+    """Call an operation on a file (confirm-file, withdraw-file, recall-file, resolve-parked) and wait for its end.
+
+    None if nothing had to be waited for; ClientError in the server's words if it is refused.
+    """
+    query = f"?{urlencode({'job': job})}" if job else ""
+    answer = require(
+        client.post(f"Group/${operation}{query}", b"", headers={"Content-Type": "application/fhir+json"}),
+        requests.codes.ok,
+        requests.codes.accepted,
+    )
+    if answer.status_code == requests.codes.ok:
+        return None
+    return _imported(client, answer.headers["Content-Location"], lambda _text: None)
+
+
+def parked(client: BackendService) -> str:
+    """The rows that wait for a decision, as CSV."""
+    return require(client.get("Group/$parked-rows", headers={"Accept": "text/csv"}), requests.codes.ok).text
+
+
+def _imported(client: BackendService, place: str, progress: Callable[[str], None]) -> Imported:
+    manifest = _wait(client, place, progress)
+    held = manifest.get("held")
+    summary = {name: held[name] for name in _SAYS} if held else manifest["summary"]
+    rosters = held["rosters"] if held else manifest.get("rosters", [])
+    file, name = b"", ""
+    for output in manifest["output"][:1]:
+        name = output["name"]
+        file = require(client.get(output["url"], headers={"Accept": "*/*"}), requests.codes.ok).content
+    return Imported(place.rpartition("/")[2], manifest.get("state", ""), summary, rosters, file, name)
 
 
 def _wait(client: BackendService, status_url: str, progress: Callable[[str], None]) -> dict[str, Any]:

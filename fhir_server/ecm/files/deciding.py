@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import orjson
 
-from fhir_server.ecm.files.intake import KIND, RECALL, RESOLVE
+from fhir_server.ecm.files.intake import KIND, RECALL, RESOLVE, RIGHT
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
-from fhir_server.fhir.errors import BusinessRule, NotFound
+from fhir_server.fhir.errors import BusinessRule, Forbidden, NotFound
 from fhir_server.jobs import files, queue
 from fhir_server.store import loads
 from fhir_server.store.loads import Load
@@ -61,6 +61,7 @@ def recall(context: Context, job_id: str, request: str) -> str:
 
 def resolve(context: Context, request: str) -> str:
     """Ask for the organization's parked rows to be looked at again; the id of the job that does it."""
+    _require_right(context)
     return _submit(context, {"task": RESOLVE, "request": request}, "resolve-kick-off")
 
 
@@ -76,10 +77,16 @@ def _submit(context: Context, arguments: dict[str, str], interaction: str) -> st
 
 
 def _own(context: Context, job_id: str) -> Load:
+    _require_right(context)
     found = loads.find(context.connection, context.caller.org_hash, job_id)
     if found is None:
         raise NotFound("Your organization has sent no such file.")
     return found
+
+
+def _require_right(context: Context) -> None:
+    if RIGHT not in context.caller.rights:
+        raise Forbidden(f"Assignment files are a plan's: this client is not registered with the right {RIGHT}.")
 
 
 def _move(transaction: Transaction, found: Load, before: str, after: str) -> None:

@@ -9,6 +9,7 @@ from fhir_server.jobs.job import Job, Run
 from fhir_server.jobs.turns import await_turn
 
 KIND = "import-assignments"
+RIGHT = "assign"  # of a client, to send assignment files
 TAKE_IN, RECALL, RESOLVE = "take-in", "recall", "resolve"
 
 _TASKS: Mapping[str, Callable[[Run], None]] = {

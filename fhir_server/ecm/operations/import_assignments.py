@@ -8,7 +8,7 @@ from typing import Any
 
 from fhir_server.ecm.files import declaring, receiving
 from fhir_server.ecm.files.format import NumberedRow
-from fhir_server.ecm.files.intake import KIND
+from fhir_server.ecm.files.intake import KIND, RIGHT
 from fhir_server.ecm.files.layouts.binding import Bound
 from fhir_server.ecm.files.opening import known_layouts
 from fhir_server.ecm.vocabulary import BASE
@@ -16,7 +16,6 @@ from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue, Forbidden
 from fhir_server.rest.message import Operation, Request, Response
 
-RIGHT = "assign"
 _DEFAULT_LAYOUT = "member-information"
 _KNOWN = frozenset({"format", "layout", "file-name", *declaring.PARAMETERS})
 
