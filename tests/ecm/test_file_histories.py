@@ -21,7 +21,7 @@ from tests.ecm.scene import Killed, Scene, as_csv, row
 from tests.ecm.test_import_jobs import LEASE, Stopper
 
 PROVIDERS = ("clinic", "street")
-MEMBERS = range(4)
+MEMBERS = range(3)
 WORLDS = count(1)
 MODES = ["full", "delta", "correction"]
 PLACES = st.dictionaries(st.sampled_from(MEMBERS), st.sampled_from(PROVIDERS), min_size=1)
@@ -75,7 +75,7 @@ class Histories(RuleBasedStateMachine):
             call(self.world, "recall-file", job)
         type(self).left = []
 
-    @rule(places=PLACES, phone=st.sampled_from("12"), mode=st.sampled_from(MODES), dies=st.booleans())
+    @rule(places=PLACES, phone=st.sampled_from("1112"), mode=st.sampled_from(MODES), dies=st.booleans())
     def send(self, places: dict[int, str], phone: str, mode: str, dies: bool) -> None:
         number = f"619-555-010{phone}"
         rows = [row(self.first + who, where, Phone=number) for who, where in sorted(places.items())]
@@ -119,7 +119,7 @@ def machine(world: Scene) -> type[Histories]:
 
 
 QUICK = settings(max_examples=2, stateful_step_count=5, deadline=None, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=20, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=30, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def test_some_histories(machine: type[Histories]) -> None:
