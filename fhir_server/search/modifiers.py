@@ -18,6 +18,7 @@ from fhir_server.search.types.date import are_points, wide_converters
 from fhir_server.search.types.quantity import canonical_converters
 from fhir_server.search.types.token import text_converters, typed_converters, typed_value
 from fhir_server.store.hashing import system_hash
+from fhir_server.terminology.codes import BELOW, PREFIX, Among
 from fhir_server.terminology.value_sets import BY_PREFIX
 
 # What the lists are named by, after the parameter.
@@ -92,10 +93,14 @@ def _members(text: str, asked: Asked) -> tuple[Term, ...]:
         )
     if len(found) > MOST_CODES:
         raise TooCostly(f"{asked.name}: the value set {shown(url)} has more than {MOST_CODES} codes")
-    terms: list[Term] = []
-    for system, code, whole in found:
-        terms += _coded(asked, system, [code]) if whole else [_under(system, code)]
+    terms = [term for one in found for term in _among(asked, one)]
     return tuple(terms) or (Term("both", ("", system_hash(url))),)  # an empty value set: nothing has such a code
+
+
+def _among(asked: Asked, one: Among) -> list[Term]:
+    if one.kind == BELOW:
+        return [Term("below", (*one.place, system_hash(one.system)))]
+    return [_under(one.system, one.code)] if one.kind == PREFIX else _coded(asked, one.system, [one.code])
 
 
 def _coded(asked: Asked, system: str, codes: Iterable[str]) -> list[Term]:
@@ -114,6 +119,8 @@ def _below(text: str, asked: Asked) -> tuple[Term, ...]:
     system, code = _system_and_code(text, asked)
     if system in BY_PREFIX:
         return (_under(system, code),)
+    if asked.site.terminology and (place := asked.site.terminology.under(system, code)):
+        return (Term("below", (*place, system_hash(system))),)
     codes = asked.site.terminology.below(system, code) if asked.site.terminology else None
     return _related(asked, system, codes)
 

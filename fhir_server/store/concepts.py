@@ -86,6 +86,18 @@ def above(connection: Connection, system: int, code: str) -> list[str]:
     return [row[0] for row in _ABOVE.rows(connection, {"system": system, "code": code})]
 
 
+def below(system: Any, above: Any) -> Select[Any]:
+    """The codes under a concept, itself included, as a sub-select; both are values that a statement binds."""
+    linked = concept_above.join(
+        concept, and_(concept.c.system == concept_above.c.system, concept.c.number == concept_above.c.number)
+    )
+    return (
+        select(concept.c.code)
+        .select_from(linked)
+        .where(concept_above.c.system == system, concept_above.c.above == above)
+    )
+
+
 def page(connection: Connection, system: int, wish: Wish, after: int, limit: int) -> list[Stored]:
     """Up to `limit` concepts that fit, behind the number `after`, in the order of the distribution."""
     driver = _driver(connection, system, wish)

@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/terminology-module.html
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.errors import NotFound
@@ -14,11 +14,23 @@ from fhir_server.terminology import code_systems, concept_maps, implicit
 from fhir_server.terminology.code_systems import Concept
 from fhir_server.terminology.filters import System
 from fhir_server.terminology.large import MOST_LISTED, LargeSystem
-from fhir_server.terminology.members import Members
+from fhir_server.terminology.members import Members, Part
 from fhir_server.terminology.value_sets import Compiler
 
 Json = Mapping[str, Any]
 Stored = Callable[[str, str], Json | None]  # (type, canonical) -> the resource that clients stored under it
+
+
+CODE, PREFIX, BELOW = "code", "prefix", "below"
+
+
+class Among(NamedTuple):
+    """Some of a value set: a code, all codes that begin so, or all that stand under a code at a place of the tables."""
+
+    system: str
+    code: str
+    kind: str = CODE
+    place: tuple[int, int] = (0, 0)
 
 
 def nothing_stored(_type: str, _canonical: str) -> Json | None:
@@ -123,20 +135,27 @@ class Terminology:
         resource = self.value_set(canonical)
         return None if resource is None else self.composed(resource)
 
-    def enumerated(self, url: str) -> list[tuple[str, str, bool]] | None:
-        """All of a value set as (system, code, True), or (system, beginning of codes, False); None if it is not known.
+    def enumerated(self, url: str) -> list[Among] | None:
+        """All of a value set: codes, beginnings of codes, what stands under a concept; None if it is not known.
 
         Not known is a value set that is not here, or takes codes from a system that is not, or leaves codes out of
-        those that begin alike. Of a large system no more than MOST_LISTED codes are told.
+        those that begin alike. Of a large system no more than MOST_LISTED codes are told one by one.
         """
         members = self.members(url)
         if members is None or any(one.open or (one.prefixes and one.without) for one in members.values()):
             return None
-        found = [(system, code, True) for system, one in members.items() for code in one.listed()]
+        found: list[Among] = []
         for system, one in members.items():
+            found += [Among(system, code) for code in one.listed()]
+            found += [Among(system, start, PREFIX) for start in sorted(one.prefixes)]
             for part in one.bare_parts():
-                found += [(system, code, True) for code, _ in part.walk(limit=MOST_LISTED)]
-        return found + [(system, start, False) for system, one in members.items() for start in sorted(one.prefixes)]
+                found += _of_part(system, part)
+        return found
+
+    def under(self, system: str, code: str) -> tuple[int, int] | None:
+        """Where the tables have a code, so that a statement finds what stands under it; None if it is not in them."""
+        found = self.system(system)
+        return found.place(code) if isinstance(found, LargeSystem) else None
 
     def below(self, system: str, code: str) -> list[str] | None:
         """The code and all codes under it (of a large system MOST_LISTED); None if the system is not here."""
@@ -147,6 +166,13 @@ class Terminology:
         """The code and all codes it stands under; None if the system is not here."""
         found = self.system(system)
         return found.above(code) if found else None
+
+
+def _of_part(system: str, part: Part) -> list[Among]:
+    place = part.system.place(part.top) if part.top is not None else None
+    if place is not None and part.top is not None:
+        return [Among(system, part.top, BELOW, place)]
+    return [Among(system, code) for code, _ in part.walk(limit=MOST_LISTED)]
 
 
 class _ByUrl:

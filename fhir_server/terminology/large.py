@@ -60,6 +60,11 @@ class LargeSystem:
                 return
             after = rows[-1].number
 
+    def place(self, code: str) -> tuple[int, int] | None:
+        """Where the tables have a code: (system, number); None if there is no such code."""
+        found = concepts.find(self._database.read(), self._id, code)
+        return (self._id, found.number) if found else None
+
     def count(self, wish: Wish) -> int | None:
         """How many concepts fit; None if there are too many to count."""
         if wish == Wish():

@@ -48,6 +48,11 @@ class Part:
         """Whether the tables alone can tell its codes."""
         return not self.excluded and all(rule.op == "is-a" for rule in self.rules)
 
+    @property
+    def top(self) -> str | None:
+        """The one concept under which all its codes stand and no others; None if it is another kind of part."""
+        return self.rules[0].value if self.simple and len(self.rules) == 1 else None
+
     def count(self, words: Sequence[str] = (), *, active: bool = False) -> int | None:
         """How many there are; None if that would have to be found out one by one."""
         return self.system.count(self._wish(words, active=active)) if self.simple else None

@@ -18,6 +18,8 @@ from fhir_server.terminology import distribution, expansion, large, loading
 from fhir_server.terminology.codes import Terminology
 from fhir_server.terminology.distribution import Source
 from fhir_server.terminology.words import words as split
+from tests.live import running
+from tests.rest.scene import stored
 from tests.terminology import distributions as files
 
 ICD, SCT, LOINC = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct", "http://loinc.org"
@@ -207,8 +209,12 @@ def test_value_sets_over_large_systems(
     for code in outside:
         assert not terminology.contains(url, system, code)
     enumerated = terminology.enumerated(url)
-    if enumerated is not None and all(whole for _, _, whole in enumerated):
-        assert {code for _, code, _ in enumerated} == set(listed)
+    if enumerated is not None and all(one.kind == "code" for one in enumerated):
+        assert {one.code for one in enumerated} == set(listed)
+    for one in enumerated or ():
+        if one.kind == "below":
+            rows = loaded.read().execute(concepts.below(*one.place)).scalars()
+            assert set(rows) <= set(listed)
 
 
 def test_units_are_a_grammar(loaded: Database, tmp_path: Path) -> None:
@@ -346,3 +352,35 @@ def test_a_hundred_thousand_codes_answer_at_once(database: Database, tmp_path: P
         spent[text] = time.monotonic() - start
     print({name: round(seconds * 1000, 1) for name, seconds in spent.items()}, "ms")
     assert max(seconds for name, seconds in spent.items() if name != "load") < 0.5
+
+
+def test_searches_ask_the_tables(database_url: str, tmp_path: Path) -> None:
+    """:below, :above, :in and :not-in over a large system: one statement, however many codes stand there."""
+    with closing(open_database(database_url)) as opened:
+        taken(opened, tmp_path / "a", "snomed")
+        taken(opened, tmp_path / "b", "icd-10-cm")
+    with running(database_url, tmp_path / "server") as server:
+        client = server.client("clinic")
+        subject = {"reference": f"Patient/{stored(client, {'resourceType': 'Patient'})['id']}"}
+        for system, code in ((SCT, "44054006"), (SCT, "64572001"), (SCT, "x"), (ICD, "E11.65"), ("urn:o", "44054006")):
+            coding = {"system": system, "code": code}
+            stored(client, {"resourceType": "Condition", "subject": subject, "code": {"coding": [coding]}})
+
+        def found(query: str) -> list[str]:
+            answer = client.get(f"Condition?{query}")
+            assert answer.status_code == 200, answer.text
+            codings = [one["resource"]["code"]["coding"][0] for one in answer.json().get("entry", [])]
+            return sorted(f"{one['system'].rpartition('/')[2]}|{one['code']}" for one in codings)
+
+        assert found(f"code:below={SCT}|73211009") == ["sct|44054006"]
+        assert found(f"code:below={SCT}|138875005") == ["sct|44054006", "sct|64572001"]
+        assert found(f"code:below={SCT}|no-such") == []
+        assert found(f"code:above={SCT}|46635009") == ["sct|64572001"]
+        assert found(f"code:below={ICD}|E11") == ["icd-10-cm|E11.65"]
+        assert found(f"code:in={SCT}?fhir_vs=isa/73211009") == ["sct|44054006"]
+        both = {"include": [is_a(SCT, "73211009"), {"system": ICD, "concept": [{"code": "E11.65"}]}]}
+        made = {"resourceType": "ValueSet", "status": "active", "url": V + "stored", "compose": both}
+        stored(client, made)
+        assert found(f"code:in={V}stored") == ["icd-10-cm|E11.65", "sct|44054006"]
+        assert found(f"code:not-in={V}stored") == ["sct|64572001", "sct|x", "urn:o|44054006"]
+        assert found(f"code:in={V}stored&_sort=_lastUpdated&_total=accurate&_count=1")

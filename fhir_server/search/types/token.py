@@ -14,6 +14,7 @@ from fhir_server.fhir.errors import BadValue
 from fhir_server.search.expression import implied_systems
 from fhir_server.search.model import Adders, Asked, Binds, Converter, SearchType, Site, Term
 from fhir_server.search.text import LONGEST, clip, fold, shown, split, unescape
+from fhir_server.store.concepts import below
 from fhir_server.store.hashing import system_hash
 from fhir_server.store.tables import tok
 
@@ -56,6 +57,8 @@ def clause(row: FromClause, op: str, terms: Sequence[Binds]) -> ColumnElement[bo
     if op == "under":
         spans = [and_(row.c.val >= start, row.c.val < end, row.c.sys == system) for start, end, system in terms]
         return or_(*spans)
+    if op == "below":
+        return or_(*[and_(row.c.sys == kind, row.c.val.in_(below(table, top))) for table, top, kind in terms])
     return and_(row.c.val.in_(first), or_(*[and_(row.c.val == binds[0], row.c.sys == binds[1]) for binds in terms]))
 
 
