@@ -58,12 +58,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     known = {name for source in sources() for name in source["lines"]}
     kept = []
     for item in items:
-        names = [name for name in cited(getattr(item.obj, "__doc__", "") or "") if name in known]
+        names = [name for name in _cited_by(item) if name in known]
         if names:
             item.user_properties.append((_KEPT, names))
             kept.append(item)
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
+
+
+def _cited_by(item: pytest.Item) -> list[str]:
+    """The requirements in the parameters of this case, or else in the docstring of its test."""
+    return cited(item.nodeid.partition("[")[2]) or cited(getattr(item.obj, "__doc__", "") or "")
 
 
 def pytest_configure(config: pytest.Config) -> None:
