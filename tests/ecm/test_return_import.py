@@ -167,3 +167,29 @@ def test_who_may_not_import(world: World) -> None:
     assert world.plan.request("POST", path, b"x", headers={"Content-Type": "image/png"}).status_code == 415
     assert world.plan.request("POST", f"{path}?colour=red", b"x").status_code == 400
     assert world.plan.get(path).status_code == 405
+
+
+def test_a_new_address_and_telephone_are_the_providers_word(world: World) -> None:
+    """R3 1: they are marked with provider and date, told as new in the return file, and stay when an old file comes."""
+    found = {
+        "New Address Indicator": "Y", "Residential Address": "9 New Street", "Residential City": "Fresno",
+        "Residential Zip": "93702", "New Phone Number Indicator": "Y", "Phone Number": "559-555-0111",
+    }  # fmt: skip
+    summary, response = take(world, [line(A) | found])
+    assert summary["rejected"] == 0, response
+    patient = world.plan.get(f"Patient/{world.patients[A]}").json()
+    (home,) = patient["address"]
+    assert (home["line"], home["postalCode"]) == (["9 New Street"], "93702")
+    parts = {part["url"]: part for part in home["extension"][0]["extension"]}
+    assert parts["verifier"]["valueReference"] == {"reference": "Organization/clinic"}
+    assert parts["source"]["valueCode"] == "provider"
+    assert patient["telecom"][0]["value"] == "5595550111"
+    version = patient["meta"]["versionId"]
+    take(world, [line(A) | found])
+    assert world.plan.get(f"Patient/{world.patients[A]}").json()["meta"]["versionId"] == version
+    (told,) = [one for one in world.rows("clinic", f"period={MONTH}") if one["Member Client Index Number (CIN)"] == A]
+    assert (told["Member New Address Indicator"], told["Member New Phone Number Indicator"]) == ("Y", "Y")
+    assert told["Member Residential Address"] == "9 New Street"
+    world.assign(list(world.patients), Acuity="Low", **{"Production Date": "01/05/2025"})
+    after = world.plan.get(f"Patient/{world.patients[A]}").json()
+    assert (after["address"], after["telecom"]) == (patient["address"], patient["telecom"])

@@ -11,6 +11,7 @@ from typing import Any
 
 from fhir_server.access.relations import items, local
 from fhir_server.ecm import vocabulary as v
+from fhir_server.ecm.files import verified
 from fhir_server.ecm.files.facets import (
     Resource,
     code_in,
@@ -93,6 +94,8 @@ def _person(subject: Subject, report: Report) -> dict[str, Any]:
         "last_name": name.get("family") or a.last_name,
         "first_name": next(iter(name.get("given", [])), a.first_name),
         "age_group": _age_group(born, report.period.last),
+        "new_address": verified.is_new(home, a.production_date),
+        "new_phone": verified.is_new(_first_phone(patient), a.production_date),
         "homeless": a.homeless if homeless is None else homeless,
         "address": ", ".join(home.get("line", [])) or None,
         "city": home.get("city"),
@@ -106,6 +109,10 @@ def _person(subject: Subject, report: Report) -> dict[str, Any]:
 def _home(patient: Resource) -> Resource:
     usable = [item for item in patient.get("address", []) if item.get("type") != "postal"]
     return current(usable)
+
+
+def _first_phone(patient: Resource) -> Resource:
+    return next((item for item in patient.get("telecom", []) if item.get("system") == "phone"), {})
 
 
 def _readable(text: str | None) -> str | None:

@@ -13,7 +13,7 @@ import orjson
 
 from fhir_server.ecm import loops
 from fhir_server.ecm import vocabulary as v
-from fhir_server.ecm.files import mapping
+from fhir_server.ecm.files import mapping, verified
 from fhir_server.ecm.files.enrolling import Source
 from fhir_server.ecm.files.facets import Resource, code_in, codes_in, extension, extensions
 from fhir_server.ecm.files.facts import MemberFacts
@@ -49,10 +49,12 @@ def record(transaction: Transaction, source: Source, contract: Contract, rows: R
     transaction.marks.add(loops.RETURNED)
     stored = _stored(transaction, contract, rows)
     tasks = ecm_tasks(context, contract.provider, [member for _, _, member in rows])
+    patients = _patients(transaction, rows)
     changed = 0
     for number, facts, member in rows:
         key = _key(contract, facts.cin)
         written = _episode(transaction, contract, facts, member, stored.get(key))
+        written += _contact(transaction, source, contract, facts, patients.get(member.patient))
         written += _loop(transaction, tasks.get(member.patient), facts)
         if written:
             origin = mapping.provenance(
@@ -152,6 +154,25 @@ def _discontinuation(facts: MemberFacts, old: Resource) -> list[Resource]:
         {"url": "decision", "valueCode": "recommended"},
     ]
     return [{"url": v.DISCONTINUATION, "extension": parts}]
+
+
+def _patients(transaction: Transaction, rows: Rows) -> dict[int, Row]:
+    """The Patients of rows that have a new address or telephone."""
+    wanted = [member.patient for _, facts, member in rows if facts.new_address or facts.new_phone]
+    return {row.rh: row for row in resources.by_hash(transaction.connection, transaction.context.visible("u"), wanted)}
+
+
+def _contact(
+    transaction: Transaction, source: Source, contract: Contract, facts: MemberFacts, patient: Row | None
+) -> list[str]:
+    """The reference of the Patient, if the provider's new contact data was written."""
+    if patient is None:
+        return []
+    day = facts.production_date or source.recorded[:10]
+    told = verified.found_by(orjson.loads(patient.body), facts, contract.provider, day)
+    if told is None:
+        return []
+    return [writing.change(transaction, patient, writing.built(transaction.context, "Patient", told)).reference]
 
 
 def _loop(transaction: Transaction, task: Entry | None, facts: MemberFacts) -> list[str]:

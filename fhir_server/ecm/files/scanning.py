@@ -29,10 +29,6 @@ class Scan:
         """Whether the file has a row for this member."""
         return number_of(cin) in self.named
 
-    def npi_of(self, cin: str) -> str:
-        """The NPI in the last row of a member who is named, as the file writes it."""
-        return self.npis[self.named[number_of(cin)]]
-
 
 def number_of(cin: str) -> int:
     """A number that stands for a CIN: a file of any length is remembered in little memory."""

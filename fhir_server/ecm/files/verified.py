@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.files.facets import extension, extensions
+from fhir_server.ecm.files.facts import MemberFacts
 
 Resource = Mapping[str, Any]
 
@@ -31,12 +32,6 @@ def mark(verifier: str, day: str, source: str = "provider") -> dict[str, Any]:
 def verified_on(element: Resource) -> str:
     """The day on which an element was verified; "" if it was not."""
     return next((str(extension(item, "date", "valueDate") or "") for item in extensions(element, words.VERIFIED)), "")
-
-
-def verifier_of(element: Resource) -> str:
-    """The reference of the organization that verified an element; "" if nobody did."""
-    found = (extension(item, "verifier", "valueReference") for item in extensions(element, words.VERIFIED))
-    return next((str(one.get("reference", "")) for one in found if one), "")
 
 
 def kept(body: bytes, old: Resource, new: dict[str, Any], day: str) -> dict[str, Any]:
@@ -65,6 +60,38 @@ def _is_replaced(name: str, item: Resource, later: list[Resource]) -> bool:
     return True
 
 
-def replaced(entries: list[Resource], fresh: dict[str, Any], name: str) -> list[Resource]:
-    """The entries of an element with a verified one in the place of those of its kind."""
-    return [fresh, *(item for item in entries if not _is_replaced(name, item, [fresh]))]
+def is_new(element: Resource, day: str | None) -> bool | None:
+    """True for an element that was verified since a file of this day; None, which is no word, for any other."""
+    found = verified_on(element)
+    return True if found and found >= (day or "") else None
+
+
+def found_by(patient: Resource, facts: MemberFacts, verifier: str, day: str) -> dict[str, Any] | None:
+    """The Patient with the new address and telephone of a return file's row, marked; None where nothing is new."""
+    fresh: dict[str, dict[str, Any]] = {}
+    if facts.new_address and facts.address:
+        place = {"city": facts.city, "state": facts.state, "postalCode": facts.zip}
+        said = {name: value for name, value in place.items() if value}
+        fresh["address"] = {"use": "home", "line": [facts.address], **said}
+    if facts.new_phone and facts.phone:
+        fresh["telecom"] = {"system": "phone", "value": facts.phone.replace("x", " x")}
+    changed = {
+        name: [{"extension": [mark(verifier, day)], **element}, *_others(name, patient.get(name, []), element)]
+        for name, element in fresh.items()
+        if not _is_known(patient.get(name, []), element, day)
+    }
+    return {**patient, **changed} if changed else None
+
+
+def _others(name: str, entries: list[Resource], fresh: Resource) -> list[Resource]:
+    return [item for item in entries if not _is_replaced(name, item, [fresh])]
+
+
+def _is_known(entries: list[Resource], fresh: Resource, day: str) -> bool:
+    """Whether the element stands there, or one of its kind that was verified later."""
+    for item in entries:
+        content = {name: value for name, value in item.items() if name != "extension"}
+        same_kind = item.get("system") == fresh.get("system") and item.get("type") == fresh.get("type")
+        if same_kind and (content == fresh or verified_on(item) > day):
+            return True
+    return False

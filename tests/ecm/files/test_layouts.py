@@ -99,7 +99,7 @@ def test_headers_match_without_case_blanks_and_punctuation():
 
 def test_rows_above_the_header_are_passed_over():
     bound = bound_to(["CIN", "Last Name", "First Name", "DOB", "NPI"], above=7)
-    assert bound.header_row == 8
+    assert bound.header.number == 8
 
 
 @pytest.mark.parametrize(

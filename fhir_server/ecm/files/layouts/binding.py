@@ -66,11 +66,6 @@ class Bound:
     mended: list[str]
     schema: Schema
 
-    @property
-    def header_row(self) -> int:
-        """The number of the row that holds the headers."""
-        return self.header.number
-
     def place(self, fact: str) -> int:
         """The position of the column that carries a fact; -1 if the file has none."""
         return next((place.position for place in self.places if place.fact == fact), -1)
