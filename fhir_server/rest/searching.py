@@ -9,6 +9,7 @@ from fhir_server.fhir import bundles
 from fhir_server.fhir.definitions import type_names
 from fhir_server.fhir.errors import BadValue, InsecureRequest, Issue, NotSupported, UnknownType
 from fhir_server.fhir.outcome import outcome_bytes
+from fhir_server.fhir.values import instant
 from fhir_server.rest.decoding import pairs
 from fhir_server.rest.message import Request, Response, preference
 from fhir_server.rest.subset import elements, summary
@@ -18,6 +19,7 @@ from fhir_server.search.run import Page
 
 _NOT_SEARCH = {"_format", "_pretty", "_page"}
 _ALL = "*"
+_MOST_UNDER_WAY_MS = 60_000
 
 
 def by_get(context: Context, request: Request) -> Response:
@@ -50,8 +52,19 @@ def _answer(
     else:
         lenient = preference(request, "handling") == "lenient"
         query = context.engine.searcher.parse(type_, given, lenient=lenient, within=within)
+    began = _began(context, query)
     page = repository.search(context, query)
-    return Response(200, _bundle(context, request, query, page), is_empty=not page.hits)
+    return Response(200, _bundle(context, request, query, page, began), is_empty=not page.hits)
+
+
+def _began(context: Context, query: SearchQuery) -> str:
+    """Where time is the order: an instant from which on a later search finds all that this walk may miss.
+
+    What is being stored at this moment has its time already; a minute is more than that may take.
+    """
+    if query.after is not None or not query.sort or query.sort[0].kind != "instant":
+        return ""
+    return instant(repository.settled(context, context.now - _MOST_UNDER_WAY_MS))
 
 
 def _place(context: Context, path: tuple[str, ...]) -> tuple[str, str]:
@@ -76,11 +89,11 @@ def _resumed(
     return query
 
 
-def _bundle(context: Context, request: Request, query: SearchQuery, page: Page) -> bytes:
+def _bundle(context: Context, request: Request, query: SearchQuery, page: Page, began: str) -> bytes:
     entries = [_entry(context, request, query, hit, "match") for hit in page.hits]
     entries += [_entry(context, request, query, hit, "include") for hit in page.included]
     entries += [bundles.outcome_entry(outcome_bytes([_ignored(name)])) for name in query.ignored]
-    return bundles.bundle("searchset", _links(request, query, page), entries, page.total)
+    return bundles.bundle("searchset", _links(request, query, page), entries, page.total, began)
 
 
 def _entry(context: Context, request: Request, query: SearchQuery, hit: Hit, mode: str) -> bytes:

@@ -2,11 +2,17 @@
 
 import threading
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.live import Client, LiveServer
+from tests.search.questions import question
+from tests.search.world import generate
 
+QUESTIONED = generate(seed=11, count=60)
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -180,10 +186,27 @@ def test_what_changed_during_a_walk_is_found_again(clinic: Client) -> None:
     fids = [made(clinic, body).split("/")[1] for _ in range(6)]
     url = "Linkage?_sort=_lastUpdated&_count=2"
     first = clinic.get(url).json()
-    began = first["entry"][-1]["resource"]["meta"]["lastUpdated"]
+    began = first["timestamp"]
     assert clinic.put(f"Linkage/{fids[0]}", {**body, "id": fids[0], "active": True}).status_code == 200
     met = [fid for page in walk(clinic, url) for fid in page]
     assert sorted(met) == sorted(fids)
     assert met[-1] == fids[0]
     again = clinic.get(f"Linkage?_lastUpdated=ge{began.replace('+', '%2B')}").json()["entry"]
     assert fids[0] in {one["resource"]["id"] for one in again}
+    assert "timestamp" not in clinic.get("Linkage?_count=2").json()
+
+
+QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=QUIET)
+@given(asked=question(QUESTIONED), at=st.integers(0, 3))
+def test_any_question_by_post(clinic: Client, record: dict[str, str], asked: Any, at: int) -> None:
+    """B-49: generated questions of every type and modifier, in the URL and in the form: the same answer to the byte."""
+    kind, cases = asked
+    pairs = [(case.name, case.value) for case in cases]
+    url, form = urlencode(pairs[:at]), urlencode(pairs[at:])
+    got = clinic.get(f"{kind}?{urlencode(pairs)}")
+    posted = clinic.post(f"{kind}/_search?{url}", form, headers=FORM)
+    assert (got.status_code, got.json()) == (posted.status_code, posted.json())
+    assert got.status_code in (200, 400)
