@@ -16,6 +16,8 @@ from fhir_server.rest.json_patch import require_patchable
 from fhir_server.validation import structure
 
 MOST_OPERATIONS = 200
+MOST_WITH_FUNCTIONS = 20  # each is compiled, and evaluated over a copy of the resource
+_MOST_WORK = 4 * 1024**2  # bytes gone through by all of them together, about a second
 
 _SERVERS_OWN_FAULT = 500
 
@@ -40,7 +42,10 @@ def operations(body: bytes) -> Sequence[Step]:
     rows = literal.loads(body).get("parameter", [])
     if len(rows) > MOST_OPERATIONS:
         raise Unprocessable(f"A FHIRPath Patch has at most {MOST_OPERATIONS} operations.", "Parameters.parameter")
-    return [_step(number, row) for number, row in enumerate(rows)]
+    steps = [_step(number, row) for number, row in enumerate(rows)]
+    if sum("(" in step.path for step in steps) > MOST_WITH_FUNCTIONS:
+        raise Unprocessable(f"At most {MOST_WITH_FUNCTIONS} paths of a FHIRPath Patch may hold functions.")
+    return steps
 
 
 def _check(parameters: dict[str, Any]) -> None:
@@ -81,6 +86,8 @@ def _refused(number: int, problem: str) -> Unprocessable:
 
 def apply(steps: Sequence[Step], body: bytes, type_: str) -> bytes:
     """The body after all operations; Unprocessable if one fails, BusinessRule if one touches what is fixed (row 65)."""
+    if len(body) * sum("(" in step.path for step in steps) > _MOST_WORK:
+        raise TooLarge("The resource is too long for paths with functions. Name elements by their indexes.")
     tree: Node = literal.loads(body)
     before = {name: literal.dumps(value) for name, value in tree.items()}
     for number, step in enumerate(steps):

@@ -141,6 +141,8 @@ REFUSED = [
     (patch_of(operation("add", "Basic", {"valueReference": {"display": "a"}}, name="subject")), "business-rule"),
     (patch_of(operation("delete", "Basic")), "processing"),
     ({"resourceType": "Patient"}, "processing"),
+    (patch_of(*[operation("delete", "Basic.language")] * 201), "processing"),
+    (patch_of(*[operation("delete", "Basic.identifier.where(value = 'a')")] * 21), "processing"),
     ({"resourceType": "Parameters", "parameter": [{"name": "operation", "foo": 1}]}, "structure"),
     ([], "structure"),
 ]  # fmt: skip
@@ -168,3 +170,14 @@ def test_in_a_bundle(clinic: Client) -> None:
     answer = clinic.post("", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
     assert answer.status_code == 200, answer.text
     assert clinic.get(f"Basic/{made['id']}").json()["code"] == {"text": "b"}
+
+
+def test_long_resources_are_not_searched_again_and_again(clinic: Client) -> None:
+    """A patch whose paths would go through megabytes many times is refused before it does."""
+    names = [{"family": "x" * 100, "given": ["a"] * 20} for _ in range(2000)]
+    made = stored(clinic, {"resourceType": "Patient", "name": names})
+    paths = [f"Patient.name.where(family.length() > {number}).family" for number in range(15)]
+    patch = patch_of(*[operation("replace", path, {"valueString": "y"}) for path in paths])
+    assert clinic.patch(f"Patient/{made['id']}", patch, headers=FHIR).status_code == 413
+    plain = patch_of(operation("replace", "Patient.name[1999].family", {"valueString": "y"}))
+    assert clinic.patch(f"Patient/{made['id']}", plain, headers=FHIR).status_code == 200
