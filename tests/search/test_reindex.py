@@ -1,5 +1,7 @@
 """Search parameters posted to the server, and rows of an older release: both by $reindex."""
 
+import json
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -8,12 +10,14 @@ import pytest
 from sqlalchemy import delete, func, insert, select, update
 
 from fhir_server.engine.index_rows import LISTS
+from fhir_server.fhir.definitions import type_number
 from fhir_server.jobs.worker import Worker
 from fhir_server.store.hashing import rh
 from fhir_server.store.members import LAST
-from fhir_server.store.tables import member, ref, res
+from fhir_server.store.tables import member, ref, res, tok
 from fhir_server.store.word_tables import words
 from tests.live import Client, LiveServer, running
+from tests.reliability.inspection import _check_index
 
 MARITAL = {
     "resourceType": "SearchParameter", "url": "http://p.example/marital", "name": "Marital", "status": "active",
@@ -222,6 +226,43 @@ def test_a_killed_worker_is_continued(server: LiveServer, clinic: Client, operat
     assert resources(server) - 1 <= done.json()["indexed"] <= resources(server)  # one was written meanwhile
     assert found(clinic, "Patient?marital=M") == found(clinic, "Patient?active=true")
     assert len(tables(server)["qty"]) == len(before["qty"])
+
+
+def test_writes_go_on_meanwhile(server: LiveServer, clinic: Client, operator: Client) -> None:
+    """Every list is exactly what the bodies ask for, whoever wrote what while rows were made anew."""
+    fids = patients(clinic, "MSMS" * 5)
+    made(operator, MARITAL)
+    server.engine.database.write(lambda connection: connection.execute(update(res).values(gen=1)))
+    url, stop, written = kicked_off(operator), threading.Event(), []
+
+    def write() -> None:
+        while not stop.is_set():
+            fid, code = fids[len(written) % len(fids)], "MSW"[len(written) % 3]
+            body = {"resourceType": "Patient", "id": fid, "maritalStatus": {"coding": [{"code": code}]}}
+            assert clinic.put(f"Patient/{fid}", body).status_code == 200
+            written.extend(patients(clinic, code))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert Worker(server.engine).work_once()
+    finally:
+        stop.set()
+        writer.join()
+    assert operator.get(url).status_code == 200
+    assert len(written) > 3
+    _check_index(server.engine)
+    param = server.engine.params["Patient", "marital"]
+    rows = select(tok.c.rid, tok.c.val).where(tok.c.param == param)
+    current = select(res.c.rid, res.c.body).where(res.c.type == type_number("Patient"), res.c.view == 0)
+    reading = server.engine.database.read()
+    found = {(rid, val) for rid, val in reading.execute(rows) if val}
+    expected = {
+        (rid, coding["code"])
+        for rid, body in reading.execute(current)
+        for coding in json.loads(bytes(body)).get("maritalStatus", {}).get("coding", ())
+    }
+    assert found == expected
 
 
 def test_another_process_follows(server: LiveServer, clinic: Client, operator: Client, tmp_path: Any) -> None:
