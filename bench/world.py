@@ -80,7 +80,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def memory(self) -> int:
-        """Proportional set size of all its processes, in bytes."""
+        """What its processes hold of their own, in bytes; not the pages of the database file that the kernel maps."""
         return sum(_pss(pid) for pid in _family(self.process.pid))
 
 
@@ -97,7 +97,7 @@ def _pss(pid: int) -> int:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss_Anon:"))
 
 
 def free_port() -> int:
