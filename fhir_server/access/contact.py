@@ -3,9 +3,9 @@
 Kept: how the person is called, reached and spoken to, the date of birth (two people at one address are told apart by
 it), and whom else to call. Left out: every identifier (the CIN above all), gender, race and other extensions, photo,
 marital status, general practitioner, managing organization, links, narrative and security labels; former names and
-addresses, because they tell a history that a meal delivery does not need. The result is a valid R4 Patient and claims
-no profile. Needed elements only: SDOH Clinical Care, privacy and security (SD-08). A member's wish not to be contacted
-(SD-09) is not read yet.
+addresses, because they tell a history that a meal delivery does not need; and contact data that carries a label of its
+own (restricted): a safe-contact restriction (SD-09), a confidential address. The result is a valid R4 Patient and
+claims no profile. Needed elements only: SDOH Clinical Care, privacy and security (SD-08).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,9 @@ from fhir_server.access.labels import LabelTable, Membership, labels_of, no_list
 
 Node = Mapping[str, Any]
 
+_INLINE_LABEL: Final = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label"
+_CONFIDENTIALITY: Final = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+_RESTRICTED: Final = frozenset({"R", "V"})
 _FORMER: Final = frozenset({"old", "maiden"})
 _NAME: Final = ("use", "text", "family", "given", "prefix", "suffix")
 _TELECOM: Final = ("system", "value", "use", "rank")
@@ -87,7 +90,13 @@ def _concept(concept: Node) -> dict[str, Any]:
 
 
 def _current(entries: Any, names: Sequence[str], today: str) -> list[dict[str, Any]]:
-    return [_only(entry, names) for entry in _list(entries) if not _is_former(entry, today)]
+    return [_only(entry, names) for entry in _list(entries) if not (_is_former(entry, today) or _stays_home(entry))]
+
+
+def _stays_home(entry: Node) -> bool:
+    """Marked as restricted by itself, such as the address of a child in foster care.  HL7 DS4P, inline labels"""
+    labels = (one.get("valueCoding", {}) for one in _list(entry.get("extension")) if one.get("url") == _INLINE_LABEL)
+    return any(label.get("system") == _CONFIDENTIALITY and label.get("code") in _RESTRICTED for label in labels)
 
 
 def _is_former(entry: Node, today: str) -> bool:

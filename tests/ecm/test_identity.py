@@ -5,6 +5,7 @@ from typing import Any
 
 from fhir_server.ecm import vocabulary as words
 from tests.ecm.files.world import call, rows_of, seen, send
+from tests.ecm.referral import sent
 from tests.ecm.scene import HEADERS, Scene, as_csv, cin, row
 
 NUMBERS = count(600_000, 20)
@@ -127,3 +128,30 @@ def test_what_a_provider_verified_later_stays(world: Scene) -> None:
     found = world.member(world.clinic, n)
     assert found["address"][0]["line"] == ["1 Example Street"]
     assert [one["value"] for one in found["telecom"]] == ["6195550123"]
+
+
+def contact_view(world: Scene, number: int) -> dict[str, Any]:
+    """What a community organization sees of the member whom the plan refers to it."""
+    patient = world.member(world.plan, number)["id"]
+    sent(world, patient, "pantry", by="plan")
+    answer = world.pantry.get(f"Patient/{patient}")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_contact_data_that_stays_home(world: Scene) -> None:
+    """R3 1: a safe-contact restriction and a foster child's address reach no community organization."""
+    n = next(NUMBERS)
+    headers = (*HEADERS, "Safe Contact Restriction", "Child Welfare Involvement")
+    rows = [
+        row(n),
+        row(n + 1, **{"Safe Contact Restriction": "no mail"}),
+        row(n + 2, **{"Child Welfare Involvement": "Y"}),
+    ]
+    send(world, as_csv(rows, headers), "delta")
+    shown = [contact_view(world, n + at).keys() & {"address", "telecom"} for at in range(3)]
+    assert shown == [{"address", "telecom"}, set(), {"telecom"}]
+    own = world.member(world.clinic, n + 1)
+    assert own["telecom"][0]["value"] == "6195550101"
+    assert {"url": words.SAFE_CONTACT, "valueString": "no mail"} in own["extension"]

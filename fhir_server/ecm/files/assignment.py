@@ -67,6 +67,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mailing_zip: str | None = None
     phone: str | None = None
     email: str | None = None
+    safe_contact: str | None = None
     language: str | None = None
     written_language: str | None = None
     race: tuple[str, ...] = ()

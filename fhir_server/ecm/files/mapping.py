@@ -26,6 +26,7 @@ _SELF: Final = {"coding": [{"system": v.SUBSCRIBER_RELATIONSHIP, "code": "self"}
 _PUBLIC: Final = {"coding": [{"system": v.ACT_CODE, "code": "PUBLICPOL"}], "text": "Medi-Cal managed care"}
 _AUTHOR: Final = {"coding": [{"system": v.AUTHOR_TYPE, "code": "author"}]}
 _TRANSMITTER: Final = {"coding": [{"system": v.TRANSMITTER_TYPE, "code": "transmitter"}]}
+_RESTRICTED: Final = {"url": v.INLINE_LABEL, "valueCoding": {"system": v.CONFIDENTIALITY, "code": "R"}}
 _NO_ANSWER: Final = {"UNK", "ASKU"}
 
 
@@ -43,10 +44,10 @@ def patient(a: Assignment, patient_id: str, plan: str) -> Resource:
         "extension": _person_extensions(a),
         "identifier": [{"type": _CIN_TYPE, "system": v.CIN, "value": a.cin}, *_member_number(a, plan)],
         "name": [_name(a)],
-        "telecom": _telecom(a.phone, a.email),
+        "telecom": _kept_home(_telecom(a.phone, a.email), a.safe_contact),
         "gender": a.gender or "unknown",
         "birthDate": a.birth_date,
-        "address": _addresses(a),
+        "address": _kept_home(_addresses(a), a.safe_contact or a.child_welfare),
         "contact": _contacts(a),
         "communication": _communication(a),
         "generalPractitioner": _practitioner(a),
@@ -172,6 +173,8 @@ def _person_extensions(a: Assignment) -> list[Resource]:
         found.append(_omb(v.RACE, a.race, names("race")))
     if a.ethnicity:
         found.append(_omb(v.ETHNICITY, (a.ethnicity,), names("ethnicity")))
+    if a.safe_contact:
+        found.append({"url": v.SAFE_CONTACT, "valueString": a.safe_contact})
     if a.homeless is not None:
         found.append({"url": v.HOMELESS, "valueBoolean": a.homeless})
     return found
@@ -227,6 +230,11 @@ def _telecom(phone: str | None, email: str | None = None) -> list[Resource]:
     return found
 
 
+def _kept_home(entries: list[Resource], reason: object) -> list[Resource]:
+    """The entries, marked to stay with those who may see the Patient itself if there is a reason."""
+    return [{"extension": [_RESTRICTED], **entry} for entry in entries] if reason else entries
+
+
 def _addresses(a: Assignment) -> list[Resource]:
     county = names("county").get(a.county or "")
     home = {
@@ -252,7 +260,7 @@ def _contacts(a: Assignment) -> list[Resource]:
     contact: Resource = {
         "relationship": [{"text": a.contact_relationship}] if a.contact_relationship else [],
         "name": {"text": a.contact_name} if a.contact_name else {},
-        "telecom": _telecom(a.contact_phone),
+        "telecom": _kept_home(_telecom(a.contact_phone), a.safe_contact),
     }
     said = {name: value for name, value in contact.items() if value}
     return [said] if "name" in said or "telecom" in said else []
