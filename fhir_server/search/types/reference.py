@@ -118,7 +118,7 @@ def _converters(site: Site) -> Mapping[str, Converter]:
 TYPE = SearchType(
     name="reference",
     table=ref,
-    modifiers=frozenset({"identifier"}),
+    modifiers=frozenset({"above", "below", "identifier"}),
     parse=parse,
     clause=clause,
     converters=_converters,
