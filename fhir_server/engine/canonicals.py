@@ -29,7 +29,7 @@ def use(engine: Engine) -> None:
 
 
 def _newest(engine: Engine, type_: str, canonical: str) -> Mapping[str, Any] | None:
-    """The resource with this URL (and version) that was stored last and is not retired."""
+    """The resource with this URL (and version) that is not retired and was stored last."""
     url, _, version = canonical.partition("|")
     criteria = [("url", _literal(url)), ("status:not", "retired"), ("_sort", "-_lastUpdated")]
     if version:

@@ -44,7 +44,7 @@ def _purged(transaction: Transaction, patient: Row) -> dict[str, int]:
     changes = [_gone(transaction, row) for row in rows]
     transaction.flush()
     purging.erase(transaction.connection, rows)
-    purging.forget(transaction.connection, patient.rh)
+    purging.forget(transaction.connection, patient.rh, transaction.context.engine.params["Group", "member"])
     transaction.audit("purge", 200, changes)
     found = [change.type for change in changes]
     return {type_: found.count(type_) for type_ in sorted(set(found))}

@@ -38,9 +38,9 @@ def erase(connection: Connection, rows: Sequence[Row]) -> None:
             connection.execute(delete(column.table).where(column.in_(values[start : start + _CHUNK])))
 
 
-def forget(connection: Connection, patient: int) -> None:
-    """Remove who stands in which relation to a patient, and its place in rosters."""
+def forget(connection: Connection, patient: int, membership: int) -> None:
+    """Remove who stands in which relation to a patient, and its place in rosters (`membership`: their parameter)."""
     connection.execute(delete(member).where(member.c.patient == patient))
-    connection.execute(delete(ref).where(ref.c.tgt == patient))
+    connection.execute(delete(ref).where(ref.c.param == membership, ref.c.tgt == patient))
     for table in (rel, access):
         connection.execute(delete(table).where(table.c.patient == patient))

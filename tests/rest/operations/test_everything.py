@@ -30,6 +30,8 @@ def record(clinic: Client, registrar: Client) -> dict[str, Any]:
             {"actor": subject, "status": "accepted"}, {"actor": second, "status": "accepted"}]})["id"],
     }  # fmt: skip
     stored(clinic, {"resourceType": "Condition", "code": {"text": "d"}, "subject": second})
+    gone = stored(clinic, {"resourceType": "Condition", "code": {"text": "e"}, "subject": subject})
+    assert clinic.delete(f"Condition/{gone['id']}").status_code == 204
     task = referral(clinic, "Organization/clinic", [], "draft")
     task |= {"for": subject, "focus": {"reference": f"Condition/{made['undated']}"}}
     made["task"] = stored(clinic, {name: value for name, value in task.items() if name != "restriction"})["id"]

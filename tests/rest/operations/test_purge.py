@@ -6,6 +6,8 @@ import pytest
 
 from fhir_server.engine import audit
 from fhir_server.store.hashing import rh
+from fhir_server.store.rows import Batch
+from fhir_server.store.tables import member, ref, rel
 from tests.live import Client, LiveServer
 from tests.rest.scene import organization, stored
 
@@ -90,6 +92,26 @@ def test_nothing_is_left_but_the_audit_trail(server: LiveServer, clinic: Client,
     told = b"".join(bytes(row[0]) for row in server.engine.database.read().exec_driver_sql(sql))
     for reference in (f"Patient/{made['patient']}", f"Condition/{made['condition']}", f"Observation/{made['gone']}"):
         assert reference.encode() in told
+
+
+def test_relations_and_rosters_forget_it(server: LiveServer, clinic: Client, eraser: Client) -> None:
+    """Whoever made them: a relation by another's resource, a member of a roster and what finds it there."""
+    made = record(clinic, "Forgotten")
+    patient, group = rh(f"Patient/{made['patient']}"), rh("Group/roster")
+
+    def work(connection: Any) -> None:
+        batch = Batch()
+        batch.add(rel, 1, 0, patient, rh("Organization/other"), "treating", 0, 2**62, rh("CareTeam/theirs"))
+        batch.add(
+            member, 1, 0, group, patient, "k", made["patient"], "", "", "", "new", 1, 2**31 - 1, 0, 2**62, 0, b"{}"
+        )
+        batch.add(ref, 1, 0, server.engine.params["Group", "member"], 4711, patient)
+        batch.add(ref, 1, 0, server.engine.params["Condition", "subject"], 4712, patient)
+        batch.flush(connection)
+
+    server.engine.database.write(work)
+    assert eraser.post(f"Patient/{made['patient']}/$purge", {"resourceType": "Parameters"}).status_code == 200
+    assert rows(server, str(patient)) == {"ref": 1}  # by which another organization finds its own Condition
 
 
 def test_who_may_purge(server: LiveServer, clinic: Client, stranger: Client, eraser: Client) -> None:

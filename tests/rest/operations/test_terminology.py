@@ -244,6 +244,17 @@ def test_an_installed_definition_is_not_overridden(clinic: Client) -> None:
     assert {one["system"] for one in expanded(clinic, f"ValueSet/$expand?url={url}&count=3")["contains"]} == {COUNTY}
 
 
+def test_the_newest_that_is_not_retired_counts(clinic: Client) -> None:
+    """Of several with one URL; a version that is named is the one that is meant."""
+    url = "https://example.org/vs/versions"
+    for version, status, code in (("1", "active", "dog"), ("2", "active", "cat"), ("3", "retired", "bird")):
+        concept = {"system": S, "concept": [{"code": code}]}
+        stored(clinic, {"resourceType": "ValueSet", "url": url, "version": version, "status": status,
+                        "compose": {"include": [concept]}})  # fmt: skip
+    assert codes(expanded(clinic, f"ValueSet/$expand?url={url}")["contains"]) == ["cat"]
+    assert codes(expanded(clinic, f"ValueSet/$expand?url={url}&valueSetVersion=1")["contains"]) == ["dog"]
+
+
 def test_scopes_hold(server: LiveServer) -> None:
     none = server.client("terms-none", organization="Organization/clinic", scopes="system/Patient.rs")
     for path in (
