@@ -19,7 +19,6 @@ from fhir_server.rest.message import Response
 LIVE, READY = "/health/live", "/health/ready"
 STOPPING = "stopping"  # this file in the data folder names the process that is about to stop its workers
 
-_FRESH_SECONDS = 0.5
 _LEAST_FREE = 0.05
 _BACKWARDS_MS = 5_000
 _BUILT_MS = 1_795_305_600_000  # 2026-11-22: no clock that is right says less
@@ -29,6 +28,8 @@ Probe = Callable[[], bool]
 
 class Health:
     """What the process knows of itself; probes are run when somebody asks and the last answer is old."""
+
+    fresh_seconds = 0.5
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -56,7 +57,7 @@ class Health:
 
     def _checks(self) -> dict[str, bool]:
         with self._lock:
-            if monotonic() - self._at > _FRESH_SECONDS:
+            if monotonic() - self._at > self.fresh_seconds:
                 self._last = {name: _holds(probe) for name, probe in self._probes.items()}
                 self._at = monotonic()
             return self._last

@@ -64,7 +64,10 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         event.listen(engine, "handle_error", failures.replace_lost, retval=True)
-        self.limits = 10, 30  # seconds for a statement of a request that reads, and of one that writes
+        self.limits: tuple[float, float] = (
+            10,
+            30,
+        )  # seconds for a statement of a request that reads, and of one that writes
         self._request = threading.local()
         self._held: list[Connection] = []
         self._held_lock = threading.Lock()
@@ -329,9 +332,9 @@ class PostgreSQLDatabase(Database):
     def _writing(self) -> Connection:
         return (self._limited_writers if self._in_request() else self._writers).connection()
 
-    def _limited(self, connection: Connection, seconds: int) -> Connection:
+    def _limited(self, connection: Connection, seconds: float) -> Connection:
         driver: Any = connection.connection.driver_connection
-        driver.execute(f"SET statement_timeout = '{int(seconds)}s'")
+        driver.execute(f"SET statement_timeout = '{int(seconds * 1000)}ms'")
         if not driver.autocommit:
             driver.commit()
         return connection

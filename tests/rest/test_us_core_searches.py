@@ -57,15 +57,17 @@ def test_a_combination_finds_its_resource(server: LiveServer, samples: Stored, l
         params = server.engine.definitions.search_params(kind)
         of = params[name].type if name in params else "token"
         other = "1999-01-01" if name == "_lastUpdated" else "nothing" if name == "_id" else NOTHING[of]
-        assert wanted not in found(samples.client, kind, {**values, name: other}), name
-        if name == "patient":
-            assert wanted in found(samples.client, kind, {**values, name: values[name].split("/")[1]})
+        assert wanted not in found(samples.client, kind, {**values, name: other}, twice=False), name
+    if "patient" in values:
+        values["patient"] = values["patient"].split("/")[1]
+        assert wanted in found(samples.client, kind, values, twice=False)
 
 
-def found(client: Client, kind: str, values: dict[str, Any]) -> set[str]:
-    """What a search finds; by POST it finds the same."""
+def found(client: Client, kind: str, values: dict[str, Any], *, twice: bool = True) -> set[str]:
+    """What a search finds; by POST (`twice`) it finds the same."""
     query = urlencode(values)
-    got, posted = client.get(f"{kind}?{query}"), client.post(f"{kind}/_search", query.encode(), headers=FORM)
+    got = client.get(f"{kind}?{query}")
+    posted = client.post(f"{kind}/_search", query.encode(), headers=FORM) if twice else got
     assert (got.status_code, posted.status_code) == (200, 200), got.text
     urls = [{"/".join(one["fullUrl"].split("/")[-2:]) for one in answer.json().get("entry", [])}
             for answer in (got, posted)]  # fmt: skip
