@@ -152,9 +152,14 @@ def _audience(write: Write, status: str, organization_of: OrganizationOf) -> Ite
     elif status in _RUNNING:
         yield from ((org, OPEN, True) for org in owners)
     elif status in _ENDED:
-        yield from ((org, later, True) for org in owners)
+        yield from ((org, later, not _was_taken_back(write)) for org in owners)
     elif status == "rejected":
         yield from ((org, later, False) for org in owners)
+
+
+def _was_taken_back(write: Write) -> bool:
+    """Whether a request is cancelled that nobody had accepted: it was nobody's work, and is nobody's to look up."""
+    return write.task.get("status") == "cancelled" and (write.before or {}).get("status") == "requested"
 
 
 def _shown(write: Write, shareable: Collection[int] | None) -> Iterator[tuple[int, int]]:

@@ -84,6 +84,15 @@ def test_what_each_state_shows(status, owner, candidate, owner_ends):
     assert {one.source for one in found} <= {TASK}
 
 
+def test_a_request_that_was_taken_back():
+    """R5: cancelled before anybody accepted, it shows the Task alone; cancelled later, all of it for the grace."""
+    for status, expected in (("requested", {("Task/t", 0)}), ("accepted", EVERYTHING)):
+        before = task(status, "pantry")
+        found = shares(write(before | {"status": "cancelled"}, before), shares(write(before)))
+        assert shown(found, "pantry") == expected
+        assert shown(found, "pantry", NOW + GRACE) == set()
+
+
 def test_masks_follow_the_law_class():
     """R7: ordinary information for a community organization or one of unknown class; the defaults for a covered one."""
     found = shares(write(task(owner="pantry", candidates=("unheard-of",))))

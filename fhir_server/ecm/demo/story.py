@@ -11,6 +11,7 @@ from fhir_server.ecm.demo import (
     outreach,
     return_files,
     sent_elsewhere,
+    silence,
     strangers,
     tailored_meals,
 )
@@ -61,6 +62,15 @@ ACTS: Sequence[tuple[str, Sequence[Step]]] = (
     (
         "A referral that is declined and sent elsewhere",
         (sent_elsewhere.food_bank_declines, sent_elsewhere.sent_elsewhere),
+    ),
+    (
+        "A silent referral is reassigned, and a phoned answer recorded",
+        (
+            silence.nobody_answers,
+            silence.another_is_asked,
+            silence.answer_is_phoned,
+            silence.attempts_are_one_story,
+        ),
     ),
     (
         "The return files come out",
