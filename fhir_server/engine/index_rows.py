@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 LISTS: tuple[Table, ...] = (tok, string, dat, ref, uri, num, qty, comp, geo)  # in the order of IndexRows
 _WITH_ONE, _WITH_TWO = 2, 3  # members of a row with one value, or two; the tightest loops of a write are theirs
 _ALL_OF = [
-    *[delete(table).where(table.c.rid == bindparam("rid_")) for table in LISTS],
-    delete(words).where(words.c.rowid == bindparam("rid_")),
+    *[delete(table).where(table.c.rid.in_(bindparam("rids", expanding=True))) for table in LISTS],
+    delete(words).where(words.c.rowid.in_(bindparam("rids", expanding=True))),
 ]
 
 
@@ -50,9 +50,13 @@ def change(transaction: Transaction, what: Change) -> None:
 
 def anew(transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any]) -> None:
     """Index a resource from nothing, whatever rows there are: they may be of another generation."""
-    _remove_all(transaction, row)
-    if row.deleted:
-        return
+    forget(transaction, [row.rid])
+    if not row.deleted:
+        fill(transaction, row, type_, resource)
+
+
+def fill(transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any]) -> None:
+    """Index a resource that has no rows."""
     add(transaction, row, type_, resource)
     if type_ == "Group":  # the members of a roster do not stand in its body
         transaction.connection.execute(_members(transaction.context.engine.params["Group", "member"], row))
@@ -70,7 +74,7 @@ def _members(param: int, row: Row) -> Insert:
 def remove(transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any]) -> None:
     """Take a deleted resource out of every posting list."""
     if row.gen != transaction.context.engine.extractor.generation(type_):
-        _remove_all(transaction, row)
+        forget(transaction, [row.rid])
         return
     for table, values in _placed(row, transaction.context.engine.extractor.rows(type_, resource)):
         transaction.batch.remove(table, values)
@@ -94,6 +98,7 @@ def _filled(part: int, rid: int, values: Sequence[Any]) -> list[tuple[Any, ...]]
     return [(TENANT, part, param, rid, *others) for param, *others in values]
 
 
-def _remove_all(transaction: Transaction, row: Row) -> None:
+def forget(transaction: Transaction, rids: Sequence[int]) -> None:
+    """Take resources out of every list, by their row numbers."""
     for statement in _ALL_OF:
-        transaction.connection.execute(statement, {"rid_": row.rid})
+        transaction.connection.execute(statement, {"rids": rids})

@@ -5,6 +5,7 @@ Bodies are read in the view of the organization that owns them, one after anothe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import orjson
@@ -24,7 +25,7 @@ from fhir_server.store.resources import Row
 from fhir_server.store.statements import Statement
 
 _EVERY_TYPE = parse("system/*.r")
-_CHUNK = 200
+_CHUNK = 100
 
 
 class Place(NamedTuple):
@@ -36,7 +37,7 @@ class Place(NamedTuple):
 
 
 def stale(context: Context, after: Place) -> tuple[list[Row], Place | None]:
-    """Up to 200 rows of one type, beyond a place, that are not indexed as they would be now; and the next place.
+    """Up to 100 rows of one type, beyond a place, that are not indexed as they would be now; and the next place.
 
     None as the place says that the walk has come to its end.
     """
@@ -80,18 +81,19 @@ def _view(context: Context, owner: int) -> Visible:
 
 def renew(transaction: Transaction, rows: list[Row]) -> int:
     """Index these rows anew, but for those that were written meanwhile and are indexed by that; how many it were."""
-    return sum(_renew(transaction, row) for row in rows)
-
-
-def _renew(transaction: Transaction, row: Row) -> bool:
-    type_ = type_names()[row.type]
-    row = row._replace(gen=transaction.context.engine.extractor.generation(type_))
-    if not resources.mark(transaction.connection, row):
-        return False
-    resource = orjson.loads(row.body)
-    index_rows.anew(transaction, row, type_, resource)
-    if type_ == "Patient":
-        contact = row._replace(rid=row.rid + 1, view=1)
+    current = [row for row in map(_numbered(transaction), rows) if resources.mark(transaction.connection, row)]
+    bodies = [orjson.loads(row.body) for row in current]
+    contacts = [row._replace(rid=row.rid + 1, view=1) for row in current if type_names()[row.type] == "Patient"]
+    for contact in contacts:
         resources.mark(transaction.connection, contact)
-        index_rows.anew(transaction, contact, type_, contact_view(resource))
-    return True
+    index_rows.forget(transaction, [row.rid for row in (*current, *contacts)])
+    for row, body in zip(current, bodies, strict=True):
+        index_rows.fill(transaction, row, type_names()[row.type], body)
+    for contact in contacts:
+        index_rows.fill(transaction, contact, "Patient", contact_view(orjson.loads(contact.body)))
+    return len(current)
+
+
+def _numbered(transaction: Transaction) -> Callable[[Row], Row]:
+    generation = transaction.context.engine.extractor.generation
+    return lambda row: row._replace(gen=generation(type_names()[row.type]))
