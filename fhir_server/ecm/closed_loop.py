@@ -1,7 +1,8 @@
 """The data set that a plan keeps per referral (closed-loop referral requirements), as it was known at an instant.
 
 One row for each referral to ECM or to a Community Support that was open in the period: the Task that first asked, with
-what its parts, its authorization and its notices say. Rights are those of now, facts those known then.
+what its parts, its authorization and its notices say. A request that was submitted blindly is a row as well: by its
+first step, until there is a Task that asks a provider. Rights are those of now, facts those known then.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import orjson
 from fhir_server.access.relations import items, local
 from fhir_server.ecm import stamps, supports
 from fhir_server.ecm import vocabulary as v
-from fhir_server.ecm.files.facets import Resource, code_in, current, day_of, extension, identifier, telecom
+from fhir_server.ecm.files.facets import Resource, code_in, current, day_of, extension, identifier, local_day, telecom
 from fhir_server.ecm.files.gathering import Entry, Period, entries
+from fhir_server.ecm.requests import steps
 from fhir_server.engine import records, repository
 from fhir_server.engine.context import Context
 from fhir_server.fhir.folders import data_folder
@@ -28,6 +30,8 @@ _PAGE: Final = 100
 _SERVICES: Final = ",".join(
     f"{v.SERVICE_CATEGORIES}|{one}" for one in ("community-support", "enhanced-care-management")
 )
+_FIRST_STEPS: Final = ("identify", "authorize")
+_FIRST: Final = ",".join(f"{v.STEPS}|{step}" for step in _FIRST_STEPS)
 _ENDED: Final = frozenset({"rejected", "completed", "failed", "cancelled"})
 _UNSENT: Final = frozenset({"draft", "entered-in-error"})
 _PARTIES: Final = ("requester", "owner")
@@ -46,7 +50,7 @@ def columns() -> Sequence[Mapping[str, str]]:
 
 @dataclass(frozen=True)
 class Referral:
-    """One referral as it was known: its Task, the Tasks that are part of it, its notices, and what they refer to.
+    """One referral as it was known: its Task, its parts, the first step of its request, its notices, what all refer to.
 
     `plan` is who keeps the data set.
     """
@@ -54,6 +58,7 @@ class Referral:
     plan: str
     task: Entry
     parts: Sequence[Entry]
+    steps: Sequence[Entry]
     notices: Sequence[Entry]
     known: Known
 
@@ -62,6 +67,17 @@ class Referral:
         """The Task of the provider: the newest part, else the Task itself unless the plan is asked to decide."""
         asks_plan = local(self.task.resource.get("owner")) == self.plan
         return max(self.parts, key=_sent) if self.parts else None if asks_plan else self.task
+
+    @property
+    def request(self) -> Resource:
+        """The ServiceRequest."""
+        return self.known.get(_request_of(self.task), {})
+
+    @property
+    def said(self) -> Mapping[str, str]:
+        """What a blind submission said, by name."""
+        inputs = [one for step in self.steps for one in items(step.resource, "input")]
+        return {str(one["type"].get("text")): one["valueString"] for one in inputs if "valueString" in one}
 
     def resource(self, node: Any) -> Resource:
         """What a Reference names, {} if it is not known to the caller."""
@@ -78,14 +94,24 @@ def referrals(context: Context, period: Period, as_of: int) -> Iterator[Referral
 
 
 def _asked(context: Context) -> Iterator[str]:
-    criteria = [("focus:ServiceRequest.category", _SERVICES), ("_count", str(_PAGE))]
-    query = context.engine.searcher.parse("Task", criteria)
-    while True:
-        page = repository.search(context, query)
-        yield from (hit.fid for hit in page.hits)
-        if not page.next_token:
-            return
-        query = repository.resume(context, page.next_token)
+    for criteria in (("focus:ServiceRequest.category", _SERVICES), ("code", _FIRST)):
+        query = context.engine.searcher.parse("Task", [criteria, ("_count", str(_PAGE))])
+        while True:
+            page = repository.search(context, query)
+            yield from (hit.fid for hit in page.hits)
+            if not page.next_token:
+                break
+            query = repository.resume(context, page.next_token)
+
+
+def _request_of(task: Entry) -> str:
+    """The ServiceRequest that a Task is about: its focus, or, of a step, what it is based on."""
+    based = [local(one, "ServiceRequest") for one in items(task.resource, "basedOn")]
+    return local(task.resource.get("focus"), "ServiceRequest") or next(filter(None, based), "")
+
+
+def _is_first_step(task: Entry) -> bool:
+    return steps.step_of(task.resource) in _FIRST_STEPS
 
 
 def _sent(task: Entry) -> tuple[str, str]:
@@ -98,7 +124,7 @@ def _counts(context: Context, task: Entry, period: Period) -> bool:
     sent, over = day_of(resource.get("authoredOn"), zone), resource.get("status") in _ENDED
     if resource.get("partOf") or resource.get("status") in _UNSENT or sent is None or sent > period.last:
         return False
-    changed = _status_day(resource, zone)
+    changed = local_day(task.row.ts, zone) if _is_first_step(task) else _status_day(resource, zone)
     return not over or changed is None or changed >= period.first
 
 
@@ -110,18 +136,29 @@ def _complete(context: Context, roots: Sequence[Entry], as_of: int) -> Iterator[
     tasks = [one for one in around if one.type == "Task" and one.resource.get("status") not in _UNSENT]
     notices = [one for one in around if one.type == "Communication" and identifier(one.resource, v.NOTICE)]
     wanted = {name for task in (*roots, *tasks) for name in _named(task)}
+    referred = {_request_of(one) for one in tasks if not steps.step_of(one.resource)}
     known = records.by_reference(context, wanted, as_of)
     known |= records.by_reference(context, _written_by(known), as_of)
     for root in roots:
-        parts = [one for one in tasks if root.reference in {local(p) for p in items(one.resource, "partOf")}]
+        if _is_first_step(root) and _request_of(root) in referred:
+            continue
+        first = [one for one in tasks if _is_first_step(one) and _request_of(one) == _request_of(root)]
+        first = first or ([root] if _is_first_step(root) else [])  # without a member it is in no member's record
+        parts = [
+            one
+            for one in tasks
+            if not steps.step_of(one.resource) and root.reference in {local(p) for p in items(one.resource, "partOf")}
+        ]
         about = {root.reference, *(part.reference for part in parts)}
         told = [one for one in notices if about & {local(b) for b in items(one.resource, "basedOn")}]
         parts, told = sorted(parts, key=_sent), sorted(told, key=lambda one: one.row.fid)
-        yield Referral(context.caller.org, root, parts, told, known)
+        yield Referral(context.caller.org, root, parts, sorted(first, key=_sent), told, known)
 
 
 def _named(task: Entry) -> Iterator[str]:
-    for element in ("focus", "for", *_PARTIES):
+    if request := _request_of(task):
+        yield request
+    for element in ("for", *_PARTIES):
         if name := local(task.resource.get(element)):
             yield name
 
@@ -142,21 +179,25 @@ def row(context: Context, one: Referral) -> list[str]:
 
 
 def _asking(one: Referral) -> dict[str, Any]:
-    task, request = one.task.resource, one.resource(one.task.resource.get("focus"))
-    role = one.resource(task.get("requester"))
+    task, said = one.task.resource, one.said
+    by_plan = local(task.get("requester")) == one.plan
+    asked = one.request.get("requester") if by_plan else task.get("requester")  # before the plan asked a provider
+    role = one.resource(asked)
     organization = one.resource(role["organization"]) if "organization" in role else role
     person = current(one.resource(role.get("practitioner")).get("name", []))
     codings = [coding for kind in items(organization, "type") for coding in kind.get("coding", [])]
     kinds = [coding.get("display") or coding.get("code") for coding in codings]
     return {
         "referral": one.task.row.fid,
-        "source_type": "Plan data" if local(task.get("requester")) == one.plan else next(iter(kinds), None),
+        "source_type": said.get("asked by: relation")
+        or ("Plan data" if local(asked) == one.plan else next(iter(kinds), None)),
         "referring_name": organization.get("name"),
         "referring_npi": identifier(organization, v.NPI),
-        "referring_person": " ".join([*person.get("given", []), person.get("family", "")]).strip(),
-        "referring_phone": telecom("phone", organization),
-        "referring_email": telecom("email", organization),
-        "service": next((c.get("code") for c in request.get("code", {}).get("coding", [])), None),
+        "referring_person": said.get("asked by: name")
+        or " ".join([*person.get("given", []), person.get("family", "")]).strip(),
+        "referring_phone": said.get("asked by: phone") or telecom("phone", organization),
+        "referring_email": said.get("asked by: email") or telecom("email", organization),
+        "service": next((c.get("code") for c in one.request.get("code", {}).get("coding", [])), None),
         "priority": task.get("priority"),
     }
 
@@ -176,14 +217,19 @@ def _member(one: Referral) -> dict[str, Any]:
 
 def _decision(context: Context, one: Referral) -> dict[str, Any]:
     task, zone = one.task.resource, context.engine.settings.zone
-    authorization = stamps.stamp(task, v.AUTHORIZATION) or {}
-    denied = supports.decision_of(task) == supports.DENIED
-    return {
-        "received": day_of(task.get("authoredOn"), zone),
-        "decision": supports.decision_of(task),
+    authorization, decided = stamps.stamp(task, v.AUTHORIZATION) or {}, supports.decision_of(task)
+    found = {
+        "received": day_of((one.request if one.steps else task).get("authoredOn"), zone),
+        "decision": decided,
         "decision_date": extension(authorization, "date", "valueDate"),
-        "decision_reason": task.get("statusReason", {}).get("text") if denied else None,
+        "decision_reason": task.get("statusReason", {}).get("text") if decided == supports.DENIED else None,
     }
+    for step in [] if decided else one.steps:
+        if outcome := steps.outcome_of(step.resource):
+            reason = step.resource.get("statusReason", {}).get("text")
+            day = local_day(step.row.ts, zone)
+            found |= {"decision": outcome, "decision_date": day, "decision_reason": reason}
+    return found
 
 
 def _fulfilled(context: Context, one: Referral) -> dict[str, Any]:
@@ -226,7 +272,9 @@ def _status_day(task: Resource, zone: Any) -> str | None:
 
 def resources(found: Sequence[Referral]) -> list[Resource]:
     """Every resource behind these referrals, once each: Tasks and notices, then what they refer to, by reference."""
-    told = {entry.reference: entry.resource for one in found for entry in (one.task, *one.parts, *one.notices)}
+    told = {
+        entry.reference: entry.resource for one in found for entry in (one.task, *one.parts, *one.steps, *one.notices)
+    }
     wanted = {name for one in found for entry in (one.task, *one.parts) for name in _named(entry)}
     behind = {name: one.known[name] for one in found for name in sorted(wanted & one.known.keys())}
     return [*told.values(), *(behind[name] for name in sorted(behind))]

@@ -144,3 +144,55 @@ def test_a_reported_answer_is_marked(world: Scene):
     assert (found["Answer Reported By"], found["Assigned Provider"]) == ("Front desk", "Hall")
     assert found["Referral Source Type"] == "Plan data"
     assert words.REPORTED_ANSWER in world.plan.get(f"Task/{task['id']}").text
+
+
+def submitted(world: Scene, number: int) -> dict[str, Any]:
+    """A request for ECM that a community organization submitted blindly, as the plan finds it."""
+    member = [("family", "valueString", "Family"), ("given", "valueString", "Given"),
+              ("birth-date", "valueDate", "1984-05-02"), ("cin", "valueString", cin(number))]  # fmt: skip
+    asker = [("relation", "valueCode", "community-organization"), ("name", "valueString", "A helper")]
+    service = {"system": words.SERVICES, "code": "enhanced-care-management"}
+    parameters = [
+        {"name": "plan", "valueReference": {"reference": "Organization/plan"}},
+        {"name": "service", "valueCoding": service},
+        *({"name": name, "part": [{"name": one, kind: value} for one, kind, value in parts]}
+          for name, parts in (("member", member), ("asked-by", asker))),
+    ]  # fmt: skip
+    body = {"resourceType": "Parameters", "parameter": parameters}
+    receipt = world.pantry.post("ServiceRequest/$submit-request", body).json()["parameter"][0]["valueString"]
+    found = world.plan.get(f"ServiceRequest?identifier={words.RECEIPT}|{receipt}").json()["entry"]
+    return dict(found[0]["resource"])
+
+
+def decided(world: Scene, request: dict[str, Any], outcome: str, **more: Any) -> dict[str, Any]:
+    """The plan's first step for a request, ended so."""
+    path = f"Task?based-on=ServiceRequest/{request['id']}&code={words.STEPS}|authorize"
+    task = world.plan.get(path).json()["entry"][0]["resource"]
+    status = {"coding": [{"system": words.STEP_OUTCOMES, "code": outcome}]}
+    change = {**task, "status": "completed", "businessStatus": status, **more}
+    answer = world.plan.put(f"Task/{task['id']}", change, headers={"If-Match": f'W/"{task["meta"]["versionId"]}"'})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def test_what_was_submitted_blindly_is_a_row(world: Scene):
+    """By its first step, also if the member is unknown; once a provider is asked, by that Task, and only once."""
+    day = {"statusReason": {"text": "Enrolled elsewhere."}}
+    unknown, denied, granted = (submitted(world, number) for number in (999, 2, 2))
+    step = decided(world, denied, "not-authorized", **day)
+    before = {one["Referral ID"]: one for one in told(world.plan)[0]}
+    row_ = before[step["id"]]
+    assert (row_["Authorization Decision"], row_["Reason Not Authorized"]) == ("not-authorized", "Enrolled elsewhere.")
+    assert (row_["Referring Organization"], row_["Referring Individual"]) == ("Pantry", "A helper")
+    assert row_["Referral Source Type"] == "community-organization"
+    waiting = [one for one in before.values() if one["Member CIN"] == "" and one["Referring Organization"] == "Pantry"]
+    assert [one["Service Referred To"] for one in waiting] == ["enhanced-care-management"]
+    assert "reference" not in unknown["subject"]
+    decided(world, granted, "authorized")
+    patient = granted["subject"]["reference"].partition("/")[2]
+    task = made(world.plan, referral.task(patient, granted["id"], "plan", "clinic"))
+    after = told(world.plan)[0]
+    (found,) = [one for one in after if one["Referral ID"] == task["id"]]
+    assert len(after) == len(before)
+    assert (found["Authorization Decision"], found["Assigned Provider"]) == ("authorized", "Clinic")
+    assert found["Referring Organization"] == "Pantry"
