@@ -219,6 +219,20 @@ def test_value_sets_over_large_systems(
             assert set(rows) <= set(listed)
 
 
+def test_what_is_out_of_use_can_be_left_out(loaded: Database, tmp_path: Path) -> None:
+    """activeOnly, with words and without; counted alike."""
+    value_set(tmp_path, {"system": SCT})
+    terminology = terms(loaded, tmp_path)
+    members = terminology.members(V + "x") or {}
+    for text in ("", "diabetes", "retired diabetes"):
+        all_of, active = (expansion.Wish(tuple(split(text)), active=active) for active in (False, True))
+        there, in_use = (
+            {row.code for row in expansion.page(terminology, members, wish, 0, 99)} for wish in (all_of, active)
+        )
+        assert there - in_use == {"190330002"}
+        assert expansion.total(terminology, members, active) == len(in_use)
+
+
 def test_units_are_a_grammar(loaded: Database, tmp_path: Path) -> None:
     """A unit that is not an atom may be right: it cannot be told."""
     url = value_set(tmp_path, {"system": "http://unitsofmeasure.org"})

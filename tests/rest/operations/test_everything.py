@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from fhir_server.rest.operations import everything
 from tests.live import Client, LiveServer
 from tests.rest.operations.conftest import parameters
 from tests.rest.scene import organization, referral, stored
@@ -63,6 +64,13 @@ def test_the_whole_record_and_what_it_refers_to(clinic: Client, record: Any) -> 
     assert found["match"] == ids(record, *WHOLE)
     assert found["include"] == {record["doctor"], "clinic"}
     assert told(clinic.post(f"Patient/{record['Patient']}/$everything", {"resourceType": "Parameters"})) == found
+
+
+def test_a_long_record_is_streamed_in_pieces(clinic: Client, record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Piece by piece it is the same record; what several pieces refer to is told once."""
+    whole = told(clinic.get(f"Patient/{record['Patient']}/$everything"))
+    monkeypatch.setattr(everything, "_PIECE", 1)
+    assert told(clinic.get(f"Patient/{record['Patient']}/$everything")) == whole
 
 
 @pytest.mark.parametrize(
