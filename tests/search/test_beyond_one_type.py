@@ -7,7 +7,10 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
+from fhir_server.store.tables import res
+from fhir_server.store.word_tables import words
 from tests.live import Client, LiveServer
 from tests.search.questions import question
 from tests.search.world import generate
@@ -210,3 +213,15 @@ def test_any_question_by_post(clinic: Client, record: dict[str, str], asked: Any
     posted = clinic.post(f"{kind}/_search?{url}", form, headers=FORM)
     assert (got.status_code, got.json()) == (posted.status_code, posted.json())
     assert got.status_code in (200, 400)
+
+
+def test_words_of_the_contact_view(server: LiveServer, clinic: Client) -> None:
+    """No element that a caller may not read can be searched by that caller: the contact view has words of its own."""
+    named = {"name": [{"family": "Rivera"}], "identifier": [{"system": "urn:x", "value": "HIDDEN77"}]}
+    fid = made(clinic, {"resourceType": "Patient", **named}).split("/")[1]
+    assert found(clinic, "Patient?_content=hidden77") == {f"Patient/{fid}"}
+    query = select(res.c.view, words.c.content).join(words, words.c.rowid == res.c.rid).where(res.c.fid == fid)
+    content = {view: set(text.split()) for view, text in server.engine.database.read().execute(query)}
+    assert "hidden77" in content[0]
+    assert "rivera" in content[1]
+    assert "hidden77" not in content[1]
