@@ -29,7 +29,7 @@ from fhir_server.store.hashing import rh
 
 Resource = Mapping[str, Any]
 
-PLAN, STARTER, EITHER = "plan", "starter", "either"
+PLAN, EITHER = "plan", "either"
 FOLLOWS: Final = "the step that is followed"  # the note by which the server begins a step
 MOVES: Final = {
     ("requested", "in-progress"): PLAN,
