@@ -1,4 +1,4 @@
-"""Many more requests than a real server takes at once: answers or plain refusals, health all along, then peace (P14)."""
+"""Many more requests than a real server takes at once: answers or plain refusals, then peace (P14)."""
 
 import time
 from collections import Counter
