@@ -9,25 +9,20 @@ remembered. Files of one plan are taken in one after another.
 from __future__ import annotations
 
 from array import array
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
-from fhir_server.ecm import directory
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.files import holding, identity, judging, parking, publishing, response
-from fhir_server.ecm.files.declaring import Declaration
+from fhir_server.ecm.files import answering, holding, identity, parking, publishing
+from fhir_server.ecm.files.attempt import Attempt, opened
 from fhir_server.ecm.files.enrolling import Enrolment, Source, enrol
 from fhir_server.ecm.files.formats import FORMATS
-from fhir_server.ecm.files.judging import Chunk, Reading, Refusal, Result, settled
-from fhir_server.ecm.files.opening import known_layouts, open_rows
-from fhir_server.ecm.files.rows import RowResult
-from fhir_server.ecm.files.scanning import number_of, scan
+from fhir_server.ecm.files.judging import Chunk, Reading, Refusal, settled
+from fhir_server.ecm.files.scanning import number_of
 from fhir_server.ecm.files.tally import Tally
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
@@ -39,76 +34,16 @@ from fhir_server.store.hashing import rh
 from fhir_server.store.loads import Load, Named, Stand
 from fhir_server.store.resources import TENANT
 
-_MOST_TOLD = 5_000  # rows with findings that are remembered; beyond that they are judged once more
 _AFTER_ALL = 2**31 - 1  # the cursor's row once every row has been taken in
-
-
-@dataclass
-class Import:
-    """One try at one file: where it stands in the file, and what became of it so far."""
-
-    run: Run
-    copy: IO[bytes]
-    reading: Reading
-    row: int
-    tally: Tally
-    mended: Counter[tuple[str, str]] = field(default_factory=Counter)
-    told: dict[int, Result] = field(default_factory=dict)  # the rows with findings, as long as they are few
-    is_told: bool = True
-
-    def transact(self, work: Any, row: int, progress: str) -> None:
-        """Do `work(transaction, tally)` and store the new cursor with it; the tally is kept when both are durable."""
-
-        def together(transaction: Transaction) -> Tally:
-            after = self.tally.copy()
-            work(transaction, after)
-            if transaction.changes:
-                transaction.audit("import", 200, transaction.changes)
-            self.run.save(transaction, {"row": row, "tally": asdict(after)}, progress.format(**after.summary))
-            return after
-
-        self.tally, self.row = self.run.context().transact(together), row
-
-    def chunks(self) -> Iterator[Chunk]:
-        """The file's rows once more from its start, judged by a reading of their own."""
-        self.reading, rows = opened(self.run, self.copy, self.reading)
-        return judging.judged(self.run.context(), self.reading, rows)
-
-
-def opened(run: Run, copy: IO[bytes], before: Reading | None = None) -> tuple[Reading, Iterator[Any]]:
-    """(what the rows are judged by, the rows); what `before` has found out of the file is found out."""
-    context = run.context()
-    copy.seek(0)
-    bound, rows = open_rows(context, copy, run.arguments)
-    if before is None:
-        declared = Declaration(**run.arguments["declared"])
-        found = scan(bound, rows)
-        copy.seek(0)
-        bound, rows = open_rows(context, copy, run.arguments)
-        before = Reading(bound, declared, found, _today(context), _plan_codes(context, declared))
-        before.learn(context, [*filter(None, found.npis), *filter(None, [declared.provider])])
-    return Reading(bound, before.declared, before.scan, before.today, before.plan_codes, before.providers), rows
-
-
-def _today(context: Context) -> str:
-    return datetime.fromtimestamp(context.now / 1000, context.engine.settings.zone).date().isoformat()
-
-
-def _plan_codes(context: Context, declared: Declaration) -> frozenset[str]:
-    """The plan codes a row may carry: the one declared, else those of the plan's own entry; empty: any."""
-    if declared.plan_code:
-        return frozenset({declared.plan_code})
-    own = directory.entry(context, context.caller.org).get("identifier", [])
-    return frozenset(item["value"] for item in own if item.get("system") == words.PLAN_CODE and item.get("value"))
 
 
 def take_in(run: Run) -> None:
     """Take in the file that the job's arguments name; see the module's docstring."""
     with files.local_copy(run.engine, run.arguments["file"]) as copy:
         reading, _ = opened(run, copy)
-        this = Import(run, copy, reading, run.cursor.get("row", 0), Tally(**run.cursor.get("tally", {})))
+        this = Attempt(run, copy, reading, run.cursor.get("row", 0), Tally(**run.cursor.get("tally", {})))
         if not run.cursor:
-            _require_newest(run.context(), reading)
+            _require_newest(run, reading)
             if held := _to_be_held(this):
                 _hold(this, held)
                 return
@@ -117,12 +52,17 @@ def take_in(run: Run) -> None:
             _take_in(this, chunk)
         if reading.declared.mode == "full":
             _drop_absent(this)
-        name, outcomes = _write_response(this)
+        if this.findings.are_all:
+            found = this.findings.results(this.rows())
+        else:
+            found = (one for chunk in this.chunks() for one in chunk.results)
+        name, outcomes = answering.write(run, this.reading.bound, found, this.tally.refusals)
     run.context().transact(partial(_finish, this, name, outcomes))
 
 
-def _require_newest(context: Context, reading: Reading) -> None:
+def _require_newest(run: Run, reading: Reading) -> None:
     """Unprocessable if a roster of the file stands on a later one: an older file never overwrites a newer one."""
+    context = run.context()
     known = loads.newest(context.connection, context.caller.org_hash)
     declared = reading.declared
     named = {found.id: found for npi in reading.scan.npis if (found := reading.providers.get(npi))}
@@ -134,10 +74,20 @@ def _require_newest(context: Context, reading: Reading) -> None:
             f"This file ({own}) is older than one taken in before ({newest}) for {later[0].name[:64]}. "
             "Nothing was changed. Recall the later file first, or send the present state with a later production date."
         )
+        _give_up(context, run.id)
         raise Unprocessable(issues=[Issue("business-rule", message)])
 
 
-def _to_be_held(this: Import) -> holding.Preview | None:
+def _give_up(context: Context, load_id: str) -> None:
+    """A file that was confirmed too late is held no more."""
+
+    def work(transaction: Transaction) -> None:
+        loads.move(transaction.connection, load_id, loads.CONFIRMED, loads.WITHDRAWN, transaction.context.now)
+
+    context.transact(work)
+
+
+def _to_be_held(this: Attempt) -> holding.Preview | None:
     """The preview of a full file that would drop too much of a roster; None for every other file."""
     context, reading = this.run.context(), this.reading
     if reading.declared.mode != "full":
@@ -152,7 +102,7 @@ def _to_be_held(this: Import) -> holding.Preview | None:
     return found if found.is_too_much(percent) else None
 
 
-def _hold(this: Import, found: holding.Preview) -> None:
+def _hold(this: Attempt, found: holding.Preview) -> None:
     """End the job for now: nothing but the preview is stored."""
     run = this.run
     form = FORMATS[run.arguments["format"]]
@@ -170,7 +120,7 @@ def _hold(this: Import, found: holding.Preview) -> None:
     run.context().transact(work)
 
 
-def _begin(this: Import, transaction: Transaction, tally: Tally) -> None:
+def _begin(this: Attempt, transaction: Transaction, tally: Tally) -> None:
     """From here on the file is in force; a provider it is for as a whole has its roster in it, rows or not."""
     _note(transaction, this, loads.IN_FORCE)
     declared, context = this.reading.declared, transaction.context
@@ -180,7 +130,7 @@ def _begin(this: Import, transaction: Transaction, tally: Tally) -> None:
         tally.rosters |= {whole.id: found.fid} if found else {}
 
 
-def _note(transaction: Transaction, this: Import, state: str) -> None:
+def _note(transaction: Transaction, this: Attempt, state: str) -> None:
     run, declared, context = this.run, this.reading.declared, transaction.context
     row = Load(
         TENANT, run.id, context.caller.org_hash, state, declared.mode, declared.production_date, declared.period,
@@ -189,9 +139,9 @@ def _note(transaction: Transaction, this: Import, state: str) -> None:
     loads.put(transaction.connection, transaction.batch, row)
 
 
-def _take_in(this: Import, chunk: Chunk) -> None:
+def _take_in(this: Attempt, chunk: Chunk) -> None:
     """Store a chunk, unless an earlier try did."""
-    _remember_findings(this, chunk)
+    this.findings.add(chunk)
     if chunk.last <= this.row:
         return
     source = Source(this.run.arguments["sha256"], this.run.arguments["recorded"])
@@ -207,19 +157,8 @@ def _take_in(this: Import, chunk: Chunk) -> None:
     this.transact(store, chunk.last, "{rows} rows taken in")
 
 
-def _remember_findings(this: Import, chunk: Chunk) -> None:
-    found = [result for result in chunk.results if result.findings]
-    for result in found:
-        for finding in result.findings:
-            if finding.code == words.MENDED:
-                this.mended[finding.column, finding.advice] += 1
-    this.is_told = this.is_told and len(this.told) + len(found) <= _MOST_TOLD
-    if this.is_told:
-        this.told |= {one.number: RowResult(one.number, one.outcome, None, one.findings, ()) for one in found}
-
-
 def _remember(
-    transaction: Transaction, this: Import, chunk: Chunk, refused: Mapping[int, Refusal], tally: Tally
+    transaction: Transaction, this: Attempt, chunk: Chunk, refused: Mapping[int, Refusal], tally: Tally
 ) -> None:
     """Whom the file names and the rosters that it is about: what a recall goes by."""
     stored = array("Q", (number_of(one.facts.cin) for one in chunk.entries if one.number not in refused))
@@ -243,7 +182,7 @@ def _remember(
     loads.stand(transaction.connection, transaction.batch, rows)
 
 
-def _drop_absent(this: Import) -> None:
+def _drop_absent(this: Attempt) -> None:
     """Drop every member whom a full file does not name, from the rosters of the providers in the file."""
     for fid in sorted(this.tally.rosters.values()):
         after = ""
@@ -260,37 +199,7 @@ def _drop(fid: str, absent: Sequence[Any], transaction: Transaction, tally: Tall
     tally.touch({fid})
 
 
-def _write_response(this: Import) -> tuple[str, Mapping[str, int]]:
-    """Write the response file, one row per row of the file, in the file's own format; (its name, rows by outcome)."""
-    run, refusals, outcomes = this.run, this.tally.refusals, Counter[str]()
-    form, layout = FORMATS[run.arguments["format"]], known_layouts(run.context())["response"]
-    found = _told_again(this) if this.is_told else (one for chunk in this.chunks() for one in chunk.results)
-    bound = this.reading.bound
-
-    def results() -> Iterator[Result]:
-        for row in found:
-            (result,) = settled(bound, [row], refusals)
-            outcomes[result.outcome] += 1
-            yield result
-
-    name = f"response.{form.suffix}"
-    pieces = form.write(response.rows(layout, bound, results()))
-    files.keep(run.engine, run.caller.org_hash, run.id, name, form.media_types[0], pieces)
-    return name, outcomes
-
-
-def _told_again(this: Import) -> Iterator[Result]:
-    """The results of all rows without judging them again: a row of which nothing is remembered was accepted."""
-    _, rows = opened(this.run, this.copy, this.reading)
-    for number, cells in rows:
-        known = this.told.get(number)
-        if known is None:
-            yield RowResult(number, words.ACCEPTED, None, (), cells)
-        else:
-            yield RowResult(number, known.outcome, None, known.findings, cells)
-
-
-def _finish(this: Import, name: str, outcomes: Mapping[str, int], transaction: Transaction) -> None:
+def _finish(this: Attempt, name: str, outcomes: Mapping[str, int], transaction: Transaction) -> None:
     """Publish what changed and end the job, all at once."""
     tally, run = this.tally, this.run
     if this.reading.declared.mode == "full":
@@ -320,9 +229,7 @@ def stand(transaction: Transaction, load_id: str, known: Mapping[str, str], publ
     loads.stand(transaction.connection, transaction.batch, rows)
 
 
-def _result(this: Import) -> dict[str, Any]:
+def _result(this: Attempt) -> dict[str, Any]:
     """What the job's result says of every file: what it declares and what was mended in it."""
     declared = {name.replace("_", "-"): value for name, value in asdict(this.reading.declared).items() if value}
-    mended: list[dict[str, Any]] = [{"what": what} for what in dict.fromkeys(this.reading.bound.mended)]
-    mended += [{"what": how, "column": column, "rows": n} for (column, how), n in sorted(this.mended.items())]
-    return {"declared": declared, "mended": mended}
+    return {"declared": declared, "mended": this.findings.told(this.reading.bound)}
