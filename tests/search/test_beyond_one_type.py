@@ -202,7 +202,7 @@ def test_what_changed_during_a_walk_is_found_again(clinic: Client) -> None:
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=25, deadline=None, suppress_health_check=QUIET)
 @given(asked=question(QUESTIONED), at=st.integers(0, 3))
 def test_any_question_by_post(clinic: Client, record: dict[str, str], asked: Any, at: int) -> None:
     """B-49: generated questions of every type and modifier, in the URL and in the form: the same answer to the byte."""

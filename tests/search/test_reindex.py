@@ -228,6 +228,7 @@ def test_a_killed_worker_is_continued(server: LiveServer, clinic: Client, operat
     assert len(tables(server)["qty"]) == len(before["qty"])
 
 
+@pytest.mark.long
 def test_writes_go_on_meanwhile(server: LiveServer, clinic: Client, operator: Client) -> None:
     """Every list is exactly what the bodies ask for, whoever wrote what while rows were made anew."""
     fids = patients(clinic, "MSMS" * 5)
@@ -265,6 +266,7 @@ def test_writes_go_on_meanwhile(server: LiveServer, clinic: Client, operator: Cl
     assert found == expected
 
 
+@pytest.mark.long
 def test_another_process_follows(server: LiveServer, clinic: Client, operator: Client, tmp_path: Any) -> None:
     """A process that had no part in it searches and indexes by the new parameter a moment later."""
     fids = patients(clinic, "MS")

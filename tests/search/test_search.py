@@ -53,7 +53,7 @@ def test_sql_equals_plain_filter(planned, asked, hidden):
     assert found == oracle.matching(SEEN[hidden], kind, cases)[::-1], pairs
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=25, deadline=None, suppress_health_check=QUIET)
 @given(asked=question_across(STORED), hidden=HIDDEN, size=st.sampled_from(["3", "200"]))
 def test_several_types_at_once(planned, asked, hidden, size):
     """B-51: parameters that all the types share; every page, in one order."""
@@ -64,7 +64,7 @@ def test_several_types_at_once(planned, asked, hidden, size):
     assert [hit.fid for page in pages for hit in page.hits] == across(SEEN[hidden], types, cases), pairs
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=25, deadline=None, suppress_health_check=QUIET)
 @given(asked=question_within(STORED), hidden=HIDDEN)
 def test_compartments(planned, asked, hidden):
     """B-50: the union of the definition's parameters, and Tasks by whom they are for; seen or not, who it is about."""
