@@ -20,7 +20,8 @@ from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
 MAX_FOREIGN = 1000
 
 _UNSUPPORTED = re.compile(r"\b(resolve|memberOf|conformsTo|htmlChecks|subsumes|subsumedBy)\s*\(")
-_COSTLY = re.compile(r"\b(matches|replaceMatches|repeat|trace)\s*\(")
+_COSTLY = re.compile(r"\b(matches|replaceMatches|replace|repeat|trace|select|aggregate|power|exp)\s*\(")
+_WHOLE_TREE = re.compile(r"\bdescendants\s*\(|%")  # a few of these inside each other have no end
 _STRING = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`")
 
 Compiled = Callable[[Any, Any], list[Any]]
@@ -82,8 +83,11 @@ def _check_syntax(expression: str) -> None:
 def _check_foreign(expression: str) -> None:
     if len(expression) > MAX_FOREIGN:
         raise TooCostly(f"the FHIRPath expression has more than {MAX_FOREIGN} characters")
-    if costly := _COSTLY.search(_STRING.sub("", expression)):
+    plain = _STRING.sub("''", expression)
+    if costly := _COSTLY.search(plain):
         raise TooCostly(f"the FHIRPath function {costly[1]}() is not taken from requests")
+    if len(_WHOLE_TREE.findall(plain)) > 1:
+        raise TooCostly("descendants() and variables are taken from requests once in an expression")
 
 
 def _failure(expression: str, error: Exception) -> NotSupported | BadValue:

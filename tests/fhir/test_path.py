@@ -46,7 +46,19 @@ def test_broken_expressions_are_refused(expression):
 
 
 @pytest.mark.parametrize(
-    "expression", ["Observation.id.matches('(a+)+$')", "repeat($this)", "a." * 600 + "b", "(" * 400 + "1" + ")" * 400]
+    "expression",
+    [
+        "Observation.id.matches('(a+)+$')",
+        "repeat($this)",
+        "a." * 600 + "b",
+        "(" * 400 + "1" + ")" * 400,
+        "Observation" + ".select($this.combine($this))" * 30,
+        "Observation.where('a'" + ".replace('a', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa')" * 15 + " = '')",
+        "Observation.where(9.power(9.power(9)) > 1)",
+        "Observation.descendants().descendants().descendants().descendants()",
+        "Observation.where(%context.descendants().where(%context.descendants().exists()).exists())",
+        "Observation.`select`(%`context`.name.where(%`context`.name.exists()))",
+    ],
 )
 def test_foreign_expressions_may_not_run_away(expression):
     with pytest.raises(TooCostly):
