@@ -17,7 +17,7 @@ MOST_LISTED = 501  # more codes than a search takes
 
 _GRAMMARS = frozenset({"http://unitsofmeasure.org"})  # their codes are made of parts: not all can be listed
 _KEPT = 20_000
-_PAGE = 1_000
+_FIRST, _PAGE = 64, 1_000  # who asks for a page of an expansion seldom wants more than the first
 
 
 class LargeSystem:
@@ -50,15 +50,15 @@ class LargeSystem:
 
     def walk(self, wish: Wish, limit: int) -> Iterator[tuple[str, Concept]]:
         """The concepts that fit, in the order of the distribution, no more than `limit`."""
-        after, left = -1, limit
+        after, left, size = -1, limit, _FIRST
         while left > 0:
-            rows = concepts.page(self._database.read(), self._id, wish, after, min(left, _PAGE))
+            wanted = min(left, size)
+            rows = concepts.page(self._database.read(), self._id, wish, after, wanted)
             for row in rows:
                 yield row.code, told(row)
-            left -= len(rows)
-            if len(rows) < min(left + len(rows), _PAGE):
+            if len(rows) < wanted:
                 return
-            after = rows[-1].number
+            after, left, size = rows[-1].number, left - wanted, min(2 * size, _PAGE)
 
     def place(self, code: str) -> tuple[int, int] | None:
         """Where the tables have a code: (system, number); None if there is no such code."""
