@@ -20,7 +20,7 @@ from fhir_server.rest.message import Request, Response
 from fhir_server.rest.once import HEADER
 
 KIND = "batch"
-_ASKED, _ANSWERED = "request.json", "response.json"
+_ASKED, ANSWERED = "request.json", "response.json"
 _MEDIA_TYPE = "application/fhir+json"
 _CHUNK = 25  # entries between two looks at whether the job is still wanted
 
@@ -68,8 +68,8 @@ def _work(dispatch: Dispatch, run: Run) -> None:
         told = f"{len(made)} of {len(entries)} entries"
         context.again().transact(partial(_tell, run, len(made), told))
     whole = bundles.bundle("batch-response", [], made)
-    files.keep(run.engine, context.caller.org_hash, run.id, _ANSWERED, _MEDIA_TYPE, [whole])
-    output = [{"type": "Bundle", "name": _ANSWERED, "count": len(made)}]
+    files.keep(run.engine, context.caller.org_hash, run.id, ANSWERED, _MEDIA_TYPE, [whole])
+    output = [{"type": "Bundle", "name": ANSWERED, "count": len(made)}]
     context.again().transact(lambda transaction: run.finish(transaction, {"output": output}))
 
 

@@ -13,6 +13,7 @@ from fhir_server.engine.idempotency import Answer
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir.errors import BadValue, Conflict, FHIRError
 from fhir_server.rest.message import Request, Response
+from fhir_server.rest.replaying import replayed
 
 HEADER = "idempotency-key"
 _LONGEST = 255
@@ -51,7 +52,8 @@ def _once(transaction: Transaction, key: str, request: Request, work: Handler) -
     if known.digest != digest:
         raise KeyReused("This Idempotency-Key stood for another request. Take a new key for a new request.")
     repository.note(context, "replay", known.status, "/".join(request.path))
-    return Response(known.status, known.body, {**known.headers, "Idempotency-Replayed": "true"}, known.modified)
+    body = replayed(context, request, known)
+    return Response(known.status, body, {**known.headers, "Idempotency-Replayed": "true"}, known.modified)
 
 
 def _key(request: Request) -> str:

@@ -1,0 +1,61 @@
+"""Attacks on the newer doors: kept answers after access was lost, files of batches, what runs long."""
+
+import time
+from typing import Any
+
+from tests.security.conftest import Exchange
+from tests.security.world import care_team, changed, name_of, patient, sees
+
+NUMBER = "urn:doors"
+
+
+def keyed(name: str, **more: str) -> dict[str, Any]:
+    return {"headers": {"Idempotency-Key": name, **more}}
+
+
+def bundle(kind: str, *entries: Any) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": kind, "entry": list(entries)}
+
+
+def test_a_kept_answer_shows_nothing_once_access_is_lost(exchange: Exchange) -> None:
+    """L13, P13: who found another's record by If-None-Exist finds it no more by its key when the relation ends."""
+    plan, clinic = exchange.plan, exchange.clinic
+    person = patient(plan, "Unforgotten", identifier=[{"system": NUMBER, "value": "1"}])
+    team = care_team(plan, person, clinic)
+    asked = {"resourceType": "Patient", "name": [{"family": "Unforgotten"}]}
+    more = keyed("found", **{"If-None-Exist": f"identifier={NUMBER}|1"})
+    entry = {
+        "resource": asked,
+        "request": {"method": "POST", "url": "Patient", "ifNoneExist": f"identifier={NUMBER}|1"},
+    }
+
+    def ask() -> list[Any]:
+        return [
+            clinic.post("Patient", asked, **more),
+            clinic.post("", bundle("transaction", entry), **keyed("found-in-bundle")),
+            clinic.post("", bundle("batch", entry), **keyed("found-in-batch")),
+        ]
+
+    assert all(name_of(person).partition("/")[2] in one.text for one in ask())
+    changed(plan, team, status="inactive")
+    assert not sees(clinic, person)
+    for one in ask():
+        assert person["id"] not in one.text + one.headers.get("Location", ""), one.text
+
+
+def test_a_file_of_a_batch_shows_nothing_once_access_is_lost(exchange: Exchange) -> None:
+    """L9: what a batch was answered is not handed out when the access it was read by has ended."""
+    plan, clinic = exchange.plan, exchange.clinic
+    person = patient(plan, "Unforgotten")
+    team = care_team(plan, person, clinic)
+    got = {"request": {"method": "GET", "url": name_of(person)}}
+    answer = clinic.post("", bundle("batch", got), headers={"Prefer": "respond-async"})
+    where = answer.headers["Content-Location"]
+    while (status := clinic.get(where)).status_code == 202:
+        time.sleep(0.05)
+    url = status.json()["output"][0]["url"]
+    assert "Unforgotten" in clinic.get(url).text
+    changed(plan, team, status="inactive")
+    again = clinic.get(url)
+    assert again.status_code == 410
+    assert "Unforgotten" not in again.text
