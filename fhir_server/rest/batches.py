@@ -24,6 +24,7 @@ from fhir_server.rest import linking
 from fhir_server.rest.bundle_entries import Entry, as_request, named
 from fhir_server.rest.failures import known
 from fhir_server.rest.message import Request, Response
+from fhir_server.rest.negotiation import FHIR_JSON
 from fhir_server.rest.once import HEADER, derived, once
 
 Asked = tuple[Entry, Request]
@@ -32,6 +33,7 @@ Late = tuple[Asked, FHIRError]  # an entry that waits, and what it lacks
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 4, "HEAD": 4}
 _REFERRING = 3  # what refers by criteria comes after all that may be meant
 _READING = {"GET", "HEAD"}
+_RESOURCES = ("application/fhir+json", "application/json")
 
 
 def batch(context: Context, request: Request, entries: Sequence[Entry]) -> Response:
@@ -159,6 +161,8 @@ def _dispatch(context: Context, request: Request) -> Response:
 
 
 def _entry_answer(request: Request, response: Response) -> bytes:
+    if not response.headers.get("Content-Type", FHIR_JSON).startswith(_RESOURCES):
+        raise NotSupported("This answers a file, which cannot stand in a Bundle. Ask for it in a request of its own.")
     answer: dict[str, object] = {"status": str(response.status)}
     for header, name in (("Location", "location"), ("ETag", "etag")):
         if header in response.headers:

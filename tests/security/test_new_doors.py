@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from tests.security.conftest import Exchange
-from tests.security.world import care_team, changed, name_of, patient, sees
+from tests.security.world import care_team, changed, name_of, patient, request, sees
 
 NUMBER = "urn:doors"
 
@@ -59,3 +59,14 @@ def test_a_file_of_a_batch_shows_nothing_once_access_is_lost(exchange: Exchange)
     again = clinic.get(url)
     assert again.status_code == 410
     assert "Unforgotten" not in again.text
+
+
+def test_files_do_not_stand_in_bundles(exchange: Exchange) -> None:
+    """What is no resource is refused there: its text would be read as part of the Bundle."""
+    plan = exchange.plan
+    story = f"{name_of(request(plan, patient(plan)))}/$referral-story"
+    asked = ["Group/$parked-rows", f"{story}?format=html", "Task/$clr-data-set?period=2026-10&format=csv", story]
+    entries = [{"request": {"method": "GET", "url": url}} for url in asked]
+    answer = plan.post("", bundle("batch", *entries)).json()
+    assert [entry["response"]["status"] for entry in answer["entry"]] == ["400", "400", "400", "200"]
+    assert plan.post("", bundle("transaction", entries[0])).status_code == 400
