@@ -166,7 +166,13 @@ def _goals(
             "description": {"text": text},
             "subject": patient(member.cin),
             "startDate": started.isoformat(),
-            "target": [{"detailString": target, "dueDate": (started + timedelta(days=120)).isoformat()}],
+            "target": [
+                {
+                    "measure": {"text": text},
+                    "detailString": target,
+                    "dueDate": (started + timedelta(days=120)).isoformat(),
+                }
+            ],
             "statusDate": changed.isoformat(),
             "expressedBy": patient(member.cin),
             "addresses": [_link(conditions[min(place, len(member.focus)) - 1][0])],

@@ -11,24 +11,12 @@ import jsonschema_rs
 
 from fhir_server.fhir.elements import Element, ElementTable
 from fhir_server.validation import primitives
-from fhir_server.validation.base_rules import period_is_broken
+from fhir_server.validation.base_invariants import KEYWORDS, invariants
 
 Schema = dict[str, Any]
 
 # Their exclusiveness is settled by counting members: url and one more.
 _EXTENSION = {"required": ["url"], "minProperties": 2, "maxProperties": 2}
-
-
-class _PeriodInOrder:
-    """The keyword behind per-1, which JSON Schema cannot say."""
-
-    def __init__(self, parent: Any, value: Any, path: Any) -> None:
-        pass
-
-    def validate(self, period: Any) -> None:
-        """ValueError if the period ends before it starts."""
-        if period_is_broken(period):
-            raise ValueError
 
 
 def compile_schema(
@@ -41,7 +29,7 @@ def compile_schema(
     """
     return jsonschema_rs.Draft4Validator(
         _Builder(table, types, local=local).root(kind),
-        keywords={"periodInOrder": _PeriodInOrder},
+        keywords=dict(KEYWORDS),
         pattern_options=jsonschema_rs.RegexOptions(),
     )
 
@@ -83,6 +71,7 @@ class _Builder:
         rules = [_one_of(element) for element in elements if element.choice]
         if structure == "Period":
             rules.append({"anyOf": [{"not": {"required": ["start", "end"]}}, {"periodInOrder": True}]})
+        rules += [one.schema for one in invariants().get(structure, ())]
         return schema | {"allOf": rules} if rules else schema
 
     def _properties(self, element: Element) -> Iterator[tuple[str, Schema]]:

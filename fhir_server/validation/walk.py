@@ -11,6 +11,7 @@ from typing import Any
 
 from fhir_server.fhir.elements import Element, ElementTable
 from fhir_server.fhir.errors import Issue
+from fhir_server.validation.base_invariants import broken_invariants
 from fhir_server.validation.base_rules import contained_issues, period_is_broken
 from fhir_server.validation.narrative import narrative_issue
 from fhir_server.validation.primitives import PRIMITIVES, problem, reference_pattern
@@ -35,6 +36,15 @@ class Walk:
             yield from contained_issues(node, path)
 
     def _structure(self, structure: str, node: Json, path: str) -> Iterator[Issue]:
+        """The invariants are asked only of what is right so far: one fault, one issue."""
+        right = True
+        for issue in self._elements(structure, node, path):
+            right = False
+            yield issue
+        if right:
+            yield from broken_invariants(structure, node, path)
+
+    def _elements(self, structure: str, node: Json, path: str) -> Iterator[Issue]:
         members = self._table.members(structure)
         present: dict[str, list[str]] = {}
         for name in node:

@@ -98,7 +98,13 @@ def _goal(stage: Stage) -> Json:
         "description": {"text": GOAL},
         "subject": reference(stage.made["first"]),
         "startDate": stage.today.isoformat(),
-        "target": [{"detailString": "No week without enough food", "dueDate": stage.today.isoformat()}],
+        "target": [
+            {
+                "measure": {"text": "Weeks with enough food"},
+                "detailString": "No week without enough food",
+                "dueDate": stage.today.isoformat(),
+            }
+        ],
         "addresses": [reference(shapes.urn("need"))],
     }
 
