@@ -10,7 +10,7 @@ import psycopg
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-from fhir_server.fhir.errors import FHIRError, LockError, NoStore, TimedOut, Unavailable
+from fhir_server.fhir.errors import FHIRError, LockError, NoStore, TimedOut, TooCostly, Unavailable
 
 _AGAIN = {"Retry-After": "1"}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -21,17 +21,21 @@ _NO_STORE = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_NOMEM,
 }
+_TOO_LARGE = ("parser stack overflow", "too many", "at most", "tree is too large", "too big")  # SQLite has no code
 _TAKEN = {sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE}
 _CANCELLED = "57014"  # by statement_timeout
+_TOO_MUCH = "54"  # program limit exceeded
 _FULL = ("53", "58")  # insufficient resources, system errors
 _LOST = ("08", "57")  # connection exceptions, operator intervention (shutdown, crash)
 
 
 def known(error: BaseException | None) -> FHIRError | None:
-    """What to answer for a driver's error: lock-error, no-store or transient (all 503); None for a mistake of ours."""
+    """What to answer for a driver's error: lock-error, no-store, transient (503) or too-costly; None for a mistake of ours."""
     if isinstance(error, DBAPIError):
         return known(error.orig)
     if isinstance(error, sqlite3.Error):
+        if any(words in str(error) for words in _TOO_LARGE):
+            return _too_costly()
         return _sqlite(getattr(error, "sqlite_errorcode", 0) & 0xFF)
     if isinstance(error, psycopg.OperationalError):
         return _postgresql(error.sqlstate or "08")
@@ -50,6 +54,10 @@ def _timed_out() -> TimedOut:
     return TimedOut("The request took too long and was given up. Narrow it, or try again later.", headers=_AGAIN)
 
 
+def _too_costly() -> TooCostly:
+    return TooCostly("The search asks for more than the database takes at once. Ask for less in one request.")
+
+
 def _sqlite(code: int) -> FHIRError | None:
     if code == sqlite3.SQLITE_INTERRUPT:
         return _timed_out()
@@ -63,6 +71,8 @@ def _sqlite(code: int) -> FHIRError | None:
 def _postgresql(state: str) -> FHIRError | None:
     if state == _CANCELLED:
         return _timed_out()
+    if state.startswith(_TOO_MUCH):
+        return _too_costly()
     if state.startswith(_FULL):
         return NoStore("The database cannot store anything at present. Try again later.", headers=_AGAIN)
     if state.startswith(_LOST):

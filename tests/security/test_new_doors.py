@@ -70,3 +70,12 @@ def test_files_do_not_stand_in_bundles(exchange: Exchange) -> None:
     answer = plan.post("", bundle("batch", *entries)).json()
     assert [entry["response"]["status"] for entry in answer["entry"]] == ["400", "400", "400", "200"]
     assert plan.post("", bundle("transaction", entries[0])).status_code == 400
+
+
+def test_a_search_too_large_for_the_database_is_no_fault_of_ours(exchange: Exchange) -> None:
+    """P14: what the SQL parser of a database does not take is 400, never 500."""
+    deep = "(" * 9 + "general-practitioner:Organization.partof.partof.name eq a" + ")" * 9
+    terms = " and ".join([f"not ({deep})"] * 3)
+    for query in ("general-practitioner:above=Organization/x,Organization/y", f"_filter={terms}"):
+        answer = exchange.plan.get(f"Patient?{query}")
+        assert answer.status_code in {200, 400}, answer.text
