@@ -17,7 +17,7 @@ from fhir_server.rest.replaying import replayed
 
 HEADER = "idempotency-key"
 _LONGEST = 255
-_MEANT = ("content-type", "if-none-exist", "prefer")
+_MEANT = ("content-type", "if-match", "if-none-exist", "prefer")
 _AGAIN = {"Retry-After": "1"}
 
 Handler = Callable[[Context, Request], Response]

@@ -30,7 +30,7 @@ _LOST = ("08", "57")  # connection exceptions, operator intervention (shutdown, 
 
 
 def known(error: BaseException | None) -> FHIRError | None:
-    """What to answer for a driver's error: lock-error, no-store, transient (503) or too-costly; None for a mistake of ours."""
+    """What to answer for a driver's error: lock-error, no-store, transient, too-costly; None for a mistake of ours."""
     if isinstance(error, DBAPIError):
         return known(error.orig)
     if isinstance(error, sqlite3.Error):

@@ -79,3 +79,12 @@ def test_a_search_too_large_for_the_database_is_no_fault_of_ours(exchange: Excha
     for query in ("general-practitioner:above=Organization/x,Organization/y", f"_filter={terms}"):
         answer = exchange.plan.get(f"Patient?{query}")
         assert answer.status_code in {200, 400}, answer.text
+
+
+def test_a_key_stands_for_its_condition_as_well(exchange: Exchange) -> None:
+    """P13: the same change on another condition (If-Match) is another request, and is not told that it was done."""
+    plan = exchange.plan
+    basic = {"resourceType": "Basic", "code": {"text": "a"}}
+    made = plan.post("Basic", basic).json()
+    answers = [plan.put(name_of(made), made, **keyed("k", **{"If-Match": f'W/"{version}"'})) for version in (1, 7, 1)]
+    assert [answer.status_code for answer in answers] == [200, 422, 200]
