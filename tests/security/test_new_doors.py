@@ -3,6 +3,11 @@
 import time
 from typing import Any
 
+import pytest
+
+from fhir_server.config import Settings
+from fhir_server.ecm.notices.channel import Message, Undeliverable
+from fhir_server.ecm.notices.channels import email as smtp
 from tests.security.conftest import Exchange
 from tests.security.world import care_team, changed, name_of, patient, request, sees
 
@@ -88,3 +93,12 @@ def test_a_key_stands_for_its_condition_as_well(exchange: Exchange) -> None:
     made = plan.post("Basic", basic).json()
     answers = [plan.put(name_of(made), made, **keyed("k", **{"If-Match": f'W/"{version}"'})) for version in (1, 7, 1)]
     assert [answer.status_code for answer in answers] == [200, 422, 200]
+
+
+@pytest.mark.parametrize("address", ['"', "<", "@", "a@[", "<a@", '""@', "=?x?b?!?=@y", "a@b\r\nBcc: c@d"])
+def test_an_address_that_is_none_ends_its_notice_alone(address: str) -> None:
+    """What an organization states as its e-mail address stops no other notice: it is undeliverable, at once."""
+    recipient = {"telecom": [{"system": "email", "value": address}]}
+    message = Message("1@host", recipient, b"{}", "https://host/Communication/1")
+    with pytest.raises((Undeliverable, OSError)):
+        smtp.send(Settings(smtp_host="127.0.0.1", smtp_port=9, notice_sender="a@b.example"), message)

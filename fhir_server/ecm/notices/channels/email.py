@@ -48,7 +48,7 @@ def _mail(settings: Settings, message: Message) -> EmailMessage:
         mail["From"], mail["To"], mail["Subject"] = settings.notice_sender, _address(message.recipient), _SUBJECT
         mail["Message-ID"] = f"<{message.id}>"
         mail["Auto-Submitted"] = "auto-generated"
-    except ValueError as error:
+    except (ValueError, LookupError, AttributeError) as error:  # so the library answers addresses such as "<"
         raise Undeliverable("The address is no e-mail address.") from error
     mail.set_content(_TEXT.format(link=message.link))
     return mail
