@@ -223,6 +223,19 @@ def _edited(
     return current, writing.draft(context, type_, edit(current))
 
 
+def amend(context: Context, type_: str, fid: str, edit: Callable[[meta.Meta], meta.Meta]) -> meta.Meta:
+    """Tags, labels and profiles of the current version, changed in place: its version and time stay (B-63)."""
+    context.require("u", type_)
+
+    def work(transaction: Transaction) -> meta.Meta:
+        made = meta.change(transaction, type_, _existing(transaction.context, "u", type_, fid), edit)
+        transaction.audit("meta", 200, [made])
+        changed: meta.Meta = made.resource["meta"]
+        return changed
+
+    return context.transact(work)
+
+
 def delete(context: Context, type_: str, fid: str, tag: int | None = None) -> Change | None:
     """Mark a resource deleted; None if it was deleted already; NotFound if it is absent or hidden (B-10)."""
     context.require("d", type_)
@@ -241,19 +254,6 @@ def delete(context: Context, type_: str, fid: str, tag: int | None = None) -> Ch
 
 def _current(context: Context, letter: str, type_: str, fid: str) -> Row | None:
     return resources.read(context.connection, context.visible(letter), type_, fid)
-
-
-def amend(context: Context, type_: str, fid: str, edit: Callable[[meta.Meta], meta.Meta]) -> meta.Meta:
-    """Tags, labels and profiles of the current version, changed in place: its version and time stay (B-63)."""
-    context.require("u", type_)
-
-    def work(transaction: Transaction) -> meta.Meta:
-        made = meta.change(transaction, type_, _existing(transaction.context, "u", type_, fid), edit)
-        transaction.audit("meta", 200, [made])
-        changed: meta.Meta = made.resource["meta"]
-        return changed
-
-    return context.transact(work)
 
 
 def _existing(context: Context, letter: str, type_: str, fid: str) -> Row:

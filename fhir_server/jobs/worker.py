@@ -64,14 +64,15 @@ class Worker:
         """Run one due job, or else the chores; False if there is nothing to do."""
         run = self._claim()
         if run is None:
-            return any([chore(self._engine) for chore in self._engine.chores])
-        done = threading.Event()
-        beat = threading.Thread(target=self._renew, args=(run, done), daemon=True)
+            done = [chore(self._engine) for chore in self._engine.chores]  # each of them, whatever the others did
+            return any(done)
+        ended = threading.Event()
+        beat = threading.Thread(target=self._renew, args=(run, ended), daemon=True)
         beat.start()
         try:
             self._run(run)
         finally:
-            done.set()
+            ended.set()
             beat.join()
         return True
 

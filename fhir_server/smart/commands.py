@@ -94,7 +94,9 @@ def clients_list() -> None:
     """List the registered clients."""
     database = open_database(_settings().url)
     known = enrolment.identifiers_of(database.read())
-    table = Table("id", "organization", "law class", "scopes", "rights", "verified", "active")
+    table = Table()
+    for name in ("id", "organization", "law class", "scopes", "rights", "verified", "active"):
+        table.add_column(name, overflow="fold", no_wrap=name == "verified")
     for row in clients.list_all(database):
         active, verified = "yes" if row.active else "no", "\n".join(known.get(row.organization, []))
         table.add_row(row.id, row.organization, row.law_class, row.scopes, row.rights, verified, active)

@@ -1,6 +1,7 @@
 """A day of work through fhirpy, unchanged; but for its count(), which sends a parameter of one vendor.
 
-https://github.com/beda-software/fhir-py"""
+https://github.com/beda-software/fhir-py
+"""
 
 import pytest
 from fhirpy import SyncFHIRClient

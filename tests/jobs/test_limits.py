@@ -74,6 +74,7 @@ def test_jobs_sent_at_once_are_counted_one_by_one(plan: Client) -> None:
     assert counted(plan.server, file) == 3
 
 
+@pytest.mark.long
 def test_an_organization_has_so_much_space(server: LiveServer, plan: Client) -> None:
     """P14: what does not fit is refused and nothing of it is kept; jobs still write their own answers."""
     body = as_csv([row(1, Address="x" * 60) for _ in range(6000)])

@@ -107,6 +107,7 @@ def test_every_listed_parameter_can_be_asked(server: LiveServer, by_type: Any) -
                 parse(kind, [("_include", f"{kind}:{name}")])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", EXCHANGE)
 def test_get_and_post_count_alike(clinic: Client, member: str, by_type: Any, kind: str) -> None:
     """B-49, B-65: every parameter of the exchange's types over HTTP, by GET and by POST."""

@@ -158,6 +158,7 @@ def with_everything(clinic: Client) -> None:
                   "prediction": [{"probabilityDecimal": 0.5}], "occurrenceDateTime": "2026"})  # fmt: skip
 
 
+@pytest.mark.long
 def test_rows_of_an_older_release(server: LiveServer, clinic: Client, operator: Client) -> None:
     """Migrations 0002, 0007, 0009: what they left empty is filled, exactly as writes of today would; once is enough."""
     with_everything(clinic)

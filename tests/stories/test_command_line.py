@@ -43,6 +43,7 @@ def _versions(server: LiveServer) -> list[int]:
 TABLES = (tables.res, tables.hist)
 
 
+@pytest.mark.long
 def test_a_visitor_loads_the_world_and_sends_a_file(command: Command, server: LiveServer, tmp_path: Path) -> None:
     """Loading twice changes nothing; keys are readable by their user only; the CLI twin reports like the operation."""
     first = command("seed", "load", "--members", "20")
