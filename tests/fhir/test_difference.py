@@ -136,7 +136,15 @@ CHANGES: list[dict[str, Any]] = [
     {"name": [{"family": "Vang"}, {"family": "Rivera", "given": ["María", "Ana", "Luz"]}]},
     {"name": None},
     {"contact": [{"name": {"family": "Vang"}, "relationship": [{"text": "aunt"}]}, {"name": {"text": "B"}}]},
-    {"contact": [{"gender": "male", "name": {"text": "A"}, "telecom": [{"value": "1"}, {"value": "2"}]}]},
+    {
+        "contact": [
+            {
+                "gender": "male",
+                "name": {"text": "A"},
+                "telecom": [{"system": "phone", "value": "1"}, {"system": "phone", "value": "2"}],
+            }
+        ]
+    },
     {"_birthDate": {"extension": [{"url": "urn:x", "valueString": "noon"}]}},
     {"extension": [{"url": "urn:x", "valueQuantity": {"value": 1.5}}]},
     {"meta": {"tag": [{"code": "a"}]}},

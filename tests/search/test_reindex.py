@@ -84,6 +84,7 @@ def listed(client: Client) -> set[str]:
     return {param["name"] for param in rows["Patient"]["searchParam"]}
 
 
+@pytest.mark.long
 def test_a_posted_parameter_becomes_searchable(clinic: Client, operator: Client) -> None:
     """Refused before, complete afterwards, for old and new resources; in /metadata; gone with its resource."""
     first, second, *_ = patients(clinic, "MSM")

@@ -310,6 +310,7 @@ def open_connections(database: Database) -> int:
     return len([one for one in database._held if not one.closed])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["read", "write"])
 def test_a_thousand_short_threads_use_few_connections(database: Database, what: str) -> None:
     """Connections of ended threads are used again."""

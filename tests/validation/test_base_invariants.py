@@ -187,7 +187,6 @@ CASES = [  # rule, type, what keeps it, what breaks it, where
         "",
     ),
     ("con-5", "Condition", {"verificationStatus": WRONG}, {"verificationStatus": WRONG, "clinicalStatus": ACTIVE}, ""),
-    ("ppc-1", "Consent", {}, {"policyRule": None}, ""),
     (
         "gol-1",
         "Goal",
