@@ -6,10 +6,11 @@ Bodies are read in the view of the organization that owns them, one after anothe
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Select, bindparam, func, select
 
 from fhir_server.access import predicate
 from fhir_server.access.caller import Caller
@@ -22,7 +23,7 @@ from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir.definitions import type_names
 from fhir_server.store import resources
 from fhir_server.store.resources import Row
-from fhir_server.store.statements import Statement
+from fhir_server.store.statements import Statements
 
 _EVERY_TYPE = parse("system/*.r")
 _CHUNK = 100
@@ -50,29 +51,32 @@ def stale(context: Context, after: Place) -> tuple[list[Row], Place | None]:
 
 def _next_type(context: Context, after: Place) -> Place:
     view = _view(context, after.owner)
-    key = ("next type", view.shape)
-    if key not in _statements:
-        r = view("r")
-        query = select(func.min(r.c.type)).where(r.c.owner == bindparam("owner"), r.c.type > bindparam("type"))
-        _statements[key] = Statement(query)
-    rows = _statements[key].rows(context.connection, {**view.binds, "owner": after.owner, "type": after.type})
+    statement = _statements.of(("next type", view.shape), partial(_least_type, view))
+    rows = statement.rows(context.connection, {**view.binds, "owner": after.owner, "type": after.type})
     return Place(after.owner, -1 if rows[0][0] is None else int(rows[0][0]))
+
+
+def _least_type(view: Visible) -> Select[Any]:
+    r = view("r")
+    return select(func.min(r.c.type)).where(r.c.owner == bindparam("owner"), r.c.type > bindparam("type"))
 
 
 def _stale(context: Context, after: Place) -> list[Row]:
     view, type_ = _view(context, after.owner), type_names()[after.type]
-    key = ("stale", view.shape, type_)
-    if key not in _statements:
-        r = view("r", of=type_)
-        which = (r.c.owner == bindparam("owner"), r.c.rid > bindparam("rid"), r.c.gen != bindparam("gen"))
-        query = select(*[r.c[name] for name in Row._fields]).where(*which, r.c.view == 0, r.c.deleted.is_(False))
-        _statements[key] = Statement(query.order_by(r.c.rid).limit(_CHUNK))
+    statement = _statements.of(("stale", view.shape, type_), partial(_rows_of_another, view, type_))
     gen = context.engine.extractor.generation(type_)
     bound = {**view.binds, "owner": after.owner, "rid": after.rid, "gen": gen}
-    return [Row(*row) for row in _statements[key].rows(context.connection, bound)]
+    return [Row(*row) for row in statement.rows(context.connection, bound)]
 
 
-_statements: dict[object, Statement] = {}
+def _rows_of_another(view: Visible, type_: str) -> Select[Any]:
+    r = view("r", of=type_)
+    which = (r.c.owner == bindparam("owner"), r.c.rid > bindparam("rid"), r.c.gen != bindparam("gen"))
+    query = select(*[r.c[name] for name in Row._fields]).where(*which, r.c.view == 0, r.c.deleted.is_(False))
+    return query.order_by(r.c.rid).limit(_CHUNK)
+
+
+_statements = Statements()
 
 
 def _view(context: Context, owner: int) -> Visible:

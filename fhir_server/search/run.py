@@ -3,11 +3,9 @@
 Statements are compiled once per shape of query and kind of caller; bodies are handed on as stored bytes.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
-from threading import Lock
 from typing import Any
 
 from sqlalchemy import Connection, Select
@@ -23,10 +21,9 @@ from fhir_server.search.order import sorted_page
 from fhir_server.search.paging import Place, Sealer
 from fhir_server.search.query import LARGEST_PAGE, parse
 from fhir_server.store.resources import Visible
-from fhir_server.store.statements import Statement
+from fhir_server.store.statements import Statement, Statements
 from fhir_server.terminology.codes import Terminology
 
-_KEPT = 2000  # compiled statements
 _SIZES = (2, 11, 21, 51, 101, LARGEST_PAGE + 1)  # written into the SQL: a planner must know how little is wanted
 
 
@@ -58,8 +55,7 @@ class Searcher:
         self._terminology = terminology
         self.veiled: set[tuple[str, str]] = set()  # filled while the engine is built, see frame.Frame
         self._sealer = Sealer(secret)
-        self._statements: OrderedDict[Hashable, Statement] = OrderedDict()
-        self._lock = Lock()
+        self._statements = Statements()
 
     def define(self, definitions: Definitions) -> None:
         """Search by other definitions from now on."""
@@ -125,18 +121,11 @@ class Searcher:
     ) -> Statement:
         """The compiled statement under a key, built on first use; the least recently used are dropped."""
         dialect = connection.dialect.name
-        whole = (key, visible.shape, dialect)
-        with self._lock:
-            found = self._statements.get(whole)
-            if found is not None:
-                self._statements.move_to_end(whole)
-                return found
-        made = Statement(build(Frame(dialect, visible, self._params, self.veiled)), connection.dialect)
-        with self._lock:
-            self._statements[whole] = made
-            if len(self._statements) > _KEPT:
-                self._statements.popitem(last=False)
-        return made
+
+        def made() -> Select[Any]:
+            return build(Frame(dialect, visible, self._params, self.veiled))
+
+        return self._statements.of((key, visible.shape, dialect), made, connection.dialect)
 
 
 class _Run:

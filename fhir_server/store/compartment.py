@@ -26,10 +26,10 @@ from sqlalchemy import (
 
 from fhir_server.store.records import padded
 from fhir_server.store.resources import Row, Visible, from_columns
-from fhir_server.store.statements import Statement
+from fhir_server.store.statements import Statement, Statements
 from fhir_server.store.tables import dat, ref
 
-_statements: dict[Hashable, Statement] = {}
+_statements = Statements()
 
 
 class Wanted(NamedTuple):
@@ -143,10 +143,7 @@ def _numbers(values: Sequence[int]) -> list[Any]:
 
 
 def _statement(which: Hashable, visible: Visible, build: Callable[[Visible], Any]) -> Statement:
-    key = (which, visible.shape)
-    if key not in _statements:
-        _statements[key] = Statement(build(visible))
-    return _statements[key]
+    return _statements.of((which, visible.shape), partial(build, visible))
 
 
 _PATIENT = bindparam("patient", type_=BigInteger())

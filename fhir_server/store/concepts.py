@@ -1,6 +1,6 @@
 """Concepts of large code systems: found by code, by words and by what they stand under, each by an index."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -20,7 +20,7 @@ from sqlalchemy import (
 from fhir_server.store.columns import EXACT
 from fhir_server.store.concept_tables import code_system, concept, concept_above, concept_word
 from fhir_server.store.rows import Batch
-from fhir_server.store.statements import Statement
+from fhir_server.store.statements import Statement, Statements
 
 READY, LOADING = "ready", "loading"
 MOST_COUNTED = 10_000  # a total is told up to here
@@ -101,7 +101,7 @@ def below(system: Any, above: Any) -> Select[Any]:
 def page(connection: Connection, system: int, wish: Wish, after: int, limit: int) -> list[Stored]:
     """Up to `limit` concepts that fit, behind the number `after`, in the order of the distribution."""
     driver = _driver(connection, system, wish)
-    statement = _statement(("page", *_shape(wish), driver), lambda: _page(wish, driver))
+    statement = _statements.of(("page", *_shape(wish), driver), lambda: _page(wish, driver))
     return [
         _stored(row) for row in statement.rows(connection, {**_values(system, wish), "after": after, "most": limit})
     ]
@@ -110,7 +110,7 @@ def page(connection: Connection, system: int, wish: Wish, after: int, limit: int
 def count(connection: Connection, system: int, wish: Wish) -> int:
     """How many concepts fit, counted no further than MOST_COUNTED."""
     driver = _driver(connection, system, wish)
-    statement = _statement(("count", *_shape(wish), driver), lambda: _count(wish, driver))
+    statement = _statements.of(("count", *_shape(wish), driver), lambda: _count(wish, driver))
     return int(statement.rows(connection, _values(system, wish))[0][0])
 
 
@@ -172,13 +172,7 @@ _LINKED = (
 _ABOVE = Statement(_LINKED.order_by(_OTHER.c.number.desc()))
 _UNDER = Statement(_LINKED.where(_OTHER.c.code == bindparam("above")).limit(1))
 
-_statements: dict[Hashable, Statement] = {}
-
-
-def _statement(key: Hashable, build: Callable[[], Any]) -> Statement:
-    if key not in _statements:
-        _statements[key] = Statement(build())
-    return _statements[key]
+_statements = Statements()
 
 
 def _shape(wish: Wish) -> tuple[int, int, bool]:
@@ -200,7 +194,7 @@ def _driver(connection: Connection, system: int, wish: Wish) -> str:
     common = "under0" if wish.under else ""
     if not wish.words:
         return common
-    probe = _statement(("probe", len(wish.words)), lambda: select(*map(_probed, range(len(wish.words)))))
+    probe = _statements.of(("probe", len(wish.words)), lambda: select(*map(_probed, range(len(wish.words)))))
     counts = probe.rows(connection, _values(system, wish._replace(under=())))[0]
     rarest = min(range(len(counts)), key=counts.__getitem__)
     return f"word{rarest}" if counts[rarest] < _PROBED else common

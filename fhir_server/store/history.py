@@ -4,14 +4,14 @@ A version's place (time, row, number) never changes, so that a walk from place t
 passes none over that was there when it began, whatever is written meanwhile.  https://hl7.org/fhir/R4/http.html#history
 """
 
-from collections.abc import Hashable
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, bindparam, literal_column, select, tuple_
 from sqlalchemy import union_all as union_of
 
 from fhir_server.store.resources import TENANT, Row, Visible, from_columns
-from fhir_server.store.statements import Statement
+from fhir_server.store.statements import Statements
 
 LARGEST = 200
 _SIZES = (2, 11, 51, LARGEST + 1)  # written into the SQL: a planner must know how little is wanted
@@ -34,7 +34,7 @@ class Span(NamedTuple):
     at: tuple[int, int] | None = None
 
 
-_statements: dict[Hashable, Statement] = {}
+_statements = Statements()
 
 
 def versions(
@@ -43,12 +43,11 @@ def versions(
     """Up to `limit` visible versions behind `after`, deletions too; of one row if `rid`, of all types for ""."""
     size = next(size for size in _SIZES if size >= limit)
     key = (visible.shape, type_, rid is None, span.at is None, size)
-    if key not in _statements:
-        _statements[key] = Statement(_select(visible, type_, rid, span, size))
+    statement = _statements.of(key, partial(_select, visible, type_, rid, span, size))
     began, ended = span.at or (0, _FOREVER)
     values = {"row": rid, "since": span.since, "began": began, "ended": ended}
     values |= dict(zip(_PLACE, after, strict=True))
-    return [from_columns(row) for row in _statements[key].rows(connection, {**visible.binds, **values})[:limit]]
+    return [from_columns(row) for row in statement.rows(connection, {**visible.binds, **values})[:limit]]
 
 
 def _select(visible: Visible, type_: str, rid: int | None, span: Span, size: int) -> Select[Any]:

@@ -4,12 +4,13 @@ A row is in force from version `from_version` up to, not including, `to_version`
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, select, update
 
 from fhir_server.store.resources import TENANT, Visible
-from fhir_server.store.statements import Statement
+from fhir_server.store.statements import Statement, Statements
 from fhir_server.store.tables import member
 
 LAST = 2**31 - 1
@@ -107,14 +108,12 @@ def seen(
     connection: Connection, visible: Visible, group: int, version: int, after: str, limit: int, since: int = 0
 ) -> list[Member]:
     """Members of a version whose patient the caller may see, in the order of their keys; `since`: changed after it."""
-    key = ("members", visible.shape)
-    if key not in _seen:
-        _seen[key] = Statement(_seen_by(visible))
+    statement = _seen.of(visible.shape, partial(_seen_by, visible))
     values = {"grp": group, "version": version, "after": after, "limit": limit, "since": since}
-    return [Member(*row) for row in _seen[key].rows(connection, {**visible.binds, **values})]
+    return [Member(*row) for row in statement.rows(connection, {**visible.binds, **values})]
 
 
-_seen: dict[Any, Statement] = {}
+_seen = Statements()
 
 
 def _seen_by(visible: Visible) -> Select[Any]:

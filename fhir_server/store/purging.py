@@ -1,26 +1,30 @@
 """Rows removed for good: of a patient's record, one owner's part.  The audit trail is not touched."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, bindparam, delete, select
+from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, select
 
 from fhir_server.store.resources import Row, Visible, from_columns
-from fhir_server.store.statements import Statement
+from fhir_server.store.statements import Statements
 from fhir_server.store.tables import access, hist, keys, member, outbox, ref, rel, res, share
 
 _CHUNK = 500
-_statements: dict[Any, Statement] = {}
+_statements = Statements()
 
 
 def owned(connection: Connection, visible: Visible, patient: int, owner: int) -> list[Row]:
     """What an organization owns of a patient's record and may see, deleted resources included."""
-    if visible.shape not in _statements:
-        r = visible("r")
-        mine = r.c.patient == bindparam("patient", type_=BigInteger()), r.c.owner == bindparam("owner")
-        _statements[visible.shape] = Statement(select(*[r.c[name] for name in Row._fields]).where(*mine))
     values = {**visible.binds, "patient": patient, "owner": owner}
-    return [from_columns(row) for row in _statements[visible.shape].rows(connection, values)]
+    rows = _statements.of(visible.shape, partial(_owned, visible)).rows(connection, values)
+    return [from_columns(row) for row in rows]
+
+
+def _owned(visible: Visible) -> Select[Any]:
+    r = visible("r")
+    mine = r.c.patient == bindparam("patient", type_=BigInteger()), r.c.owner == bindparam("owner")
+    return select(*[r.c[name] for name in Row._fields]).where(*mine)
 
 
 def erase(connection: Connection, rows: Sequence[Row]) -> None:

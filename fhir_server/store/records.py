@@ -4,6 +4,7 @@ What was known at an instant is, of each resource, its newest version stored by 
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -20,14 +21,14 @@ from sqlalchemy import (
     union_all,
 )
 
-from fhir_server.store.resources import Row, Visible
-from fhir_server.store.statements import Statement
+from fhir_server.store.resources import Row, Visible, from_columns
+from fhir_server.store.statements import Statements
 
 NOW = 2**62
 _SMALLEST = 16  # lists of binds have few lengths, so that few statements are compiled
 _LARGEST = 8192
 
-_statements: dict[Hashable, Statement] = {}
+_statements = Statements()
 
 
 def of_patients(
@@ -52,12 +53,14 @@ def seen(connection: Connection, visible: Visible, hashes: Iterable[int]) -> set
     """Those of these reference hashes whose resource may be seen."""
     found: set[int] = set()
     for names, bound in padded(hashes):
-        key = ("seen", len(names), visible.shape)
-        if key not in _statements:
-            r = visible("r")
-            _statements[key] = Statement(select(r.c.rh).where(r.c.rh.in_([bindparam(name) for name in names])))
-        found |= {int(row[0]) for row in _statements[key].rows(connection, {**visible.binds, **bound})}
+        statement = _statements.of(("seen", len(names), visible.shape), partial(_seen, visible, names))
+        found |= {int(row[0]) for row in statement.rows(connection, {**visible.binds, **bound})}
     return found
+
+
+def _seen(visible: Visible, names: Sequence[str]) -> Select[Any]:
+    r = visible("r")
+    return select(r.c.rh).where(r.c.rh.in_([bindparam(name) for name in names]))
 
 
 Among = Callable[[Any, list[Any]], ColumnElement[bool]]
@@ -68,13 +71,11 @@ def _each(
 ) -> list[Row]:
     found: list[Row] = []
     for names, bound in padded(values):
-        key = (which, len(names), as_of == NOW, visible.shape)
-        if key not in _statements:
-            wanted = [bindparam(name, type_=BigInteger()) for name in names]
-            make = _now if as_of == NOW else _then
-            _statements[key] = Statement(make(visible, among, wanted))
+        wanted = [bindparam(name, type_=BigInteger()) for name in names]
+        build = partial(_now if as_of == NOW else _then, visible, among, wanted)
+        statement = _statements.of((which, len(names), as_of == NOW, visible.shape), build)
         given = {**visible.binds, **bound} if as_of == NOW else {**visible.binds, **bound, "as_of": as_of}
-        found += [Row._make((*row[:9], bool(row[9]), *row[10:])) for row in _statements[key].rows(connection, given)]
+        found += [from_columns(row) for row in statement.rows(connection, given)]
     return found
 
 

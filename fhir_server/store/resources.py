@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, Subquery, bindparam, select, union_al
 
 from fhir_server.store.db import RunAgain
 from fhir_server.store.rows import Batch
-from fhir_server.store.statements import Statement
+from fhir_server.store.statements import Statement, Statements
 from fhir_server.store.tables import hist, res
 
 TENANT = 1
@@ -79,14 +79,11 @@ class Visible(Protocol):
         """Superseded versions the caller may see, of resources it may see now."""
 
 
-_statements: dict[Hashable, Statement] = {}
+_statements = Statements()
 
 
 def _statement(name: str, visible: Visible, which: Hashable, build: Callable[[], Any]) -> Statement:
-    key = (name, visible.shape, which)
-    if key not in _statements:
-        _statements[key] = Statement(build())
-    return _statements[key]
+    return _statements.of((name, visible.shape, which), build)
 
 
 def _columns(source: Any) -> list[Any]:

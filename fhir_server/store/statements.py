@@ -1,8 +1,10 @@
 """Statements compiled once per dialect and run on the driver's own cursor: what keeps hot paths short."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import psycopg
@@ -10,6 +12,8 @@ from sqlalchemy import Connection, Dialect
 from sqlalchemy.sql.expression import ClauseElement
 
 from fhir_server.store import failures
+
+KEPT = 2000  # compiled statements
 
 _Compiled = tuple[str, tuple[str, ...], dict[str, Any]]  # text, names of the binds in order, values of fixed binds
 
@@ -45,6 +49,28 @@ def _compile(clause: ClauseElement, dialect: Dialect) -> _Compiled:
     compiled = clause.compile(dialect=_numbered(dialect))
     order = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
     return str(compiled), order, dict(compiled.params)
+
+
+class Statements(OrderedDict[Hashable, Statement]):
+    """Statements by what their text depends on; the least recently used are dropped, whatever callers ask for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = Lock()
+
+    def of(self, key: Hashable, build: Callable[[], ClauseElement], dialect: Dialect | None = None) -> Statement:
+        """The statement under a key, built on first use."""
+        with self._lock:
+            found = self.get(key)
+            if found is not None:
+                self.move_to_end(key)
+                return found
+        made = Statement(build(), dialect)
+        with self._lock:
+            self[key] = made
+            if len(self) > KEPT:
+                self.popitem(last=False)
+        return made
 
 
 def run(connection: Connection, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
