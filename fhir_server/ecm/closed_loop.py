@@ -20,7 +20,7 @@ from fhir_server.ecm import vocabulary as v
 from fhir_server.ecm.files.facets import Resource, code_in, current, day_of, extension, identifier, local_day, telecom
 from fhir_server.ecm.files.gathering import Entry, Period, entries
 from fhir_server.ecm.requests import steps
-from fhir_server.engine import records, repository
+from fhir_server.engine import records
 from fhir_server.engine.context import Context
 from fhir_server.fhir.folders import data_folder
 from fhir_server.store.hashing import rh
@@ -95,13 +95,7 @@ def referrals(context: Context, period: Period, as_of: int) -> Iterator[Referral
 
 def _asked(context: Context) -> Iterator[str]:
     for criteria in (("focus:ServiceRequest.category", _SERVICES), ("code", _FIRST)):
-        query = context.engine.searcher.parse("Task", [criteria, ("_count", str(_PAGE))])
-        while True:
-            page = repository.search(context, query)
-            yield from (hit.fid for hit in page.hits)
-            if not page.next_token:
-                break
-            query = repository.resume(context, page.next_token)
+        yield from records.search_all(context, "Task", criteria)
 
 
 def _request_of(task: Entry) -> str:

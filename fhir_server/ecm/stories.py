@@ -20,7 +20,6 @@ from fhir_server.store.history import Place, Span
 Resource = Mapping[str, Any]
 
 _VERSIONS: Final = 200
-_PAGE: Final = "100"
 
 
 @dataclass(frozen=True)
@@ -80,13 +79,7 @@ def story(context: Context, fid: str) -> Story:
 
 def _tasks(context: Context, request: str) -> Iterator[str]:
     for criteria in (("focus", request), ("focus:ServiceRequest.based-on", request)):
-        query = context.engine.searcher.parse("Task", [criteria, ("_count", _PAGE)])
-        while True:
-            page = repository.search(context, query)
-            yield from (hit.fid for hit in page.hits)
-            if not page.next_token:
-                break
-            query = repository.resume(context, page.next_token)
+        yield from records.search_all(context, "Task", criteria)
 
 
 def _attempt(context: Context, fid: str) -> Attempt:

@@ -5,7 +5,7 @@ A page of members costs a handful of statements, whatever its length; each read 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -25,6 +25,7 @@ from fhir_server.store.records import NOW
 from fhir_server.store.resources import Row
 
 _EVERYTHING = parse("system/*.rs")
+_PAGE = "100"
 _REPORTING = "HOPERAT"  # who receives a report of its programme acts for operations
 
 
@@ -39,6 +40,17 @@ def find(context: Context, type_: str, fid: str, interaction: str) -> Row:
         repository.note(context, interaction, 410, f"{type_}/{fid[:64]}")
         raise Gone(f"{type_}/{fid} was deleted.")
     return row
+
+
+def search_all(context: Context, type_: str, *criteria: tuple[str, str]) -> Iterator[str]:
+    """The logical id of everything that a search finds, page after page; each page is audited as a search."""
+    query = context.engine.searcher.parse(type_, [*criteria, ("_count", _PAGE)])
+    while True:
+        page = repository.search(context, query)
+        yield from (hit.fid for hit in page.hits)
+        if not page.next_token:
+            return
+        query = repository.resume(context, page.next_token)
 
 
 def version_at(context: Context, row: Row, as_of: int) -> Row:

@@ -33,9 +33,33 @@ def request(patient: str, by: str, *, support: bool = False, service: str = "", 
     }  # fmt: skip
 
 
+def parallel_reason(why: str = "A test of its own") -> dict[str, str]:
+    """The extension that says why there is another referral of this member for this service."""
+    return {"url": words.PARALLEL_REFERRAL_REASON, "valueString": why}
+
+
+def instead(of: str, reason: str = "no-answer") -> dict[str, Any]:
+    """The extension of a Task that takes the place of the Task of this id."""
+    coding = {"system": words.REASSIGNMENT_REASONS, "code": reason}
+    parts = [{"url": "replaces", "valueReference": {"reference": f"Task/{of}"}},
+             {"url": "reason", "valueCoding": coding}]  # fmt: skip
+    return {"url": words.REASSIGNMENT, "extension": parts}
+
+
+def said(status: str, at: str, **more: Any) -> dict[str, Any]:
+    """The Parameters of an answer that somebody gave by telephone."""
+    values = {"valueCode": status}, {"valueString": "Front desk"}, {"valueCode": "phone"}, {"valueDateTime": at}
+    parameters = [
+        {"name": name, **value} for name, value in zip(("status", "by", "channel", "at"), values, strict=True)
+    ]
+    for name, value in more.items():
+        kind = "valueReference" if isinstance(value, dict) else "valueString" if name == "reason" else "valueCode"
+        parameters.append({"name": name, kind: value})
+    return {"resourceType": "Parameters", "parameter": parameters}
+
+
 def task(patient: str, focus: str, by: str, *to: str, parallel: bool = True, **more: Any) -> dict[str, Any]:
     """A requested Task, to one owner or to several candidates; `parallel` says why there may be another."""
-    reason = {"url": words.PARALLEL_REFERRAL_REASON, "valueString": "A test of its own"}
     addressed = {"owner": organization(to[0])} if len(to) == 1 else {}
     if len(to) > 1:
         addressed = {"restriction": {"recipient": [organization(name) for name in to]}}
@@ -43,7 +67,7 @@ def task(patient: str, focus: str, by: str, *to: str, parallel: bool = True, **m
         "resourceType": "Task", "status": "requested", "intent": "order", "priority": "routine", "code": FULFILL,
         "focus": {"reference": f"ServiceRequest/{focus}"}, "for": {"reference": f"Patient/{patient}"},
         "authoredOn": WHEN, "requester": organization(by), **addressed,
-        **({"extension": [reason]} if parallel else {}), **more,
+        **({"extension": [parallel_reason()]} if parallel else {}), **more,
     }  # fmt: skip
 
 

@@ -164,21 +164,24 @@ def scene(url: str, folder: Path, **settings: Any) -> Iterator[Scene]:
     settings = {"hold_drop_percent": 100, **settings}
     with running(url, folder, embedded_worker=False, **settings) as server:
         found = Scene(server)
-        for name in (*COVERED, *OUTSIDE):
-            law_class = "non-hipaa" if name in OUTSIDE else "covered"
-            purpose = "HOPERAT" if "plan" in name else "TREAT"
-            verified = [f"{words.NPI}|{NPIS[name]}"] if name in NPIS else []
-            found.clients[name] = server.client(
-                name, law_class=law_class, purposes=purpose, rights="assign" if "plan" in name else "",
-                identifiers=verified,
-            )  # fmt: skip
-            own = {"organization": f"Organization/{name}", "law_class": law_class, "rights": "update-create"}
-            stored = server.client(f"{name}-setup", **own).put(f"Organization/{name}", _organization(name))
-            assert stored.status_code == 201, stored.text
+        for name in COVERED:
+            join(found, name, is_plan="plan" in name, number=NPIS.get(name))
+        for name in OUTSIDE:
+            join(found, name, law_class="non-hipaa")
         yield found
 
 
-def _organization(name: str) -> dict[str, Any]:
-    identifiers = [{"system": words.NPI, "value": NPIS[name]}] if name in NPIS else []
-    organization: dict[str, Any] = {"resourceType": "Organization", "id": name, "active": True, "name": name.title()}
-    return {**organization, "identifier": identifiers} if identifiers else organization
+def join(
+    world: Scene, name: str, *, law_class: str = "covered", is_plan: bool = False, number: str | None = None
+) -> None:
+    """An organization enters itself in the directory, with its NPI if it has one, and has a client from now on."""
+    world.clients[name] = world.server.client(
+        name, law_class=law_class, purposes="HOPERAT" if is_plan else "TREAT", rights="assign" if is_plan else "",
+        identifiers=[f"{words.NPI}|{number}"] if number else [],
+    )  # fmt: skip
+    own = {"organization": f"Organization/{name}", "law_class": law_class, "rights": "update-create"}
+    entry: dict[str, Any] = {"resourceType": "Organization", "id": name, "active": True, "name": name.title()}
+    if number:
+        entry["identifier"] = [{"system": words.NPI, "value": number}]
+    stored = world.server.client(f"{name}-setup", **own).put(f"Organization/{name}", entry)
+    assert stored.status_code == 201, stored.text

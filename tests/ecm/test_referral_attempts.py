@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from fhir_server.ecm import vocabulary as words
 from tests.ecm import referral
-from tests.ecm.referral import issue, loop, made, moved, sent, walked
+from tests.ecm.referral import instead, issue, loop, made, moved, parallel_reason, sent, walked
 from tests.ecm.scene import Scene, row
 
 SIX_DAYS = 6 * 86_400_000
@@ -27,19 +26,11 @@ def patient(world: Scene) -> str:
     return str(world.member(world.clinic, 511)["id"])
 
 
-def instead(of: dict[str, Any], reason: str = "no-answer") -> dict[str, Any]:
-    """The extension of a Task that replaces another."""
-    coding = {"system": words.REASSIGNMENT_REASONS, "code": reason}
-    parts = [{"url": "replaces", "valueReference": {"reference": f"Task/{of['id']}"}},
-             {"url": "reason", "valueCoding": coding}]  # fmt: skip
-    return {"url": words.REASSIGNMENT, "extension": parts}
-
-
 def again(of: dict[str, Any], by: str, to: str, reason: str = "no-answer", why: str = "Others are open") -> Any:
     """A new Task in place of `of`; `why` there may be others."""
     patient, focus = (of[name]["reference"].split("/")[1] for name in ("for", "focus"))
-    parallel = [{"url": words.PARALLEL_REFERRAL_REASON, "valueString": why}] if why else []
-    return referral.task(patient, focus, by, to, extension=[instead(of, reason), *parallel])
+    others = [parallel_reason(why)] if why else []
+    return referral.task(patient, focus, by, to, extension=[instead(of["id"], reason), *others])
 
 
 @pytest.fixture
@@ -99,7 +90,7 @@ def test_a_reassignment_is_of_the_same_request(world: Scene, patient: str):
     new["extension"][0]["extension"].pop()
     assert world.clinic.post("Task", new).status_code == 422
     kept = made(world.clinic, again(first, "clinic", "meals"))
-    assert issue(moved(world.clinic, kept, "requested", extension=[instead(other)])) == (422, "business-rule")
+    assert issue(moved(world.clinic, kept, "requested", extension=[instead(other["id"])])) == (422, "business-rule")
     assert world.clinic.get(f"Task/{other['id']}").json()["status"] == "requested"
 
 

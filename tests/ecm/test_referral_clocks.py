@@ -7,7 +7,7 @@ import pytest
 
 from fhir_server.ecm import vocabulary as words
 from tests.ecm import referral
-from tests.ecm.referral import issue, made, moved, sent
+from tests.ecm.referral import issue, made, moved, parallel_reason, sent
 from tests.ecm.scene import Scene, row
 
 
@@ -33,20 +33,15 @@ def answer_by(task: dict[str, Any]) -> str | None:
 def test_the_server_sets_the_date(world: Scene, patient: str):
     """By urgency and from when it is sent; a draft has none, and what a client writes there does not count."""
     written = {"url": words.ANSWER_BY, "valueDateTime": "2099-01-01T00:00:00Z"}
-    routine = sent(world, patient, "pantry", extension=[written, reason()])
+    routine = sent(world, patient, "pantry", extension=[written, parallel_reason()])
     urgent = sent(world, patient, "pantry", priority="urgent")
     now = datetime.fromisoformat(urgent["meta"]["lastUpdated"])
     due = datetime.fromisoformat(answer_by(urgent) or "")
     assert abs(due - now - timedelta(hours=72)) < timedelta(seconds=2)
     assert (answer_by(routine) or "")[10:19] == "T23:59:59"
-    draft = sent(world, patient, "pantry", status="draft", extension=[written, reason()])
+    draft = sent(world, patient, "pantry", status="draft", extension=[written, parallel_reason()])
     assert answer_by(draft) is None
     assert answer_by(moved(world.clinic, draft, "requested").json())
-
-
-def reason() -> dict[str, str]:
-    """Why there is another referral of this member for this service."""
-    return {"url": words.PARALLEL_REFERRAL_REASON, "valueString": "A test of its own"}
 
 
 def test_the_date_stays(world: Scene, patient: str):

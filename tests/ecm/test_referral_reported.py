@@ -6,7 +6,7 @@ import pytest
 
 from fhir_server.ecm import vocabulary as words
 from tests.ecm import referral
-from tests.ecm.referral import issue, loop, made, moved, organization, sent
+from tests.ecm.referral import issue, loop, made, moved, organization, parallel_reason, said, sent
 from tests.ecm.scene import Scene, row
 
 AT = "2026-11-20T11:00:00-08:00"
@@ -30,18 +30,6 @@ def patient(world: Scene) -> str:
     return str(world.member(world.clinic, 521)["id"])
 
 
-def said(status: str, **more: Any) -> dict[str, Any]:
-    """The Parameters of a recorded answer."""
-    values = {"valueCode": status}, {"valueString": "Front desk"}, {"valueCode": "phone"}, {"valueDateTime": AT}
-    parameters = [
-        {"name": name, **value} for name, value in zip(("status", "by", "channel", "at"), values, strict=True)
-    ]
-    for name, value in more.items():
-        kind = "valueReference" if isinstance(value, dict) else "valueString" if name == "reason" else "valueCode"
-        parameters.append({"name": name, kind: value})
-    return {"resourceType": "Parameters", "parameter": parameters}
-
-
 def report(task: dict[str, Any]) -> dict[str, Any]:
     """The parts of the mark of a reported answer, {} if there is none."""
     found = [one["extension"] for one in task.get("extension", []) if one["url"] == words.REPORTED_ANSWER]
@@ -50,7 +38,7 @@ def report(task: dict[str, Any]) -> dict[str, Any]:
 
 def recorded(client: Any, task: dict[str, Any], status: str, **more: Any) -> Any:
     """The answer to $record-answer."""
-    return client.post(f"Task/{task['id']}/$record-answer", said(status, **more))
+    return client.post(f"Task/{task['id']}/$record-answer", said(status, AT, **more))
 
 
 def test_a_phoned_answer_counts_and_is_marked(world: Scene, patient: str):
@@ -78,10 +66,10 @@ def test_the_state_machine_holds_for_reports(world: Scene, patient: str):
     assert issue(recorded(world.clinic, now, "completed")) == (422, "business-rule")
     assert recorded(world.clinic, now, "rejected").status_code == 400
     assert recorded(world.clinic, now, "requested").status_code == 400
-    future = said("accepted")
+    future = said("accepted", AT)
     future["parameter"][3]["valueDateTime"] = "2099-01-01"
     assert world.clinic.post(f"Task/{now['id']}/$record-answer", future).status_code == 400
-    odd = said("accepted")
+    odd = said("accepted", AT)
     odd["parameter"][2]["valueCode"] = "pigeon"
     assert world.clinic.post(f"Task/{now['id']}/$record-answer", odd).status_code == 422
     no = recorded(world.clinic, now, "rejected", reason="They are full until spring").json()
@@ -90,7 +78,7 @@ def test_the_state_machine_holds_for_reports(world: Scene, patient: str):
     stale = {"If-Match": 'W/"1"'}
     other = sent(world, patient, "hall")
     recorded(world.clinic, other, "accepted")
-    late = world.clinic.post(f"Task/{other['id']}/$record-answer", said("in-progress"), headers=stale)
+    late = world.clinic.post(f"Task/{other['id']}/$record-answer", said("in-progress", AT), headers=stale)
     assert late.status_code == 412
 
 
@@ -106,12 +94,7 @@ def test_nobody_else_records(world: Scene, patient: str):
             {"url": "channel", "valueCoding": {"system": words.REPORT_CHANNELS, "code": "phone"}}]}  # fmt: skip
     by_hand = moved(world.clinic, now, "accepted", owner=organization("church"), extension=[mark])
     assert issue(by_hand) == (422, "business-rule")
-    assert report(sent(world, patient, "church", extension=[mark, reason()])) == {}
-
-
-def reason() -> dict[str, str]:
-    """Why there is another referral of this member for this service."""
-    return {"url": words.PARALLEL_REFERRAL_REASON, "valueString": "A test of its own"}
+    assert report(sent(world, patient, "church", extension=[mark, parallel_reason()])) == {}
 
 
 def test_who_has_a_system_answers_itself(world: Scene, patient: str):

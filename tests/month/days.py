@@ -21,25 +21,6 @@ NATURES = ("telephone", "taken", "taken", "taken", "taken", "taken", "taken", "d
 MOVES = ("accepted", "in-progress", "completed")
 
 
-def said(status: str, at: str) -> dict[str, Any]:
-    """The Parameters of an answer by telephone."""
-    output = [{"name": "reason", "valueString": "Boxes were picked up"}] if status == "completed" else []
-    values = {"status": {"valueCode": status}, "by": {"valueString": "Front desk"}, "channel": {"valueCode": "phone"},
-              "at": {"valueDateTime": at}}  # fmt: skip
-    named = [{"name": name, **value} for name, value in values.items()]
-    return {"resourceType": "Parameters", "parameter": [*named, *output]}
-
-
-def replacing(task: str) -> dict[str, Any]:
-    """The extension of a Task that takes the place of a silent one."""
-    reason = {"system": words.REASSIGNMENT_REASONS, "code": "no-answer"}
-    parts = [
-        {"url": "replaces", "valueReference": {"reference": f"Task/{task}"}},
-        {"url": "reason", "valueCoding": reason},
-    ]
-    return {"url": words.REASSIGNMENT, "extension": parts}
-
-
 class Month:
     """The world, what should be in it, and chance."""
 
@@ -191,7 +172,9 @@ class Month:
 
     def _record(self, one: Referral, status: str, day: int) -> None:
         """The requester writes down what it was told by telephone."""
-        answer = self.world.clients[one.provider].post(f"Task/{one.task}/$record-answer", said(status, self._now()))
+        more = {"reason": "Boxes were picked up"} if status == "completed" else {}
+        said = referral.said(status, self._now(), **more)
+        answer = self.world.clients[one.provider].post(f"Task/{one.task}/$record-answer", said)
         assert answer.status_code == 200, answer.text
         one.statuses.append(status)
         one.answered = day if one.answered is None else one.answered
@@ -206,7 +189,7 @@ class Month:
         if person.provider != one.provider:
             return
         others = [name for name in PANTRIES if name != one.pantry]
-        why = [replacing(one.task), {"url": words.PARALLEL_REFERRAL_REASON, "valueString": "Others are open"}]
+        why = [referral.instead(one.task), referral.parallel_reason("Others are open")]
         self._ask(person, one.provider, self.chance.choice(others), day, "taken", one.request, extension=why)
         one.statuses.append("cancelled")
         one.is_replaced = True

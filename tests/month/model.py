@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from statistics import median
 
-from fhir_server.ecm.member import Unreadable, npi
+from tests.ecm.scene import npi
 
 PLANS = ("poppy-health", "redwood-care")
 PROVIDERS = ("clinic", "county", "street", "reentry", "tribal", "shelter")
@@ -14,19 +14,8 @@ BY_TELEPHONE = "church"  # an organization without a system: its answers are rec
 STRANGER = "stranger"
 
 
-def well_formed_npi(number: int) -> str:
-    """An NPI whose check digit is right."""
-    for check in range(10):
-        text = f"1{number:08d}{check}"
-        try:
-            return npi(text)
-        except Unreadable:
-            continue
-    raise AssertionError(number)
-
-
-NPIS = {name: well_formed_npi(300 + place) for place, name in enumerate(PROVIDERS)}
-NOBODY = well_formed_npi(999)
+NPIS = {name: npi(300 + place) for place, name in enumerate(PROVIDERS)}
+NOBODY = npi(999)
 
 
 @dataclass

@@ -5,10 +5,8 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from fhir_server.ecm import vocabulary as words
-from tests.ecm.scene import HEADERS, Scene, table
+from tests.ecm.scene import HEADERS, Scene, join, table
 from tests.live import running
 from tests.month.model import BY_TELEPHONE, NPIS, PANTRIES, PLANS, PROVIDERS, STRANGER, Member
 
@@ -20,28 +18,14 @@ def month(url: str, folder: Path) -> Iterator[Scene]:
     """The world over a migrated database; nobody is assigned yet."""
     with running(url, folder, embedded_worker=False, share_grace_days=60) as server:  # longer than the month
         found = Scene(server)
-        for name in (*PLANS, *PROVIDERS, *PANTRIES, STRANGER):
-            _join(found, name)
+        for name in (*PLANS, *PROVIDERS, STRANGER):
+            join(found, name, is_plan=name in PLANS, number=NPIS.get(name))
+        for name in PANTRIES:
+            join(found, name, law_class="non-hipaa")
         entry = {"resourceType": "Organization", "id": BY_TELEPHONE, "active": True, "name": BY_TELEPHONE.title()}
         own = {"organization": "Organization/poppy-health", "rights": "update-create"}
         assert server.client("directory", **own).put(f"Organization/{BY_TELEPHONE}", entry).status_code == 201
         yield found
-
-
-def _join(world: Scene, name: str) -> None:
-    is_plan, npi = name in PLANS, NPIS.get(name)
-    law_class = "non-hipaa" if name in PANTRIES else "covered"
-    system = "http://hl7.org/fhir/sid/us-npi"
-    world.clients[name] = world.server.client(
-        name, law_class=law_class, purposes="HOPERAT" if is_plan else "TREAT", rights="assign" if is_plan else "",
-        identifiers=[f"{words.NPI}|{npi}"] if npi else [],
-    )  # fmt: skip
-    entry: dict[str, Any] = {"resourceType": "Organization", "id": name, "active": True, "name": name.title()}
-    if npi:
-        entry["identifier"] = [{"system": system, "value": npi}]
-    own = {"organization": f"Organization/{name}", "law_class": law_class, "rights": "update-create"}
-    stored = world.server.client(f"{name}-setup", **own).put(f"Organization/{name}", entry)
-    assert stored.status_code == 201, stored.text
 
 
 def row(one: Member, npi: str = "") -> dict[str, str]:

@@ -14,12 +14,11 @@ from fhir_server.ecm.files.facets import Resource, code_in, current, day_of, ext
 from fhir_server.ecm.files.facts import ReferralFacts
 from fhir_server.ecm.files.gathering import PAGE, Entry, Report, entries, hidden_rows, subjects
 from fhir_server.ecm.files.returning import record_number, referral_facts
-from fhir_server.engine import records, repository
+from fhir_server.engine import records
 from fhir_server.store.hashing import rh
 
 _CATEGORY = "community-support"
 _FINAL = frozenset({"rejected", "completed", "failed", "cancelled"})
-_SEARCH_PAGE = "100"
 
 Known = dict[str, Resource]
 
@@ -48,23 +47,13 @@ def _of_members(report: Report) -> Iterator[tuple[Sequence[Entry], frozenset[int
 
 def _of_caller(report: Report) -> Iterator[tuple[Sequence[Entry], frozenset[int]]]:
     """The Tasks that the caller owns, found by search, read as they were known, in the order of their ids."""
-    found = sorted(set(_owned(report)))
+    context = report.context
+    found = sorted(set(records.search_all(context, "Task", ("owner", context.caller.org))))
     for start in range(0, len(found), PAGE):
         hashes = [rh(f"Task/{fid}") for fid in found[start : start + PAGE]]
         tasks = sorted(entries(records.by_hashes(report.context, hashes, report.as_of)), key=_order)
         records.log(report.context, report.interaction, [("Task", t.row.fid, t.row.patient or 0) for t in tasks])
         yield tasks, hidden_rows(report, [task.row for task in tasks])
-
-
-def _owned(report: Report) -> Iterator[str]:
-    context = report.context
-    query = context.engine.searcher.parse("Task", [("owner", context.caller.org), ("_count", _SEARCH_PAGE)])
-    while True:
-        page = repository.search(context, query)
-        yield from (hit.fid for hit in page.hits)
-        if not page.next_token:
-            return
-        query = repository.resume(context, page.next_token)
 
 
 def _order(task: Entry) -> tuple[str, str]:
