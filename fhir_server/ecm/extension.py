@@ -1,7 +1,7 @@
 """Everything the ECM programme adds to the engine, on one page."""
 
 from fhir_server.ecm import attempts, consents, directory, narrative, operations, referrals, rosters, sensitivity
-from fhir_server.ecm.files import intake, returning_import
+from fhir_server.ecm.files import intake, opening, returning_import
 from fhir_server.ecm.notices import sending
 from fhir_server.ecm.notices import writing as notices
 from fhir_server.ecm.requests import steps
@@ -11,7 +11,8 @@ from fhir_server.fhir.registry import entries
 
 
 def register(engine: Engine) -> None:
-    """Add the programme's rules, operations and jobs to an engine."""
+    """Add the programme's rules, operations and jobs to an engine; LayoutError for a layout that cannot be used."""
+    opening.layouts_of(engine)
     hooks = engine.hooks
     hooks.required_profiles.append(required_profiles())
     hooks.membership = sensitivity.membership(engine.terminology)

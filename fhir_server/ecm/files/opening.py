@@ -13,12 +13,17 @@ from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.layouts.binding import Bound, bind
 from fhir_server.ecm.files.layouts.column import Layout
 from fhir_server.ecm.files.layouts.header import looks_like
-from fhir_server.engine.context import Context
+from fhir_server.engine.context import Context, Engine
 
 
 def known_layouts(context: Context) -> Mapping[str, Layout]:
     """The file layouts by id, those of the deployment's own folder included."""
-    own = context.engine.settings.layouts_folder
+    return layouts_of(context.engine)
+
+
+def layouts_of(engine: Engine) -> Mapping[str, Layout]:
+    """The same of an engine; LayoutError names a file that cannot be used."""
+    own = engine.settings.layouts_folder
     return layouts.load([Path(own)] if own else [])
 
 

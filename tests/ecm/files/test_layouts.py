@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
+from fhir_server.app import create_app
+from fhir_server.config import Settings
 from fhir_server.ecm.files.assignment import FACTS
 from fhir_server.ecm.files.facts import MemberFacts, OutreachAttempt, ReferralFacts, RosterEntry
 from fhir_server.ecm.files.formats import FORMATS
@@ -20,6 +22,8 @@ from fhir_server.ecm.member import Unreadable
 from fhir_server.fhir.definitions import load as load_definitions
 from fhir_server.fhir.errors import Unprocessable
 from fhir_server.fhir.folders import data_folder
+from fhir_server.store.db import open_database
+from fhir_server.store.migrations import migrate
 from fhir_server.terminology.codes import Terminology
 from tests.ecm.files import samples
 
@@ -246,3 +250,59 @@ def test_a_layout_that_cannot_be_used_says_why(tmp_path, change, why):
     (tmp_path / "x.json").write_text(json.dumps(entry))
     with pytest.raises(LayoutError, match=why):
         load([tmp_path])
+
+
+RETURN = {
+    "id": "return-transmission",
+    "version": "1",
+    "title": "X",
+    "source": "Plan X",
+    "extends": "return-transmission",
+}
+
+
+@pytest.mark.parametrize(
+    ("id_", "column", "why"),
+    [
+        ("return-transmission", {"name": "score", "header": "Score", "type": "text", "required": "R"}, "plan's own"),
+        ("return-transmission", {"name": "score", "header": "Score", "type": "text", "required": "C"}, "plan's own"),
+        ("plan-x", {"name": "score", "header": "Score", "type": "text", "rejects": True}, "plan's own"),
+        (
+            "return-transmission",
+            {"name": "housing_type", "header": "Housing", "type": "text", "maps_to": "housing_type", "required": "R"},
+            "at most",
+        ),
+    ],
+)
+def test_a_plan_demands_no_more_of_a_provider_than_the_state(tmp_path, id_, column, why):
+    """Policy Guide, data sharing: columns of a plan's own are for its providers to fill or to leave blank."""
+    (tmp_path / "x.json").write_text(json.dumps({**RETURN, "id": id_, "columns": [column]}))
+    with pytest.raises(LayoutError, match=f"{id_}: the column {column['name']} .*{why}.*no more than the state"):
+        load([tmp_path])
+
+
+def test_a_plan_may_ask_for_columns_of_its_own_and_demand_them_of_itself(tmp_path):
+    """An extra column is read and may be blank; a plan's own assignment file may demand what the plan likes."""
+    own = {"name": "score", "header": "Score", "type": "text", "required": "O"}
+    (tmp_path / "x.json").write_text(json.dumps({**RETURN, "columns": [own]}))
+    mine = {**RETURN, "id": "mine", "extends": "member-information", "columns": [{**own, "required": "R"}]}
+    (tmp_path / "y.json").write_text(json.dumps(mine))
+    made = load([tmp_path])
+    assert made["return-transmission"].column("score").required == "O"
+    assert made["mine"].column("score").required == "R"
+    assert {one.id for one in LAYOUTS.values() if one.sent_by == "provider"} == {
+        "return-transmission", "outreach-tracker", "community-supports-return",
+    }  # fmt: skip
+
+
+def test_a_server_does_not_start_with_a_layout_that_cannot_be_used(tmp_path):
+    """The layout is checked when the server starts, not when the first file comes."""
+    score = {"name": "score", "header": "Score", "type": "text", "required": "R"}
+    (tmp_path / "x.json").write_text(json.dumps({**RETURN, "columns": [score]}))
+    chosen = Settings(data_folder=str(tmp_path / "var"), layouts_folder=str(tmp_path))
+    (tmp_path / "var").mkdir()
+    database = open_database(chosen.url)
+    migrate(database)
+    database.close()
+    with pytest.raises(LayoutError, match="score"):
+        create_app(chosen)

@@ -1,7 +1,8 @@
 """File layouts are data: JSON files in this folder and in folders a plan supplies; no code per layout.
 
-A layout may extend another: its columns replace those of the same name and follow those that stay. A plan's folder
-may also hold `codes/*.json`, which replace or add code lists. The layout files are read by a marshmallow schema.
+A layout may extend another: its columns replace those of the same name and follow those that stay; those of files that
+a provider sends demand no more than the ones they stand on (`reporting`). A plan's folder may also hold `codes/*.json`,
+which replace or add code lists. The layout files are read by a marshmallow schema.
 """
 
 import re
@@ -15,6 +16,7 @@ import orjson
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from fhir_server.ecm.files.layouts.column import Column, Layout
+from fhir_server.ecm.files.layouts.reporting import PROVIDER, excesses
 from fhir_server.ecm.files.layouts.types import TYPES, fold
 
 OWN: Final = Path(__file__).parent
@@ -51,6 +53,7 @@ class _LayoutSchema(Schema):
     title = fields.String(required=True)
     source = fields.String(required=True)
     extends = fields.String()
+    sent_by = fields.String(validate=validate.OneOf((PROVIDER,)))
     dates = fields.String()
     blanks = fields.List(fields.String())
     key = fields.List(fields.String())
@@ -105,6 +108,7 @@ def _layout(entry: dict[str, Any], codes: Mapping[str, Codes], known: Mapping[st
     parent = known.get(entry["extends"]) if "extends" in entry else None
     if "extends" in entry and parent is None:
         raise LayoutError(f"{entry['id']} extends {entry['extends']}, which does not exist.")
+    base = known.get(entry["id"], parent)  # what it replaces, else what it extends
     columns: dict[str, Column] = {column.name: column for column in parent.columns} if parent else {}
     for raw in entry["columns"]:
         columns[raw["name"]] = _column(raw, codes, entry["id"])
@@ -117,8 +121,11 @@ def _layout(entry: dict[str, Any], codes: Mapping[str, Codes], known: Mapping[st
         key=tuple(entry.get("key", parent.key if parent else ())),
         dates=entry.get("dates", parent.dates if parent else "%m/%d/%Y"),
         blanks=frozenset((*_BLANKS, *entry.get("blanks", ()))),
+        sent_by=entry.get("sent_by", base.sent_by if base else ""),
     )
     _check(layout)
+    for excess in excesses(layout, base):
+        raise LayoutError(f"{layout.id}: {excess}")
     return layout
 
 

@@ -32,7 +32,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns of one kind of file in order, and which of them name a row in a response file."""
+    """The columns of one kind of file in order, and which of them name a row in a response file.
+
+    `sent_by`: "provider" for files that a provider fills.
+    """
 
     id: str
     version: str
@@ -42,6 +45,7 @@ class Layout:
     key: tuple[str, ...] = ()
     dates: str = "%m/%d/%Y"
     blanks: frozenset[str] = frozenset()
+    sent_by: str = ""
 
     def column(self, name: str) -> Column:
         """The column of this name; KeyError when the layout has none."""
