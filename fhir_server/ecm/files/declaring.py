@@ -20,6 +20,7 @@ from fhir_server.ecm.files.layouts.types import clean, plain, reader
 from fhir_server.ecm.member import Unreadable
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue
+from fhir_server.rest.arguments import Arguments
 
 MODES = ("full", "delta", "correction")
 _MONTHS_OF_A_QUARTER = 3
@@ -41,7 +42,6 @@ _PARAMETERS: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "production-date": ("production_date", member.day),
     "period": ("period", member.period),
 }
-PARAMETERS = frozenset({*_PARAMETERS, "provider"})
 _DECLARED = ("mode", "plan_code", "provider_npi", "period", "production_date")
 _OF_ROWS = frozenset({"plan_code", "provider_npi"})  # a file may hold several unless it says that it holds one
 
@@ -65,17 +65,17 @@ class Declaration:
         return False
 
 
-def given(context: Context, parameters: Mapping[str, str]) -> dict[str, str]:
-    """What the parameters declare, by the names of the layout's columns; BadValue for one that cannot be read."""
+def given(context: Context, arguments: Arguments) -> dict[str, str]:
+    """What the arguments declare, by the names of the layout's columns; BadValue for one that cannot be read."""
     found = {}
     for name, (column, read) in _PARAMETERS.items():
-        if name in parameters:
+        if name in arguments:
             try:
-                found[column] = str(plain(read(parameters[name])))
+                found[column] = str(plain(read(str(arguments.one(name)))))
             except Unreadable as error:
                 raise BadValue(f"{name}: {error.advice}", name) from None
-    if "provider" in parameters:
-        found["provider_npi"] = _npi_of(context, parameters["provider"])
+    if "provider" in arguments:
+        found["provider_npi"] = _npi_of(context, str(arguments.one("provider")))
     return found
 
 

@@ -7,7 +7,6 @@ from functools import partial
 from itertools import chain
 from typing import IO, Any
 
-from fhir_server.ecm.files import exporting
 from fhir_server.ecm.files.format import NumberedRow
 from fhir_server.ecm.files.formats import FORMATS, detect
 from fhir_server.ecm.files.layouts.binding import Bound
@@ -15,42 +14,32 @@ from fhir_server.ecm.files.opening import open_rows
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
-from fhir_server.fhir.errors import BadValue, NotSupported, RequiredMissing, TooLarge
+from fhir_server.fhir.errors import BadValue, TooLarge
 from fhir_server.fhir.values import instant
 from fhir_server.jobs import files, limits, queue
+from fhir_server.rest.arguments import Arguments
 from fhir_server.rest.message import Request, Response
-
-
-def parameters(request: Request, known: frozenset[str]) -> dict[str, str]:
-    """The operation's parameters by name; NotSupported for an unknown one, BadValue for an unknown format."""
-    given = dict(request.parameters)
-    for name in given:
-        if name not in known:
-            raise NotSupported(f"This operation has no parameter {name[:64]}. It has: {', '.join(sorted(known))}.")
-    if given.get("format", "csv") not in FORMATS:
-        raise BadValue(f"format is one of {', '.join(sorted(FORMATS))}.", "format")
-    return given
 
 
 def take(
     context: Context,
     request: Request,
     kind: str,
-    given: Mapping[str, str],
-    arguments: Mapping[str, Any],
+    given: Arguments,
+    own: Mapping[str, Any],
     look: Callable[[Bound, Iterator[NumberedRow]], Mapping[str, Any]] = lambda _bound, _rows: {},
 ) -> Response:
-    """202 with the status URL of the job, once format and header are right; 413, 415, 422, 429 otherwise.
+    """202 with the status URL of the job, once format and header are right; 400, 413, 415, 422, 429 otherwise.
 
-    `arguments` are the job's own; it needs `layout` and `facts` (what is known beside the file) among them. `look` may
-    refuse the file by its header and first rows, or say what is to be added to the arguments.
+    `own` are the job's own arguments; it needs `layout` and `facts` (what is known beside the file) among them. `look`
+    may refuse the file by its header and first rows, or say what is to be added to the arguments.
     """
     limits.require_turn(context, context.connection)  # said before the file is awaited
     job_id = context.engine.ids.fid()
     stored, format_name = _keep(context, request, given, job_id)
     whole: dict[str, Any] = {
         "file": stored.id, "sha256": stored.sha256, "format": format_name, "recorded": instant(context.now),
-        "request": f"{request.base}/{'/'.join(request.path)}", **arguments,
+        "request": f"{request.base}/{'/'.join(request.path)}", **own,
     }  # fmt: skip
     try:
         with files.local_copy(context.engine, stored.id) as copy:
@@ -67,8 +56,10 @@ def _submit(job_id: str, kind: str, arguments: Mapping[str, Any], transaction: T
     transaction.audit("import-kick-off", 202, [])
 
 
-def _keep(context: Context, request: Request, given: Mapping[str, str], job_id: str) -> tuple[files.Stored, str]:
+def _keep(context: Context, request: Request, given: Arguments, job_id: str) -> tuple[files.Stored, str]:
     """Store the body piece by piece, after a look at its first bytes."""
+    if given.one("format", "csv") not in FORMATS:
+        raise BadValue(f"format is one of {', '.join(sorted(FORMATS))}.", "format")
     length = request.header("content-length")
     size = int(length) if length.isdecimal() else None
     limit = context.engine.settings.max_file_bytes
@@ -77,17 +68,10 @@ def _keep(context: Context, request: Request, given: Mapping[str, str], job_id: 
     stream: IO[bytes] = request.stream
     pieces = files.pieces_of(stream, size)
     head = next(pieces, b"")
-    media_type = FORMATS[given["format"]].media_types[0] if "format" in given else request.header("content-type")
-    form = detect(media_type, given.get("file-name", ""), head, size)
+    named = given.one("format")
+    media_type = FORMATS[named].media_types[0] if named else request.header("content-type")
+    form = detect(media_type, given.one("file-name", ""), head, size)
     name, owner = form.media_types[0], context.caller.org_hash
     kept = files.keep(context.engine, owner, job_id, "input", name, chain([head], pieces), limit)
     repository.note(context, "upload", 202, kept.sha256)
     return kept, form.name
-
-
-def job_in(request: Request, known: frozenset[str]) -> str:
-    """The parameter `job`, from the URL or a Parameters body; RequiredMissing without it."""
-    given = exporting.parameters(request, known)
-    if not given.get("job"):
-        raise RequiredMissing("Give job: the last part of the file's status URL.", "job")
-    return given["job"]

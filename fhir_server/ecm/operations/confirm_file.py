@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from fhir_server.ecm.files import deciding, receiving
+from fhir_server.ecm.files import deciding
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine.context import Context
+from fhir_server.rest.arguments import arguments
 from fhir_server.rest.message import Operation, Request, Response
 
-_KNOWN = frozenset({"job"})
+_DEFINITION = f"{BASE}/OperationDefinition/Group-confirm-file"
 
 
 def confirm_file(context: Context, request: Request) -> Response:
     """202 with the job's status URL; 404 for a file of somebody else, 422 for one that is not held."""
     context.require("u", "Group")
-    job_id = deciding.confirm(context, receiving.job_in(request, _KNOWN))
+    given = arguments(context.engine.definitions, _DEFINITION, request)
+    job_id = deciding.confirm(context, str(given.one("job")))
     return Response(202, b"", {"Content-Location": f"{request.base}/_jobs/{job_id}"})
 
 
@@ -22,5 +24,5 @@ OPERATION = Operation(
     levels=("type",),
     types=("Group",),
     handler=confirm_file,
-    definition=f"{BASE}/OperationDefinition/Group-confirm-file",
+    definition=_DEFINITION,
 )

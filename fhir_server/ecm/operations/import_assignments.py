@@ -14,10 +14,11 @@ from fhir_server.ecm.files.opening import known_layouts
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue, Forbidden
+from fhir_server.rest.arguments import arguments
 from fhir_server.rest.message import Operation, Request, Response
 
 _DEFAULT_LAYOUT = "member-information"
-_KNOWN = frozenset({"format", "layout", "file-name", *declaring.PARAMETERS})
+_DEFINITION = f"{BASE}/OperationDefinition/Group-import-assignments"
 
 
 def import_assignments(context: Context, request: Request) -> Response:
@@ -29,8 +30,8 @@ def import_assignments(context: Context, request: Request) -> Response:
         context.require(letter, type_)
     if RIGHT not in context.caller.rights or context.caller.law_class != "covered":
         raise Forbidden(f"Assignment files are a plan's: this client is not registered with the right {RIGHT}.")
-    given = receiving.parameters(request, _KNOWN)
-    layout = given.get("layout", _DEFAULT_LAYOUT)
+    given = arguments(context.engine.definitions, _DEFINITION, request)
+    layout = given.one("layout", _DEFAULT_LAYOUT)
     if layout not in known_layouts(context):
         raise BadValue("There is no such layout.", "layout")
     said = declaring.given(context, given)
@@ -48,6 +49,6 @@ OPERATION = Operation(
     levels=("type",),
     types=("Group",),
     handler=import_assignments,
-    definition=f"{BASE}/OperationDefinition/Group-import-assignments",
+    definition=_DEFINITION,
     reads_stream=True,
 )

@@ -7,9 +7,10 @@ from fhir_server.ecm.files.returning_import import KIND, LAYOUT
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BusinessRule
+from fhir_server.rest.arguments import arguments
 from fhir_server.rest.message import Operation, Request, Response
 
-_KNOWN = frozenset({"format", "file-name"})
+_DEFINITION = f"{BASE}/OperationDefinition/Group-import-return-file"
 _NEEDED = (("c", "EpisodeOfCare"), ("u", "EpisodeOfCare"), ("u", "Task"), ("c", "Provenance"))
 
 
@@ -17,7 +18,7 @@ def import_return_file(context: Context, request: Request) -> Response:
     """202 with the status URL once format and header are right; 404 for a hidden roster, 413, 415, 422 for the file."""
     for letter, type_ in _NEEDED:
         context.require(letter, type_)
-    given = receiving.parameters(request, _KNOWN)
+    given = arguments(context.engine.definitions, _DEFINITION, request)
     group = exporting.roster(context, request, KIND)
     if group.owner != context.caller.org_hash:
         raise BusinessRule("A return file is taken in by the plan whose roster it is. Send it to the plan.")
@@ -29,6 +30,6 @@ OPERATION = Operation(
     levels=("instance",),
     types=("Group",),
     handler=import_return_file,
-    definition=f"{BASE}/OperationDefinition/Group-import-return-file",
+    definition=_DEFINITION,
     reads_stream=True,
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from fhir_server.ecm.files import receiving
 from fhir_server.ecm.files.assignment import load
 from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.layouts import names
@@ -13,10 +12,12 @@ from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
 from fhir_server.fhir.values import instant
+from fhir_server.rest.arguments import arguments
 from fhir_server.rest.message import Operation, Request, Response
 from fhir_server.store import loads
 from fhir_server.store.loads import Parked
 
+_DEFINITION: Final = f"{BASE}/OperationDefinition/Group-parked-rows"
 _DAY: Final = 86_400_000
 _HEADER: Final = (
     "File", "Row", "Code", "Message", "Waiting Since", "Decide Until", "Overdue", "CIN", "Last Name", "First Name",
@@ -27,7 +28,7 @@ _HEADER: Final = (
 def parked_rows(context: Context, request: Request) -> Response:
     """200 with a CSV file, the oldest row first."""
     context.require("r", "Group")
-    receiving.parameters(request, frozenset())
+    arguments(context.engine.definitions, _DEFINITION, request)  # there are none
     waiting = loads.waiting(context.connection, context.caller.org_hash)
     repository.note(context, "parked-rows", 200, f"{len(waiting)} rows")
     form = FORMATS["csv"]
@@ -50,6 +51,6 @@ OPERATION = Operation(
     types=("Group",),
     handler=parked_rows,
     methods=("GET", "POST"),
-    definition=f"{BASE}/OperationDefinition/Group-parked-rows",
+    definition=_DEFINITION,
     answers_file=True,
 )
