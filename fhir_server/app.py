@@ -37,7 +37,7 @@ structlog.configure(
     ]
 )
 
-WAITING = 12  # requests of a process that wait for a place, of the threads to spare in rest.serving
+WAITING = 100  # requests of a process that wait for a place, in threads that rest.serving has to spare (P14)
 
 Guest = Callable[[Engine], None]
 

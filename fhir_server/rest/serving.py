@@ -11,7 +11,7 @@ from granian.constants import Interfaces
 from fhir_server.config import Settings
 from fhir_server.rest.health import STOPPING
 
-SPARE_THREADS = 16  # for requests that wait or are refused, and for those that must always get through
+SPARE_THREADS = 112  # for requests that wait or are refused, and for those that must always get through
 _NOTICE_SECONDS = 2.0  # readiness says no before the socket closes, so that a balancer looks elsewhere
 _FINISH_SECONDS = 25
 
