@@ -10,11 +10,13 @@ from sqlalchemy import Connection, select
 from fhir_server.access.classes import SUD2
 from fhir_server.access.contact import contact_labels
 from fhir_server.access.labels import Membership, labels_of, no_lists, sources_of
+from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store.hashing import rh
 from fhir_server.store.tables import client
 
 if TYPE_CHECKING:
     from fhir_server.engine.transaction import Transaction
+    from fhir_server.store.resources import Row
 
 INHERITING = frozenset({"Provenance", "AuditEvent", "Binary"})  # they are as sensitive as what they speak of
 _PART2 = "part2"
@@ -26,6 +28,24 @@ def labels(transaction: Transaction, type_: str, resource: Mapping[str, Any]) ->
     """The label bits of a resource that this caller writes."""
     sources = [transaction.law_class_of(rh(source)) for source in sources_of(resource)]
     return labels_of(type_, resource, _is_from_unit(transaction, sources), _lists(transaction, type_, sources))
+
+
+def require_right_to_label(transaction: Transaction, current: Row, type_: str, resource: Mapping[str, Any]) -> None:
+    """BusinessRule if another than the owner states labels that would hide a stored resource from who sees it.
+
+    What follows from its codes and its source raises its labels whoever writes (R17); a word in meta.security does so
+    for its owner alone.
+    """
+    if transaction.context.caller.org_hash == current.owner:
+        return
+    bare = {name: value for name, value in resource.items() if name != "meta"}  # dom-5: contained ones have none
+    follows = current.labels | labels(transaction, type_, bare)
+    if labels(transaction, type_, resource) & ~follows:
+        message = (
+            f"Only the organization that wrote this {type_} may give it a label that hides it from others. "
+            "Write what is sensitive as a resource of your own, and label that."
+        )
+        raise BusinessRule(message, "meta.security")
 
 
 def labels_of_contact(transaction: Transaction, patient: Mapping[str, Any], view: Mapping[str, Any]) -> int:

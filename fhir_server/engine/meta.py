@@ -11,7 +11,7 @@ from typing import Any
 from fhir_server.access.contact import contact_view
 from fhir_server.access.labels import raise_only, risen
 from fhir_server.engine import index_rows, inheriting
-from fhir_server.engine.labelling import labels, labels_of_contact
+from fhir_server.engine.labelling import labels, labels_of_contact, require_right_to_label
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.engine.writing import check
 from fhir_server.fhir import wire
@@ -38,6 +38,7 @@ def change(transaction: Transaction, type_: str, current: Row, edit: Callable[[M
     body = wire.edit(current.body, changes)
     resource = wire.parse(body)
     check(transaction.context, type_, resource)
+    require_right_to_label(transaction, current, type_, resource)
     bits = risen(current.labels, labels(transaction, type_, resource))
     made = Change("meta", type_, current._replace(body=body, labels=bits), resource, current, old)
     for hook in transaction.context.engine.hooks.before_write:

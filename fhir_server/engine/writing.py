@@ -16,7 +16,7 @@ from fhir_server.access.contact import contact_view
 from fhir_server.access.labels import raise_only, risen
 from fhir_server.engine import index_rows, keys
 from fhir_server.engine.context import Context
-from fhir_server.engine.labelling import labels, labels_of_contact
+from fhir_server.engine.labelling import labels, labels_of_contact, require_right_to_label
 from fhir_server.engine.references import references, require_targets
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir import contents, wire
@@ -132,6 +132,8 @@ def change(transaction: Transaction, current: Row, new: Draft, interaction: str 
 def _succeed(transaction: Transaction, interaction: str, current: Row, new: Draft, old: Mapping[str, Any]) -> Change:
     patient = transaction.context.engine.patients.find(new.type, current.fid, new.resource)
     row = _row(transaction, new, current.fid, patient, current.ver + 1, current.rid, current.owner, current.ts)
+    if row.labels & ~current.labels:
+        require_right_to_label(transaction, current, new.type, new.resource)
     row = row._replace(labels=risen(current.labels, row.labels))
     if not current.deleted and row.patient != current.patient and new.type != "Patient":
         message = "The patient of a stored resource cannot change. Create a new resource for the other patient."
