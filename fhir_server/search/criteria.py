@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from fhir_server.fhir.definitions import Definitions, SearchParam
 from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
-from fhir_server.search import hierarchy, words
+from fhir_server.search import words
 from fhir_server.search.amounts import parse_amounts
 from fhir_server.search.expression import reference_targets
 from fhir_server.search.model import Asked, Chain, Criterion, Has, Match, Site, Term
@@ -128,8 +128,6 @@ def _match(site: Site, kind: str, param: SearchParam, modifier: str, name: str, 
     if other and (not other.suffix or other.suffix in lists(site.definitions, kind, param)):
         terms = _terms(other.parse, asked, value)
         return Match(kind, param.code + other.suffix, other.kind, terms, "not" if other.negative else "")
-    if param.type == "reference" and modifier in hierarchy.MODIFIERS:
-        return hierarchy.parse_hierarchy(Asked(site, kind, param, name), modifier, _values(name, value))
     _check_modifier(asked, searched)
     if searched == "quantity":
         return parse_amounts(asked, _values(name, value))

@@ -26,7 +26,7 @@ _MODIFIERS = {"in": ":in", "ss": ":below", "sb": ":above", "co": ":contains", "e
 _OPERATORS: Final = {
     "string": {"eq", "ne", "co", "sw", "ew", "pr"},
     "token": {"eq", "ne", "in", "ss", "sb", "pr"},
-    "reference": {"eq", "ne", "re", "pr"},
+    "reference": {"eq", "ne", "re", "ss", "sb", "pr"},
     "uri": {"eq", "ne", "ss", "sb", "pr"},
     "date": {"eq", "ne", "po", "pr", *_ORDERED},
     "number": {"eq", "ne", "pr", *_ORDERED},

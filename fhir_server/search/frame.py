@@ -11,6 +11,8 @@ from itertools import count, islice
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
+    CTE,
     BigInteger,
     BindParameter,
     ColumnElement,
@@ -23,12 +25,16 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    any_,
     bindparam,
+    cast,
+    func,
     literal_column,
     not_,
     or_,
     select,
     true,
+    union_all,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -37,6 +43,9 @@ from fhir_server.fhir.definitions import type_number
 from fhir_server.search.model import Criterion, Match, Param, Term, values
 from fhir_server.search.types import search_types
 from fhir_server.store.resources import TENANT, Visible
+from fhir_server.store.tables import ref
+
+LEVELS = 4  # up or down a hierarchy
 
 Columns = Sequence[str]
 
@@ -129,18 +138,58 @@ def groups(match: Match, *, apart: bool) -> list[list[Term]]:
     ordered = search_types()[match.kind].ordered
     found: dict[object, list[Term]] = {}
     for position, term in enumerate(match.terms):
-        found.setdefault(position if apart and term.op not in ordered else term.op, []).append(term)
+        alone = apart and term.op not in ordered and not _is_kin(term.op)
+        found.setdefault(position if alone else term.op, []).append(term)
     return list(found.values())
+
+
+def _fits(frame: Frame, match: Match, row: FromClause, terms: Sequence[Term], names: Names) -> ColumnElement[bool]:
+    """That a posting row fits one of the terms, all of one comparison."""
+    op, binds = terms[0].op, [names.take(term) for term in terms]
+    if not _is_kin(op):
+        return search_types()[match.kind].clause(row, op, binds)
+    way, kind, parent = op.split()
+    hashes = select(kin(frame, way, (kind, parent), [one for (one,) in binds]).c.rh)
+    if frame.dialect == "sqlite":
+        return row.c.tgt.in_(hashes)
+    return row.c.tgt == any_(
+        func.array(hashes.scalar_subquery(), type_=ARRAY(BigInteger()))
+    )  # asked for once, by index
+
+
+def _is_kin(op: str) -> bool:
+    """Whether a comparison is with what stands above or below in a hierarchy."""
+    return op.startswith(("above ", "below "))
+
+
+def kin(frame: Frame, way: str, parent: Param, roots: Sequence[BindParameter[Any]]) -> CTE:
+    """The hashes (rh) of these resources and of what stands above or below them, by a reference of their type.
+
+    A step leads from what the caller may see to what it may see, save that a root above which, or whose parts, nobody
+    looks for need not be seen.
+    """
+    told = union_all(*[select(cast(root, BigInteger).label("rh")) for root in roots]).subquery()
+    tree = select(told.c.rh, ZERO.label("level")).cte(f"kin{next(frame.numbers)}", recursive=True)
+    link, conditions = ref.alias(), [tree.c.level < number(LEVELS)]
+    if way == "below":
+        found, current = frame.resource(parent[0])
+        source = joined(frame, joined(frame, tree, link, link.c.tgt == tree.c.rh), found, and_(*same(link, found)))
+    else:
+        inner, seen = frame.resource(parent[0], by_hash=True)
+        found, current = frame.resource(parent[0], by_hash=True)
+        source = joined(frame, tree, inner, inner.c.rh == tree.c.rh)
+        source = joined(frame, joined(frame, source, link, and_(*same(link, inner))), found, found.c.rh == link.c.tgt)
+        conditions += seen
+    conditions += [*current, frame.param(link, parent)]
+    return tree.union(select(found.c.rh, tree.c.level + ONE).select_from(source).where(*conditions))
 
 
 def posting(frame: Frame, match: Match, terms: Sequence[Term], names: Names) -> Select[Any]:
     """(rid, part) of every posting row that fits one of the terms, all of one comparison."""
-    kind = search_types()[match.kind]
-    row = kind.table.alias()
-    fits = kind.clause(row, terms[0].op, [names.take(term) for term in terms])
+    row = search_types()[match.kind].table.alias()
     return select(row.c.rid, row.c.part).where(
         frame.param(row, *match.params),
-        fits,
+        _fits(frame, match, row, terms, names),
         row.c.tenant == number(TENANT),
         *unveiled(frame, match, row),
     )
@@ -164,11 +213,8 @@ def any_posting(frame: Frame, r: Subquery, table: Table, params: Sequence[Param]
 
 def some_posting(frame: Frame, r: Subquery, match: Match, names: Names) -> Exists:
     """Whether a resource has a posting row that fits one of the terms."""
-    kind = search_types()[match.kind]
-    row = kind.table.alias()
-    fits = or_(
-        *[kind.clause(row, terms[0].op, [names.take(term) for term in terms]) for terms in groups(match, apart=False)]
-    )
+    row = search_types()[match.kind].table.alias()
+    fits = or_(*[_fits(frame, match, row, terms, names) for terms in groups(match, apart=False)])
     seen = unveiled(frame, match, row)
     return fenced(select(ONE).where(*same(row, r), frame.param(row, *match.params), fits, *seen), r)
 

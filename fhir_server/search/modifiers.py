@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fhir_server.fhir.definitions import Definitions, SearchParam
 from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
 from fhir_server.fhir.values import PACIFIC
+from fhir_server.search import hierarchy
 from fhir_server.search.expression import data_types, implied_systems
 from fhir_server.search.model import Asked, Converter, Term
 from fhir_server.search.text import LONGEST, clip, next_text, shown, split, unescape
@@ -176,6 +177,8 @@ def _uri_above(text: str, asked: Asked) -> tuple[Term, ...]:
 
 _WAYS = {
     ("reference", "identifier"): Way("token", LOGICAL, _logical),
+    ("reference", "above"): Way("reference", "", hierarchy.above),
+    ("reference", "below"): Way("reference", "", hierarchy.below),
     ("token", "text"): Way("string", TEXT, _text),
     ("token", "of-type"): Way("token", TYPED, _typed),
     ("token", "in"): Way("token", "", _members),
