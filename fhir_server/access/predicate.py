@@ -30,11 +30,13 @@ from fhir_server.access.caller import Caller
 from fhir_server.access.classes import ALL, COVERED
 from fhir_server.access.consequences import live_kinds
 from fhir_server.access.directory import DIRECTORY_TYPES
+from fhir_server.access.merged import joined
 from fhir_server.access.relations import Directive, Inputs, Rel
 from fhir_server.access.scopes import ALL as ALL_TYPES
 from fhir_server.access.scopes import LETTERS
 from fhir_server.access.writes import Facts
 from fhir_server.fhir.definitions import type_number, type_numbers
+from fhir_server.store import merges
 from fhir_server.store.tables import access, directive, hist, rel, res, share
 
 Condition = ColumnElement[bool]
@@ -240,7 +242,16 @@ def inputs(connection: Connection, patients: Collection[int]) -> dict[int, Input
     """All that access to each of these patients is computed from: its owner, relations and directives.
 
     A relation's grantor is the owner of the resource that gave it; without such a resource it has none and no effect.
+    Of a record that was merged into another, the other's relations are among them.
     """
+    links, wanted = merges.links(connection, patients), set(patients)
+    if not links:
+        return _inputs(connection, wanted)
+    found = _inputs(connection, {*wanted, *(patient for link in links for patient in link[:2])})
+    return {patient: one for patient, one in joined(found, links).items() if patient in wanted}
+
+
+def _inputs(connection: Connection, patients: Collection[int]) -> dict[int, Inputs]:
     found: dict[int, Inputs] = {}
     wanted = sorted(set(patients))
     for start in range(0, len(wanted), _CHUNK):

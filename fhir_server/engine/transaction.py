@@ -15,6 +15,7 @@ from fhir_server.engine import access_rows, audit, inheriting, referrers
 from fhir_server.engine.audit import Event
 from fhir_server.engine.context import Context
 from fhir_server.engine.labelling import OPERATOR, law_classes
+from fhir_server.store import merges
 from fhir_server.store.db import lock_keys
 from fhir_server.store.hashing import rh
 from fhir_server.store.resources import TENANT, Row
@@ -97,6 +98,7 @@ class Transaction:
             self.flush()
             referrers.require_none(self, removed)
         if self.touched_patients:
+            self.touched_patients |= merges.linked(self.connection, self.touched_patients)
             lock_keys(self.connection, self.touched_patients)  # who comes second must see what the first one wrote
             self.flush()
             access_rows.recompute(self)

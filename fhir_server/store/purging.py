@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, select
 
 from fhir_server.store.resources import Row, Visible, from_columns
 from fhir_server.store.statements import Statements
-from fhir_server.store.tables import access, hist, keys, member, outbox, ref, rel, res, share
+from fhir_server.store.tables import access, hist, keys, member, merged, outbox, ref, rel, res, share
 
 _CHUNK = 500
 _statements = Statements()
@@ -48,3 +48,4 @@ def forget(connection: Connection, patient: int, membership: int) -> None:
     connection.execute(delete(ref).where(ref.c.param == membership, ref.c.tgt == patient))
     for table in (rel, access):
         connection.execute(delete(table).where(table.c.patient == patient))
+    connection.execute(delete(merged).where((merged.c.source == patient) | (merged.c.target == patient)))

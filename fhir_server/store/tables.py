@@ -24,6 +24,7 @@ from fhir_server.store.columns import EXACT, metadata
 from fhir_server.store.concept_tables import code_system, concept, concept_above, concept_word
 from fhir_server.store.delivery_tables import delivery
 from fhir_server.store.load_tables import load, load_roster, parked
+from fhir_server.store.merge_tables import merged
 from fhir_server.store.service_tables import assertion, client, enrolment, file, job, setting, token
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "load",
     "load_roster",
     "member",
+    "merged",
     "metadata",
     "num",
     "outbox",
