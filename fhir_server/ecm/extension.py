@@ -1,6 +1,16 @@
 """Everything the ECM programme adds to the engine, on one page."""
 
-from fhir_server.ecm import attempts, consents, directory, narrative, operations, referrals, rosters, sensitivity
+from fhir_server.ecm import (
+    attempts,
+    consents,
+    directory,
+    merging,
+    narrative,
+    operations,
+    referrals,
+    rosters,
+    sensitivity,
+)
 from fhir_server.ecm.files import intake, opening, returning_import
 from fhir_server.ecm.notices import sending
 from fhir_server.ecm.notices import writing as notices
@@ -17,7 +27,7 @@ def register(engine: Engine) -> None:
     hooks.required_profiles.append(required_profiles())
     hooks.membership = sensitivity.membership(engine.terminology)
     hooks.before_write += [referrals.check, rosters.check, consents.check, directory.check, narrative.add]
-    hooks.before_write += [steps.check, notices.guard]
+    hooks.before_write += [steps.check, notices.guard, merging.check]
     hooks.in_transaction += [attempts.follow, steps.follow, notices.announce]
     engine.chores.append(sending.send_due)
     hooks.render["Group"] = rosters.render

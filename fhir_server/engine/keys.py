@@ -20,6 +20,7 @@ def claim(transaction: Transaction, what: Change) -> None:
     new = set(_identifiers(what.resource))
     for key in old - new:
         transaction.connection.execute(_RELEASE_ONE, {"rid_": what.row.rid, "key_": key})
+        transaction.held_keys[what.row.owner, what.row.type, key] = None
     for key in sorted(new - old):
         _require_free(transaction, what.row, key)
         hold(transaction, what.row, key)

@@ -80,11 +80,12 @@ def former_cins(patient: Resource) -> Iterator[Resource]:
 
 
 def with_former(old: Resource, new: dict[str, Any]) -> dict[str, Any]:
-    """The Patient as a row tells it, with the CINs that it had before."""
-    known = [item for item in old.get("identifier", []) if item.get("system") == words.CIN]
+    """The Patient as a row tells it, with the numbers that it had before and the Patients it is linked with."""
+    known = [item for item in old.get("identifier", []) if item.get("system") == words.CIN or item.get("use") == "old"]
     present = {item.get("value") for item in new["identifier"]}
     former = [{**item, "use": "old"} for item in known if item.get("value") not in present]
-    return {**new, "identifier": [*new["identifier"], *former]} if former else new
+    linked = {"link": old["link"]} if "link" in old else {}
+    return {**new, "identifier": [*new["identifier"], *former], **linked} if former or linked else new
 
 
 def absent(context: Context, scan: Scan, page: Sequence[Member]) -> list[Member]:

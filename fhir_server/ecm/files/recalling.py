@@ -13,13 +13,16 @@ from typing import Any, TypeVar
 
 import orjson
 
+from fhir_server.ecm import merging
 from fhir_server.ecm.directory import Provider
 from fhir_server.ecm.files import importing, parking, publishing, readers
 from fhir_server.ecm.files.assignment import load
-from fhir_server.ecm.files.enrolling import RECALLING, Enrolment, Source, enrol
+from fhir_server.ecm.files.enrolling import Enrolment, Source, enrol
 from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.judging import CHUNK, Entry
+from fhir_server.ecm.files.publishing import RECALLING
 from fhir_server.ecm.files.replaying import Replay
+from fhir_server.engine import access_rows
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.fhir.values import instant
@@ -61,7 +64,8 @@ def _undo(transaction: Transaction, run: Run, found: Load) -> _Undoing:
     transaction.marks.add(RECALLING)
     replay = Replay(transaction.context, found.id)
     done = _Undoing()
-    verdicts = list(replay.verdicts())
+    away = merging.merged_away(transaction.context)  # they go on as another's former numbers, until an unmerge
+    verdicts = [one for one in replay.verdicts() if one.key not in away]
     back = (Entry(0, load(one.wanted.row), _provider(one.wanted)) for one in verdicts if one.wanted)
     source = Source(orjson.loads(found.arguments)["sha256"], instant(transaction.context.now))
     for entries in _some(back):
@@ -73,6 +77,8 @@ def _undo(transaction: Transaction, run: Run, found: Load) -> _Undoing:
             publishing.drop(transaction, replay.rosters[group], rows)
             done.closed += len(rows)
         done.touched.add(replay.rosters[group])
+    for group, patients in replay.mistaken().items():
+        access_rows.end_run_outs(transaction, group, patients)
     _publish(transaction, found, done)
     return _note(transaction, run, found, done)
 
