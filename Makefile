@@ -24,8 +24,8 @@ demo: $(STAMP)  ## play the whole exchange over HTTP against a fresh server
 test: $(STAMP)  ## run the tests on SQLite and PostgreSQL (brings its own PostgreSQL)
 	$(BIN)/python -m pytest -n $(JOBS) -m "not long" -q
 
-test-long: $(STAMP)  ## run the tests that take their time: crashes, races, load
-	$(BIN)/python -m pytest -n $(JOBS) -m long -q
+test-long: $(STAMP)  ## run the tests that take their time: crashes, races, load, laws with many examples
+	ECM_LAWS=10 $(BIN)/python -m pytest -n $(JOBS) -m "long or law" -q
 
 conformance: $(STAMP)  ## run the tests that cite a requirement and write docs/conformance.md
 	$(BIN)/python -m pytest -p tests.conformance.plugin --conformance docs/conformance.md -n $(JOBS) -m "not long" -q

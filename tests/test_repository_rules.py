@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,18 +51,28 @@ def modules() -> list[Path]:
     return sorted(path for path in PACKAGE.rglob("*.py") if "versions" not in path.parts)
 
 
-def lines_with(pattern: re.Pattern[str]) -> list[str]:
-    found = []
+@cache
+def texts() -> dict[Path, str]:
+    found = {}
     for path in repository_files():
         try:
-            text = path.read_text()
+            found[path] = path.read_text()
         except UnicodeDecodeError:
             continue
-        found += [
-            f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, match.start()) + 1}: {match[0]}"
-            for match in pattern.finditer(text)
-        ]
     return found
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def lines_with(pattern: re.Pattern[str]) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, match.start()) + 1}: {match[0]}"
+        for path, text in texts().items()
+        for match in pattern.finditer(text)
+    ]
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -102,7 +113,7 @@ def test_no_module_is_long() -> None:
 
 
 def test_every_module_says_what_it_is() -> None:
-    silent = [str(path.relative_to(ROOT)) for path in modules() if not ast.get_docstring(ast.parse(path.read_text()))]
+    silent = [str(path.relative_to(ROOT)) for path in modules() if not ast.get_docstring(parsed(path))]
     assert silent == []
 
 
@@ -122,7 +133,7 @@ def test_every_public_function_says_what_comes_back() -> None:
     silent = [
         f"{path.relative_to(ROOT)}:{function.lineno} {function.name}"
         for path in modules()
-        for function in public_functions(ast.parse(path.read_text()))
+        for function in public_functions(parsed(path))
         if not ast.get_docstring(function)
     ]
     assert silent == []
@@ -142,7 +153,7 @@ def test_rules_read_no_clock_and_make_no_ids() -> None:
         f"{path.relative_to(ROOT)}:{line} {name}()"
         for path in modules()
         if path.relative_to(PACKAGE).parts[0] in TIMELESS
-        for line, name in calls(ast.parse(path.read_text()))
+        for line, name in calls(parsed(path))
         if name in TIMELY
     ]
     assert timely == []

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fhir_server.fhir import wire
 from fhir_server.fhir.wire import DELETE
+from tests.laws import examples
 
 NOW = 1_795_341_600_123  # 2026-11-22T10:00:00.123Z
 
@@ -153,7 +154,7 @@ def _parent(tree, path):
     return tree
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(edits())
 def test_an_edit_and_a_parse_are_the_same_change_on_the_tree(case):
     tree, body, changes = case
@@ -162,7 +163,7 @@ def test_an_edit_and_a_parse_are_the_same_change_on_the_tree(case):
     assert json.loads(wire.edit(body, changes)) == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(edits())
 def test_bytes_outside_the_changed_spans_stay(case):
     """Replacing values by marks and the marks by the old text gives the body back."""
@@ -188,7 +189,7 @@ def _raw(body, path):
     return body
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     st.dictionaries(names, trees, max_size=3),
     st.dictionaries(st.sampled_from(["profile", "lastUpdated"]), leaves),

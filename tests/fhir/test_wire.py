@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fhir_server.fhir import wire
 from fhir_server.fhir.errors import BadValue, FHIRError, Structure, TooCostly, TooLarge, UnsupportedMedia
+from tests.laws import examples
 
 REFUSED = [
     # catalogue row, body, class, code
@@ -242,7 +243,7 @@ def damaged(draw):
     return body
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(damaged())
 def test_the_gate_accepts_exactly_what_a_slow_parser_accepts(body):
     """Rows 1-14: the fast scans agree with a parser that looks at every key, number and string."""

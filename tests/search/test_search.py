@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fhir_server.search import compile as compiling
 from fhir_server.search import run as running
 from fhir_server.store.db import open_database
+from tests.laws import examples
 from tests.search import oracle
 from tests.search.oracle import Case, across
 from tests.search.questions import question, question_across, question_within
@@ -40,7 +41,7 @@ def planned(world, request):
         yield replace(world, searcher=searcher())
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=examples(70), deadline=None, suppress_health_check=QUIET)
 @given(asked=question(STORED), hidden=HIDDEN)
 def test_sql_equals_plain_filter(planned, asked, hidden):
     """B-26, B-30 to B-37, B-40 to B-42, B-48, B-52: all types, modifiers, prefixes, OR, AND, chains and _has.
@@ -53,7 +54,7 @@ def test_sql_equals_plain_filter(planned, asked, hidden):
     assert found == oracle.matching(SEEN[hidden], kind, cases)[::-1], pairs
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=QUIET)
 @given(asked=question_across(STORED), hidden=HIDDEN, size=st.sampled_from(["3", "200"]))
 def test_several_types_at_once(planned, asked, hidden, size):
     """B-51: parameters that all the types share; every page, in one order."""
@@ -64,7 +65,7 @@ def test_several_types_at_once(planned, asked, hidden, size):
     assert [hit.fid for page in pages for hit in page.hits] == across(SEEN[hidden], types, cases), pairs
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=QUIET)
 @given(asked=question_within(STORED), hidden=HIDDEN)
 def test_compartments(planned, asked, hidden):
     """B-50: the union of the definition's parameters, and Tasks by whom they are for; seen or not, who it is about."""
@@ -76,7 +77,7 @@ def test_compartments(planned, asked, hidden):
     assert found == expected, pairs
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=QUIET)
 @given(asked=question(STORED), size=st.integers(1, 7))
 def test_pages_and_totals(planned, asked, size):
     """B-45, B-47: pages joined are the whole, without gaps or repeats, and the accurate total counts it."""

@@ -1,6 +1,7 @@
 """A plan, its provider, a community organization and a stranger, each with a client of its own on a live server."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from fhir_server.smart import clients
+from tests.conftest import FreshUrl
 from tests.live import Client, LiveServer, running
 
 
@@ -44,10 +46,25 @@ def joined(server: LiveServer, name: str, law_class: str = "covered", **more: An
     return client
 
 
-@pytest.fixture
-def exchange(database_url: str, tmp_path: Path) -> Iterator[Exchange]:
-    """A fresh exchange for one test, on each database."""
-    with running(database_url, tmp_path / "server", hold_drop_percent=100) as server:
+@contextmanager
+def opened(url: str, folder: Path) -> Iterator[Exchange]:
+    with running(url, folder, hold_drop_percent=100) as server:
         classes = {"plan": "covered", "clinic": "covered", "pantry": "non-hipaa", "stranger": "covered"}
         yield Exchange(server, *[joined(server, name, law) for name, law in classes.items()])
         server.app.extensions["worker"].stop()
+
+
+@pytest.fixture
+def exchange(database_url: str, tmp_path: Path) -> Iterator[Exchange]:
+    """A fresh exchange for one test, on each database."""
+    with opened(database_url, tmp_path / "server") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def common_exchange(
+    database_kind: str, fresh_url: FreshUrl, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Exchange]:
+    """One exchange for all tests that bring members of their own and leave directory and rights as they are."""
+    with opened(fresh_url(database_kind), tmp_path_factory.mktemp("exchange")) as found:
+        yield found

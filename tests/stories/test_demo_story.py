@@ -12,12 +12,19 @@ from fhir_server.ecm.demo import ending, food_bank, strangers
 from fhir_server.ecm.demo.outreach import CALIFORNIA
 from fhir_server.ecm.demo.stage import FOOD_BANK, PROVIDER, STRANGER, NotAsTold, Stage
 from fhir_server.ecm.demo.story import ACTS
+from tests.conftest import FreshUrl
 from tests.live import running
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return world.generate(tmp_path_factory.mktemp("world"), 20)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=[pytest.mark.long, pytest.mark.postgresql])])
+def database_url(request: pytest.FixtureRequest, fresh_url: FreshUrl) -> str:
+    """On SQLite in every run; the long run plays it on PostgreSQL as well."""
+    return fresh_url(request.param)
 
 
 @pytest.fixture

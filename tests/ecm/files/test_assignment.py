@@ -14,6 +14,7 @@ from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.layouts import binding
 from fhir_server.ecm.files.rows import RowResult
 from tests.ecm.files import samples
+from tests.laws import examples
 
 NAMES = [column.name for column in samples.LAYOUT.columns]
 HEADERS = {column.name: column.header for column in samples.LAYOUT.columns}
@@ -106,7 +107,7 @@ SPELLINGS = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     st.fixed_dictionaries({name: st.sampled_from(cells) for name, cells in SPELLINGS.items()}),
     st.permutations(NAMES),

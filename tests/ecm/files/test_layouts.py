@@ -26,6 +26,7 @@ from fhir_server.store.db import open_database
 from fhir_server.store.migrations import migrate
 from fhir_server.terminology.codes import Terminology
 from tests.ecm.files import samples
+from tests.laws import examples
 
 LAYOUTS = load()
 MIF = LAYOUTS["member-information"]
@@ -161,7 +162,7 @@ UGLY = st.text(max_size=30) | st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.dictionaries(st.sampled_from([c.name for c in MIF.columns if c.maps_to]), UGLY, max_size=12),
     st.integers(0, 10**6),
@@ -185,7 +186,7 @@ def test_the_fast_readers_and_the_declared_schema_agree(ugly, seed):
 
 
 @pytest.mark.parametrize("column", [c for name in KINDS for c in LAYOUTS[name].columns], ids=lambda c: c.name)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(data=st.data())
 def test_reading_what_was_written_gives_the_value(column: Column, data):
     """load(dump(value)) == value for every column of every layout."""

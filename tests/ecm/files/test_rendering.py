@@ -19,12 +19,14 @@ from fhir_server.ecm.files.layouts.binding import Finding
 from fhir_server.ecm.files.layouts.column import Layout
 from tests.ecm.files import samples
 from tests.ecm.files.test_assignment import parsed
+from tests.laws import examples
 
 LAYOUTS = load()
 DAYS = st.dates(min_value=date(1950, 1, 1), max_value=date(2100, 12, 31)).map(lambda day: day.isoformat())
 TEXTS = st.sampled_from(
     ["Ana", "O'Neill", "=1+1", "+Lopez", 'a|b, c; "d"', "Jos\u00e9", "@home", "'=x", "-5", "Ng\u1ecdc"]
 )
+
 VALUES = {
     "text": TEXTS,
     "date": DAYS,
@@ -74,7 +76,7 @@ KINDS = [
 
 @pytest.mark.parametrize(("name", "kind"), KINDS)
 @pytest.mark.parametrize("form", ["csv", "pipe", "xlsx"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(data=st.data())
 def test_what_a_file_says_is_read_back_the_same(name, kind, form, data):
     """load(dump(row)) == row for return, outreach and Community Supports files in every format."""
