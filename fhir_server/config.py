@@ -40,6 +40,8 @@ class Settings:
     parked_days: int = _row(10, "Days within which a parked row of an assignment file should be decided on")
     layouts_folder: str = _row("", "Folder with file layouts of your own (JSON), beside the built-in ones")
     packages: str = _row("", "Folders of further FHIR packages whose profiles are enforced, separated by ':'")
+    submissions_per_minute: int = _row(20, "Requests for ECM that one client may submit blindly in a minute; then 429")
+    submissions_per_day: int = _row(1000, "Requests for ECM that one client may submit blindly in a day; then 429")
     embedded_worker: bool = _row(default=True, help_text="Run jobs in the server's own process")
     max_open_jobs: int = _row(20, "Unfinished jobs that one client may have")
     max_stored_bytes: int = _row(16 * 1024**3, "Bytes that the files of one organization's jobs may take")

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
+from sqlalchemy import select
+
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse
 from fhir_server.engine.context import Context, Engine
 from fhir_server.engine.labelling import law_classes
 from fhir_server.engine.transaction import Transaction
 from fhir_server.store.hashing import rh
+from fhir_server.store.tables import client as clients
 
 _EVERYTHING: Final = parse("system/*.cruds")
 _PURPOSE: Final = "HOPERAT"
@@ -29,9 +32,10 @@ def context_for(engine: Engine, organization: str, client: str) -> Context:
     return engine.context(caller, client)
 
 
-def is_client(context: Context, organization: str) -> bool:
-    """Whether an organization has a client here, by which it reads what is written for it."""
-    return rh(organization) in law_classes(context.connection)
+def has_right(context: Context, organization: str, right: str) -> bool:
+    """Whether a client of an organization that is in use has a right, such as `assign` of a plan."""
+    registered = select(clients.c.rights).where(clients.c.organization == organization, clients.c.active)
+    return any(right in rights.split() for (rights,) in context.connection.execute(registered))
 
 
 @contextmanager

@@ -76,6 +76,18 @@ class Service:
         return self._handled(context, row, request)
 
     def _handled(self, context: Context, row: Interaction | Operation, request: Request) -> Response:
+        """The handler's response, or its error, on the operation's beat if it has one."""
+        if isinstance(row, Interaction) or not row.beat:
+            return self._once(context, row, request)
+        if context.transaction:
+            raise NotSupported(f"${row.name} cannot stand in a transaction Bundle: send it alone, or in a batch.")
+        since = beat.began()
+        try:
+            return self._once(context, row, request)
+        finally:
+            beat.wait(since, row.beat)
+
+    def _once(self, context: Context, row: Interaction | Operation, request: Request) -> Response:
         """The handler's response, the kept one where the request came before under its Idempotency-Key."""
         if HEADER in request.headers and self._happens_once(row, request):
             return once(context, request, row.handler)

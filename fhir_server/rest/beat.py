@@ -20,5 +20,10 @@ def began() -> float:
 def keep(response: Response, since: float) -> Response:
     """The response, at once if it tells of something, else at the next beat."""
     if response.status == _NOT_FOUND or response.is_empty:
-        time.sleep(BEAT_SECONDS - (time.perf_counter() - since) % BEAT_SECONDS)
+        wait(since, BEAT_SECONDS)
     return response
+
+
+def wait(since: float, seconds: float) -> None:
+    """Until the next multiple of `seconds` after `since`."""
+    time.sleep(seconds - (time.perf_counter() - since) % seconds)

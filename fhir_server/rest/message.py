@@ -84,7 +84,8 @@ class Operation:
     """An operation: its name without $, where it may be called, and how; no types: all of them.
 
     `reads_stream`: the body is a file, handed over as a stream, whatever its media type. `answers_file`: so is the
-    answer, and the handler itself reads Accept.
+    answer, and the handler itself reads Accept. `beat`: seconds on whose multiples every answer leaves, for what must
+    not tell by its time what was found.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Operation:
     definition: str = ""
     reads_stream: bool = False
     answers_file: bool = False
+    beat: float = 0.0
 
 
 def etag(row: Version) -> str:

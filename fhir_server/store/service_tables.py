@@ -123,3 +123,16 @@ setting = Table(
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+# What a client has done of a kind that it may do so often in a span of time.
+turn = Table(
+    "turn",
+    metadata,
+    Column("tenant", SmallInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("client", EXACT, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("id", EXACT, nullable=False),
+    PrimaryKeyConstraint("tenant", "kind", "client", "at", "id"),
+    sqlite_with_rowid=False,
+)

@@ -1,12 +1,16 @@
 """Requests from anybody reach the plan blindly; the plan's steps have clocks and states, and follow each other."""
 
+import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from fhir_server.ecm import vocabulary as words
+from fhir_server.ecm.operations.submit_request import OPERATION
 from fhir_server.ecm.requests.steps import MOVES, table
+from fhir_server.smart import clients
 from tests.ecm.referral import issue, made, organization
 from tests.ecm.scene import Scene, cin, row
 
@@ -19,6 +23,8 @@ MEALS = {"system": words.COMMUNITY_SUPPORTS, "code": "medically-tailored-meals"}
 def _members(world: Scene) -> None:
     """Members of the plan, assigned to the clinic."""
     world.take_in(world.plan, [row(number) for number in range(1, 9)], mode="delta")
+    engine = world.server.engine
+    engine.settings = replace(engine.settings, submissions_per_minute=1000)
 
 
 def submission(number: int, service: dict[str, str] = ECM, **more: Any) -> dict[str, Any]:
@@ -130,6 +136,65 @@ def test_a_request_that_nobody_could_act_on(world: Scene):
         assert answer.status_code == 400, answer.text
     reader = world.server.client("reader", "Organization/pantry", law_class="non-hipaa", scopes="system/*.rs")
     assert reader.post("ServiceRequest/$submit-request", submission(1)).status_code == 403
+
+
+def test_who_is_asked_is_a_plan(world: Scene):
+    """A provider, a stranger, a plan whose client was ended: nobody who could not act on a request gets one."""
+    before = world.counts()["res"]
+    world.server.client("former", "Organization/shelter", rights="assign")
+    clients.deactivate(world.server.engine.database, "former")
+    for who in ("clinic", "stranger", "pantry", "shelter"):
+        answer = world.pantry.post("ServiceRequest/$submit-request", submission(1, plan=who))
+        assert issue(answer) == (400, "value"), (who, answer.text)
+        assert "must be a plan" in answer.text
+    assert world.counts()["res"] == before
+
+
+def test_a_client_submits_so_often_and_no_more(world: Scene):
+    """429 with Retry-After, the same for known and unknown members; counted per client, for others nothing changes."""
+    few, other = (world.server.client(name, "Organization/pantry", law_class="non-hipaa") for name in ("few", "other"))
+    engine = world.server.engine
+    usual = engine.settings
+    engine.settings = replace(usual, submissions_per_minute=2)
+    try:
+        for number in (1, 999):
+            submitted(few, number)
+        before = world.counts()["res"]
+        refused = [few.post("ServiceRequest/$submit-request", submission(number)) for number in (1, 999)]
+        assert [issue(one) for one in refused] == [(429, "throttled")] * 2
+        assert refused[0].json() == refused[1].json()
+        assert all(1 <= int(one.headers["Retry-After"]) <= 60 for one in refused)
+        submitted(other, 1)
+        engine.settings = replace(usual, submissions_per_minute=9, submissions_per_day=2)
+        late = few.post("ServiceRequest/$submit-request", submission(1))
+        assert 86_000 < int(late.headers["Retry-After"]) <= 86_400
+        assert world.counts()["res"] == before + 2  # what the pantry asked for: the request and its first step
+    finally:
+        engine.settings = usual
+
+
+def test_the_time_of_an_answer_tells_nothing(world: Scene):
+    """F10: answers leave on a beat that is longer than the work for a known member, and for an unknown one."""
+    bodies = [submission(1), submission(998), submission(1, born="1999-01-01")]
+    for body in bodies:
+        began = time.perf_counter()
+        assert world.pantry.post("ServiceRequest/$submit-request", body).status_code == 200
+        taken = time.perf_counter() - began
+        assert taken % OPERATION.beat < OPERATION.beat / 2, taken
+        assert taken >= OPERATION.beat
+    alone = {"resourceType": "Bundle", "type": "batch", "entry": [
+        {"request": {"method": "POST", "url": "ServiceRequest/$submit-request"}, "resource": bodies[0]}]}  # fmt: skip
+    began = time.perf_counter()
+    (entry,) = world.pantry.post("", alone).json()["entry"]
+    assert entry["response"]["status"].startswith("200")
+    assert time.perf_counter() - began >= OPERATION.beat
+    together = {**alone, "type": "transaction"}
+    assert issue(world.pantry.post("", together))[0] == 400
+    held = world.counts()["res"]
+    key = {"Idempotency-Key": "twice"}
+    first, second = (world.pantry.post("ServiceRequest/$submit-request", bodies[0], headers=key) for _ in range(2))
+    assert first.json() == second.json()
+    assert world.counts()["res"] == held + 2
 
 
 def test_the_clocks_of_authorization(world: Scene):

@@ -14,11 +14,13 @@ from fhir_server.engine.context import Context
 from fhir_server.rest.arguments import Arguments, arguments, parameters, value
 from fhir_server.rest.message import Operation, Request, Response
 
+_BEAT_SECONDS = 0.1  # longer than either takes: a request about a member the plan knows, and about anybody else
+
 _DEFINITION = f"{BASE}/OperationDefinition/ServiceRequest-submit-request"
 
 
 def submit_request(context: Context, request: Request) -> Response:
-    """200 and the receipt, whoever it is about; 400 for what no plan could act on."""
+    """200 and the receipt, whoever it is about; 400 for what no plan could act on, 429 for too many by one client."""
     context.require("c", "ServiceRequest")
     asked = _submission(arguments(context.engine.definitions, _DEFINITION, request))
     submitting.require_right(context, asked)
@@ -50,4 +52,5 @@ OPERATION = Operation(
     types=("ServiceRequest",),
     handler=submit_request,
     definition=_DEFINITION,
+    beat=_BEAT_SECONDS,
 )

@@ -15,8 +15,9 @@ import orjson
 from fhir_server.access.relations import local
 from fhir_server.ecm import member
 from fhir_server.ecm import vocabulary as words
+from fhir_server.ecm.files.intake import RIGHT
 from fhir_server.ecm.requests import steps
-from fhir_server.engine import behalf, repository, writing
+from fhir_server.engine import behalf, repository, turns, writing
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir.errors import BadValue
@@ -59,10 +60,9 @@ def require_right(context: Context, asked: Submission) -> None:
 
 
 def _is_plan(context: Context, plan: str) -> bool:
-    """Whether the organization has a client here: without one nobody would ever see the request."""
-    return bool(repository.lookup(context, "Organization", [("_id", plan.partition("/")[2])])) and behalf.is_client(
-        context, plan
-    )
+    """Whether the organization is registered here as one that assigns members: any other could not act on a request."""
+    known = repository.lookup(context, "Organization", [("_id", plan.partition("/")[2])])
+    return bool(known) and behalf.has_right(context, plan, RIGHT)
 
 
 def _require_cin(text: str) -> None:
@@ -73,7 +73,10 @@ def _require_cin(text: str) -> None:
 
 
 def submit(transaction: Transaction, asked: Submission) -> str:
-    """Store the request for the plan and begin its first step; the receipt."""
+    """Store the request for the plan and begin its first step; the receipt. Throttled for too many by one client."""
+    settings = transaction.context.engine.settings
+    limits = {turns.MINUTE: settings.submissions_per_minute, turns.DAY: settings.submissions_per_day}
+    turns.take(transaction, "submit-request", limits)
     submitter, receipt = transaction.context.caller.org, transaction.context.engine.ids.fid()
     with behalf.acting_for(transaction, asked.plan) as acting:
         patient = _known(acting, asked.member)
