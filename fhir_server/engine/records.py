@@ -82,8 +82,13 @@ def receiver(context: Context, organization: str) -> Visible:
 
 def hidden(context: Context, view: Visible, rows: Iterable[Row]) -> set[int]:
     """The reference hashes of those rows that are not in this view."""
-    hashes = {row.rh for row in rows}
-    return hashes - records.seen(context.connection, view, hashes)
+    return unseen(context, view, {row.rh for row in rows})
+
+
+def unseen(context: Context, view: Visible, hashes: Iterable[int]) -> set[int]:
+    """Those of these reference hashes that are not in this view."""
+    wanted = set(hashes)
+    return wanted - records.seen(context.connection, view, wanted)
 
 
 def log(context: Context, interaction: str, rows: Iterable[tuple[str, str, int]], detail: str = "") -> None:

@@ -168,17 +168,21 @@ def test_a_community_supports_provider_returns_its_referrals(world: World) -> No
 
 
 def test_what_the_plan_may_not_see_is_withheld_and_counted(world: World) -> None:
-    """42 CFR Part 2: no value that a hidden record would change is told, and none is guessed from the rest."""
-    before = world.rows("clinic", f"period={MONTH}")[2]
+    """42 CFR Part 2: no value that a hidden record would change is told, and none is guessed from the rest.
+
+    A column that would be wrong or blank for one member alone is blank for all of them.
+    """
+    before = world.rows("clinic", f"period={MONTH}")
     hidden = world.add("clinic", encounter(world, C, "ecm-service", "in-person", meta=PART2))
     world.add("clinic", encounter(world, C, "ecm-outreach", "text", meta=PART2))
     assert world.plan.get(f"Encounter/{hidden['id']}").status_code == 404
     answer = world.operation("clinic", "export-return-file", f"period={MONTH}")
-    row = read(answer.content)[2]
-    changed = {name for name in row if row[name] != before[name]}
-    assert changed == {"Member ECM Status", "In Person"}
-    assert (row["In Person"], row["Date of Most Recent Encounter with Member"]) == ("", "")
-    assert answer.headers["X-Withheld"] == "3"  # status, last encounter, count
+    rows = read(answer.content)
+    changed = [{name for name in row if row[name] != then[name]} for row, then in zip(rows, before, strict=True)]
+    assert changed == [{"Member ECM Status", "In Person"}] * 3
+    assert {row["In Person"] for row in rows} == {row["Member ECM Status"] for row in rows} == {""}
+    assert rows[2]["Date of Most Recent Encounter with Member"] == ""
+    assert answer.headers["X-Withheld"] == "7"  # status and count of three members, last encounter of one
     tracker = world.operation("clinic", "export-return-file", f"period={MONTH}&file=outreach")
     assert tracker.headers["X-Withheld"] == "1"
     assert C.encode() not in tracker.content

@@ -188,5 +188,13 @@ def hidden_rows(report: Report, rows: Sequence[Row]) -> frozenset[int]:
     return frozenset(records.hidden(report.context, report.receiver, rows))
 
 
+def hidden_names(report: Report, references: Iterable[str]) -> frozenset[str]:
+    """Those of these references that the receiving plan may not follow."""
+    names = {rh(name): name for name in references}
+    if report.receiver is None or not names:
+        return frozenset()
+    return frozenset(names[one] for one in records.unseen(report.context, report.receiver, names))
+
+
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]

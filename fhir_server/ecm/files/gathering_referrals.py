@@ -12,7 +12,7 @@ from fhir_server.access.relations import items, local
 from fhir_server.ecm import vocabulary as v
 from fhir_server.ecm.files.facets import Resource, code_in, current, day_of, extension, extensions, identifier, telecom
 from fhir_server.ecm.files.facts import ReferralFacts
-from fhir_server.ecm.files.gathering import PAGE, Entry, Report, entries, hidden_rows, subjects
+from fhir_server.ecm.files.gathering import PAGE, Entry, Report, entries, hidden_names, hidden_rows, subjects
 from fhir_server.ecm.files.returning import record_number, referral_facts
 from fhir_server.engine import records
 from fhir_server.store.hashing import rh
@@ -23,20 +23,22 @@ _FINAL = frozenset({"rejected", "completed", "failed", "cancelled"})
 Known = dict[str, Resource]
 
 
-def rows(report: Report) -> Iterator[tuple[ReferralFacts | None, int]]:
-    """(a referral that was open in the period, 0), or (None, 1) for one withheld from the plan."""
+def rows(report: Report) -> Iterator[tuple[ReferralFacts, ReferralFacts | None]]:
+    """(a referral that was open in the period, the same without what is hidden from the plan, None if it is hidden)."""
     organizations: Known = {}
     for tasks, hidden in _of_members(report) if report.group else _of_caller(report):
         mine = [task for task in tasks if _is_asked(report, task)]
         known = _related(report, mine, organizations)
+        secret = hidden_names(report, known)
         for task in mine:
             request = known.get(_reference(task, "focus", "ServiceRequest"), {})
             if not _is_community_support(request) or not _is_open(report, task):
                 continue
-            if task.row.rh in hidden:
-                yield None, 1
-            else:
-                yield _facts(report, task, request, {**known, **organizations}), 0
+            whole = told = _facts(report, task, request, {**known, **organizations})
+            if secret:
+                open_ = {name: one for name, one in known.items() if name not in secret}
+                told = _facts(report, task, request, {**open_, **organizations})
+            yield whole, None if task.row.rh in hidden else told
 
 
 def _of_members(report: Report) -> Iterator[tuple[Sequence[Entry], frozenset[int]]]:

@@ -17,15 +17,13 @@ _KIND = "ecm-outreach"
 _MINUTE = 60_000
 
 
-def rows(report: Report) -> Iterator[tuple[OutreachAttempt | None, int]]:
-    """(an attempt of the period, 0), or (None, 1) for one withheld from the plan; by member, then by time."""
+def rows(report: Report) -> Iterator[tuple[OutreachAttempt, OutreachAttempt | None]]:
+    """Each attempt of the period, twice, or with None where it is hidden from the plan; by member, then by time."""
     for page in subjects(report, TYPES):
         for subject in page:
             for day, entry in _attempts(report, subject):
-                if entry.row.rh in subject.hidden:
-                    yield None, 1
-                else:
-                    yield _attempt(report, subject, day, entry.resource), 0
+                attempt = _attempt(report, subject, day, entry.resource)
+                yield attempt, None if entry.row.rh in subject.hidden else attempt
 
 
 def _attempts(report: Report, subject: Subject) -> list[tuple[str, Entry]]:

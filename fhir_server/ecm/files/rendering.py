@@ -63,13 +63,22 @@ def _cell(layout: Layout, column: Column, kinds: Sequence[Any]) -> Callable[[tup
     if part is None:
         return lambda _: ""
     if column.item:
-        wanted = {column.item, *column.also}
-        return lambda entry: "Y" if wanted.intersection(getattr(entry[part], column.maps_to)) else "N"
+        return _flag({column.item, *column.also}, part, column.maps_to)
     name, write = column.maps_to, writer(column, layout.dates)
 
     def cell(entry: tuple[Any, ...]) -> str:
         value = getattr(entry[part], name)
         return "" if value is None or value == () else write(value)
+
+    return cell
+
+
+def _flag(wanted: set[str], part: int, fact: str) -> Callable[[tuple[Any, ...]], str]:
+    """Whether a list holds one of these items; blank where the list is withheld."""
+
+    def cell(entry: tuple[Any, ...]) -> str:
+        items = getattr(entry[part], fact)
+        return "" if items is None else "Y" if wanted.intersection(items) else "N"
 
     return cell
 

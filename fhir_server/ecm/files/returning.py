@@ -6,7 +6,6 @@ Pure: the record comes in, the facts go out; what nothing says stays blank.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, replace
 from typing import Any
 
 from fhir_server.access.relations import items, local
@@ -39,15 +38,15 @@ _ADULT = 21
 _ENROLLED = frozenset({"enrolled", "on-hold", "discontinued"})
 
 
-def rows(report: Report) -> Iterator[tuple[MemberFacts, int]]:
-    """(facts, number of values withheld from the plan) of every member of the period, in the order of their CINs."""
+def rows(report: Report) -> Iterator[tuple[MemberFacts, MemberFacts]]:
+    """(facts, facts without what is hidden from the plan) of each member of the period, in the order of their CINs."""
     people: People = {}
     for page in subjects(report, TYPES):
         _meet(report, page, people)
         for subject in page:
             whole = member_facts(report, subject, people)
             told = member_facts(report, subject.told, people) if subject.hidden else whole
-            yield withheld(whole, told)
+            yield whole, told
 
 
 def member_facts(report: Report, subject: Subject, people: People) -> MemberFacts:
@@ -72,13 +71,6 @@ def member_facts(report: Report, subject: Subject, people: People) -> MemberFact
         **_referral(report, subject),
     }
     return MemberFacts(**known)
-
-
-def withheld(whole: MemberFacts, told: MemberFacts) -> tuple[MemberFacts, int]:
-    """(the facts that may be told, how many are withheld): what hidden entries would change is left blank."""
-    differing = [field.name for field in fields(told) if getattr(whole, field.name) != getattr(told, field.name)]
-    blank: dict[str, Any] = {name: () if name == "populations" else None for name in differing}
-    return replace(told, **blank), len(differing)
 
 
 # ---- the member --------------------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ from typing import Any
 
 import orjson
 
-from fhir_server.ecm.files import exporting, gathering_referrals, outreach, returning
+from fhir_server.ecm.files import exporting, gathering_referrals, outreach, returning, withholding
 from fhir_server.ecm.files.gathering import Report, parties_of
 from fhir_server.ecm.files.opening import known_layouts
+from fhir_server.ecm.files.withholding import Pair
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine import records
 from fhir_server.engine.context import Context
@@ -20,7 +21,7 @@ from fhir_server.store.resources import Row
 _NAME = "export-return-file"
 _KNOWN = ("period", "file", "format", "as-of", "plan")
 _REFERRALS = "community-supports"
-_FILES: Mapping[str, tuple[str, Callable[[Report], Iterator[tuple[Any, int]]], tuple[str, ...]]] = {
+_FILES: Mapping[str, tuple[str, Callable[[Report], Iterator[Pair]], tuple[str, ...]]] = {
     "return": ("return-transmission", returning.rows, returning.TYPES),
     "outreach": ("outreach-tracker", outreach.rows, outreach.TYPES),
     _REFERRALS: ("community-supports-return", gathering_referrals.rows, ("Task", "ServiceRequest", "Patient")),
@@ -41,7 +42,7 @@ def export_return_file(context: Context, request: Request) -> Response:
     for type_ in types:
         context.require("r", type_)
     report = _report(context, request, given, name)
-    told = exporting.produce(known_layouts(context)[layout], form, rows(report))
+    told = exporting.produce(known_layouts(context)[layout], form, withholding.released(report, layout, rows(report)))
     headers = {
         "Content-Length": str(told.size),
         "X-Withheld": str(told.withheld),
