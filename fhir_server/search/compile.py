@@ -32,12 +32,12 @@ BOUND = 2000  # matches from which a list is walked instead of gathered
 
 HIT = ("rid", "part", "type", "fid", "view", "rh", "ver", "ts", "owner", "patient", "labels", "body")
 
-Way = Literal["walk", "gather", "scan", "scan small"]
+Way = Literal["walk", "gather", "queue", "scan", "scan small"]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How the matches are reached: along one posting list, from a gathered set, or over the rows of the type."""
+    """How the matches are reached: along one posting list or worklist, from a gathered set, or over the type's rows."""
 
     way: Way
     driver: int = -1
@@ -74,14 +74,7 @@ def matches(
     frame: Frame, query: SearchQuery, plan: Plan, columns: Sequence[str], *, after: bool = False
 ) -> tuple[Select[Any], FromClause, ColumnElement[int]]:
     """The matching resources: a select of `columns`, what they belong to, and the row number in the driving list."""
-    driving = query.criteria[plan.driver] if plan.driver >= 0 else None
-    r, conditions = frame.resource(query.type, by_hash=isinstance(driving, Has))
-    conditions += _of_types(query, r, plan)
-    conditions += [
-        holds(frame, criterion, r, names_for(prefix(position), criterion))
-        for position, criterion in enumerate(query.criteria)
-        if position != plan.driver
-    ]
+    r, conditions = also(frame, query, plan)
     if plan.driver < 0:
         conditions += [_beyond(query, r.c.rid)] if after else []
         return select(*[r.c[name] for name in columns]).where(*conditions), r, r.c.rid
@@ -96,6 +89,19 @@ def matches(
         (where if "rid" in driver.c else conditions).append(_beyond(query, place))
     found, at = follow(frame, driver, on(criterion), r, conditions, columns)
     return found.where(*where), at, place if "rid" in driver.c else at.c.rid
+
+
+def also(frame: Frame, query: SearchQuery, plan: Plan) -> tuple[Subquery, list[ColumnElement[bool]]]:
+    """A resource row, and what must hold of it besides what the plan starts from."""
+    driving = query.criteria[plan.driver] if plan.driver >= 0 else None
+    r, conditions = frame.resource(query.type, by_hash=isinstance(driving, Has))
+    conditions += _of_types(query, r, plan)
+    conditions += [
+        holds(frame, criterion, r, names_for(prefix(position), criterion))
+        for position, criterion in enumerate(query.criteria)
+        if position != plan.driver
+    ]
+    return r, conditions
 
 
 def _of_types(query: SearchQuery, r: FromClause, plan: Plan) -> list[ColumnElement[bool]]:

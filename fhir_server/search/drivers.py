@@ -12,7 +12,7 @@ from fhir_server.search.model import OWN_KINDS, AllOf, AnyOf, Chain, Criterion, 
 from fhir_server.search.types import search_types
 from fhir_server.store.tables import ref
 
-_BY_RID = (("rid", "rid"), ("part", "part"))
+BY_RID = (("rid", "rid"), ("part", "part"))
 _BY_HASH = (("tgt", "rh"),)
 
 
@@ -112,7 +112,7 @@ def _found_together(frame: Frame, whole: AllOf, kind: str, names: Names, columns
     each = names.split(whole.parts)
     driver = gathered(_placed(frame, whole.parts[first], kind, each[first]))
     conditions += [holds(frame, part, r, each[at]) for at, part in enumerate(whole.parts) if at != first]
-    return follow(frame, driver, _BY_RID, r, conditions, columns)[0]
+    return follow(frame, driver, BY_RID, r, conditions, columns)[0]
 
 
 def _start(whole: AllOf) -> int:
@@ -122,7 +122,7 @@ def _start(whole: AllOf) -> int:
 
 def on(criterion: Criterion) -> tuple[tuple[str, str], ...]:
     """The columns by which what `keys` lists belongs to resource rows."""
-    return _BY_HASH if isinstance(criterion, Has) else _BY_RID
+    return _BY_HASH if isinstance(criterion, Has) else BY_RID
 
 
 def gathered(listed: Sequence[Select[Any]]) -> Subquery:

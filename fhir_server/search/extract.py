@@ -16,6 +16,7 @@ from fhirpathpy.models import models
 
 from fhir_server.fhir.definitions import Definitions, SearchParam
 from fhir_server.fhir.values import PACIFIC
+from fhir_server.search import queues
 from fhir_server.search.expression import Unsupported
 from fhir_server.search.generator import Extract, Node, generate, plant
 from fhir_server.search.model import Adders, Converter, Site
@@ -55,12 +56,14 @@ def parameters(definitions: Definitions) -> list[tuple[str, str]]:
             if param.type in kinds and code not in UNSTORED:
                 names.append((kind, code))
                 names += [(kind, code + suffix) for suffix in lists(definitions, kind, param)]
+        names += queues.names(kind)
     return names
 
 
 def _generation(definitions: Definitions, kind: str) -> int:
     params = sorted(definitions.search_params(kind).items())
     told = [f"{kind} {code} {param.type} {param.expression}" for code, param in params]
+    told += [code for _, code in queues.names(kind)]
     return crc32("\n".join([REVISION, *told]).encode()) & 0x7FFF  # the column holds a small whole number
 
 
@@ -120,6 +123,7 @@ def compile_type(site: Site, params: Mapping[tuple[str, str], int], kind: str) -
             plant(root, site, kind, param, key, names)
         except Unsupported:
             others.append(_by_engine(site, param, key))
+    queues.plant_queue(root, site, kind, params, names)
     return (generate(kind, root, flags, site, names), *others)
 
 

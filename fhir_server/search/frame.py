@@ -40,7 +40,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from fhir_server.fhir.definitions import type_number
-from fhir_server.search.model import Criterion, Match, Param, Term, values
+from fhir_server.search import queues
+from fhir_server.search.model import Criterion, Match, Param, SearchType, Term, values
 from fhir_server.search.types import search_types
 from fhir_server.store.resources import TENANT, Visible
 from fhir_server.store.tables import ref
@@ -133,9 +134,13 @@ class Frame:
         return row.c.param.in_([number(one) for one in numbers])
 
 
+def _kind(match: Match) -> SearchType:
+    return queues.TYPE if match.kind == queues.NAME else search_types()[match.kind]
+
+
 def groups(match: Match, *, apart: bool) -> list[list[Term]]:
     """The terms of a match by comparison; with `apart`, ranges each for itself, because each is a place in the list."""
-    ordered = search_types()[match.kind].ordered
+    ordered = _kind(match).ordered
     found: dict[object, list[Term]] = {}
     for position, term in enumerate(match.terms):
         alone = apart and term.op not in ordered and not _is_kin(term.op)
@@ -147,7 +152,7 @@ def _fits(frame: Frame, match: Match, row: FromClause, terms: Sequence[Term], na
     """That a posting row fits one of the terms, all of one comparison."""
     op, binds = terms[0].op, [names.take(term) for term in terms]
     if not _is_kin(op):
-        return search_types()[match.kind].clause(row, op, binds)
+        return _kind(match).clause(row, op, binds)
     way, kind, parent = op.split()
     hashes = select(kin(frame, way, (kind, parent), [one for (one,) in binds]).c.rh)
     if frame.dialect == "sqlite":
@@ -186,7 +191,7 @@ def kin(frame: Frame, way: str, parent: Param, roots: Sequence[BindParameter[Any
 
 def posting(frame: Frame, match: Match, terms: Sequence[Term], names: Names) -> Select[Any]:
     """(rid, part) of every posting row that fits one of the terms, all of one comparison."""
-    row = search_types()[match.kind].table.alias()
+    row = _kind(match).table.alias()
     return select(row.c.rid, row.c.part).where(
         frame.param(row, *match.params),
         _fits(frame, match, row, terms, names),
@@ -213,7 +218,7 @@ def any_posting(frame: Frame, r: Subquery, table: Table, params: Sequence[Param]
 
 def some_posting(frame: Frame, r: Subquery, match: Match, names: Names) -> Exists:
     """Whether a resource has a posting row that fits one of the terms."""
-    row = search_types()[match.kind].table.alias()
+    row = _kind(match).table.alias()
     fits = or_(*[_fits(frame, match, row, terms, names) for terms in groups(match, apart=False)])
     seen = unveiled(frame, match, row)
     return fenced(select(ONE).where(*same(row, r), frame.param(row, *match.params), fits, *seen), r)

@@ -7,13 +7,28 @@ counts in ascending order, the largest in descending.  https://hl7.org/fhir/R4/s
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, and_, bindparam, func, literal, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Select,
+    and_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 
-from fhir_server.search.compile import HIT, Plan, by_type, matches, type_by_type
-from fhir_server.search.frame import Frame, joined, number, same
-from fhir_server.search.model import OWN_KINDS, SearchQuery, SortKey
+from fhir_server.search.compile import HIT, Plan, also, by_type, matches, prefix, type_by_type
+from fhir_server.search.drivers import BY_RID
+from fhir_server.search.frame import Frame, follow, joined, names_for, number, same
+from fhir_server.search.model import OWN_KINDS, Match, SearchQuery, SortKey
 from fhir_server.search.types import search_types
 from fhir_server.search.types.date import OPEN_END, OPEN_START
+from fhir_server.search.worklists import Stretch, stretches
 from fhir_server.store.tables import ref
 
 _LAST_NUMBER = (OPEN_END, OPEN_START)
@@ -25,11 +40,39 @@ def sorted_page(frame: Frame, query: SearchQuery, plan: Plan, limit: int, *, aft
     if by_type(query, plan):
         rows = type_by_type(query, lambda one: sorted_page(frame, one, plan, limit, after=after))
         return _whole(query, rows, after=after).limit(number(limit))
+    if plan.way == "queue":
+        return _along(frame, query, plan, limit, after=after)
     found, at, _ = matches(frame, query, plan, HIT)
     keys = [_value(frame, key, at).label(f"k{place}") for place, key in enumerate(query.sort)]
     if _is_own(query):
         return _ordered(found.add_columns(*keys), query, [*keys, at.c.rid], after=after).limit(number(limit))
     return _whole(query, found.add_columns(*keys).subquery("s"), after=after).limit(number(limit))
+
+
+def _along(frame: Frame, query: SearchQuery, plan: Plan, limit: int, *, after: bool) -> Select[Any]:
+    """The same along a worklist, which is in that order: no more of it is looked at than the page needs."""
+    match = query.criteria[plan.driver]
+    assert isinstance(match, Match)  # noqa: S101 - nothing else is a worklist
+    names, descending = names_for(prefix(plan.driver), match), query.sort[0].descending
+    pages = [
+        _stretch(frame, query, plan, one, limit, after=after)
+        for one in stretches(frame, match, names, descending=descending)
+    ]
+    if len(pages) == 1:
+        return pages[0]
+    rows = union_all(*[select(*part.c) for part in (one.subquery() for one in pages)]).subquery()
+    return _ordered(select(*rows.c), query, [rows.c.k0, rows.c.rid], after=False).limit(number(limit))
+
+
+def _stretch(frame: Frame, query: SearchQuery, plan: Plan, one: Stretch, limit: int, *, after: bool) -> Select[Any]:
+    r, conditions = also(frame, query, plan)
+    found, _ = follow(frame, one.row, BY_RID, r, conditions, HIT)
+    value, down = one.value, query.sort[0].descending is not query.backward
+    place = tuple_(value, one.row.c.rid)
+    last = tuple_(*[bindparam(f"l{at}", type_=BigInteger()) for at in range(2)])
+    beyond = [place < last if down else place > last] if after else []
+    order = [column.desc() if down else column.asc() for column in (one.row.c.number1, one.row.c.rid)]
+    return found.add_columns(value.label("k0")).where(*one.where, *beyond).order_by(*order).limit(number(limit))
 
 
 def _whole(query: SearchQuery, rows: FromClause, *, after: bool) -> Select[Any]:

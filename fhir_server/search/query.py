@@ -12,6 +12,7 @@ from typing import Any
 from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
 from fhir_server.fhir.values import PACIFIC
+from fhir_server.search import worklists
 from fhir_server.search.across import compartment, parse_across, types_of
 from fhir_server.search.bounds import joined
 from fhir_server.search.criteria import find_param, parse_criterion
@@ -96,7 +97,7 @@ def _finish(draft: _Draft, ignored: tuple[str, ...], within: str) -> SearchQuery
         type=draft.type,
         types=draft.types,
         within=within,
-        criteria=joined(draft.site, draft.criteria),
+        criteria=worklists.joined(draft.type, draft.sort, joined(draft.site, draft.criteria)),
         sort=draft.sort or _natural_order(draft),
         includes=tuple(dict.fromkeys(draft.includes)),
         count=draft.results.get("_count", PAGE),

@@ -20,6 +20,7 @@ from fhir_server.search.model import Match, SearchQuery, shape, values
 from fhir_server.search.order import sorted_page
 from fhir_server.search.paging import Place, Sealer
 from fhir_server.search.query import LARGEST_PAGE, parse
+from fhir_server.search.worklists import is_ordered
 from fhir_server.store.resources import Visible
 from fhir_server.store.statements import Statement, Statements
 from fhir_server.terminology.codes import Terminology
@@ -194,6 +195,8 @@ class _Run:
         drivers = [position for position, criterion in enumerate(criteria) if can_drive(criterion)]
         if not drivers:
             return Plan("scan")
+        if len(drivers) == 1 and is_ordered(criteria[drivers[0]], order):
+            return Plan("queue", drivers[0])
         if len(drivers) == 1 and (self._sorts_by_value() if order else can_walk(criteria[drivers[0]])):
             return self._drive(drivers[0])
         return self._probed(drivers)
@@ -205,6 +208,9 @@ class _Run:
         fewest, best = min(zip(counts, drivers, strict=True))
         if fewest < BOUND:
             return self._drive(best)
+        queue = next((one for one in drivers if is_ordered(query.criteria[one], query.sort)), None)
+        if queue is not None:
+            return Plan("queue", queue)
         walkable = [position for position in drivers if can_walk(query.criteria[position])]
         if self._sorts_by_value():
             return self._drive((walkable or drivers)[0])
