@@ -276,6 +276,12 @@ def next_owner(connection: Connection, after: int) -> int | None:
     return connection.execute(query).scalar()
 
 
+def owners_of(connection: Connection, patient: int, type_: int) -> list[int]:
+    """Who wrote resources of a type about a patient (hashes): for work that is done in the name of each of them."""
+    query = select(res.c.owner).where(res.c.patient == patient, res.c.type == type_, res.c.deleted.is_(False))
+    return sorted(connection.execute(query.distinct()).scalars())
+
+
 def shares_of(connection: Connection, source: int) -> list[tuple[Any, ...]]:
     """The share rows that one Task or roster caused, each with the fields of `Share` in order."""
     names = ("org", "target", "view", "mask", "from", "until", "source", "giver")

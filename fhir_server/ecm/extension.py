@@ -3,6 +3,7 @@
 from fhir_server.ecm import (
     attempts,
     consents,
+    deaths,
     directory,
     merging,
     narrative,
@@ -28,7 +29,7 @@ def register(engine: Engine) -> None:
     hooks.membership = sensitivity.membership(engine.terminology)
     hooks.before_write += [referrals.check, rosters.check, consents.check, directory.check, narrative.add]
     hooks.before_write += [steps.check, notices.guard, merging.check]
-    hooks.in_transaction += [attempts.follow, steps.follow, notices.announce]
+    hooks.in_transaction += [attempts.follow, steps.follow, notices.announce, deaths.follow]
     engine.chores.append(sending.send_due)
     hooks.render["Group"] = rosters.render
     engine.searcher.veiled.add(("Group", "member"))

@@ -14,6 +14,7 @@ from fhir_server.access.relations import items, local
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.notices import channels
 from fhir_server.ecm.notices.channel import Channel, Message, Undeliverable
+from fhir_server.ecm.persons import is_deceased
 from fhir_server.engine import behalf, records, repository
 from fhir_server.engine.context import Context, Engine
 from fhir_server.engine.transaction import Transaction
@@ -69,6 +70,8 @@ def _send(context: Context, notice: Mapping[str, Any], body: bytes) -> str:
     settings = context.engine.settings
     name = local(items(notice, "recipient")[0]) or ""
     recipient = records.by_reference(context, [name]).get(name, {})
+    if is_deceased(recipient):
+        raise Undeliverable("A death is recorded for the recipient.")
     link = f"{settings.base_url.rstrip('/')}/Communication/{notice['id']}"
     message = Message(message_id(context, notice), recipient, body, link)
     return known_channels()[_channel(notice)].send(settings, message)

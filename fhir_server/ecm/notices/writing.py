@@ -19,6 +19,7 @@ from fhir_server.ecm import labelled, loops, supports
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.notices.sending import BY_SERVER, known_channels
 from fhir_server.ecm.parties import Parties, parties, referred
+from fhir_server.ecm.persons import is_deceased
 from fhir_server.engine import access_rows, behalf, records, repository, writing
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Change, Transaction
@@ -95,7 +96,7 @@ def _tell(transaction: Transaction, change: Change, plan: str, events: list[str]
         if not _calls_for_notices(request):
             return
         asker = _referring(transaction, task, sides, plan)
-        recipients = {"member": str(local(task["for"])), "requester": asker}
+        recipients = {"member": _member(acting, task), "requester": asker}
         by_plan = sides.owner == plan  # then an acceptance assigns nobody yet, and its loop is told of by its parts
         told = [event for event in events if event in _DECISIONS.values() or not by_plan]
         facts = _facts(acting, task, request, sides)
@@ -108,8 +109,8 @@ def _tell(transaction: Transaction, change: Change, plan: str, events: list[str]
 def tell_of_action(transaction: Transaction, change: Change, plan: str, decision: str) -> None:
     """Write the Notice of Action of a step that ended against the member: to the member, and to who began the step."""
     task, asker = change.resource, parties(transaction, change.resource).requester
-    recipients = {"member": local(task.get("for"), "Patient"), "requester": asker if asker != plan else None}
     with behalf.acting_for(transaction, plan) as acting:
+        recipients = {"member": _member(acting, task), "requester": asker if asker != plan else None}
         acting.notes[BY_SERVER] = True
         reason = str(task.get("statusReason", {}).get("text", ""))
         facts = {"decision": decision, "date": _today(acting), "reason": reason}
@@ -117,6 +118,12 @@ def tell_of_action(transaction: Transaction, change: Change, plan: str, decision
             recipient = recipients[row["to"]]
             if row["event"] == "notice-of-action" and recipient:
                 _write(transaction, change, row, recipient, facts)
+
+
+def _member(context: Context, task: Resource) -> str | None:
+    """Whom a Task is about, as long as somebody is there to be told."""
+    name = local(task.get("for"), "Patient")
+    return None if name is None or is_deceased(records.by_reference(context, [name]).get(name, {})) else name
 
 
 def _today(context: Context) -> str:
