@@ -47,7 +47,7 @@ def test_the_story_is_as_told(stage: Stage) -> None:
         for step in steps:
             step(stage)
         assert len(told) + len(shown) > before, title
-    assert list(shown.values()) == [3, 2, 1]  # rows shown of the three return files
+    assert list(shown.values()) == [2, 3, 2, 1]  # rows shown of the preview and of the three return files
     loops = ending.loops(stage)
     assert {(loop.status, loop.reason) for loop in loops} == {("loop-closed", "services-received")}
     assert [loop.task for loop in loops] == ["completed", "completed", "in-progress", "in-progress", "completed"]

@@ -10,11 +10,13 @@ from fhir_server.ecm.demo.stage import PLAN, PROVIDER, Json, Stage, expect
 
 _FIRST_ROW = 2  # below the header
 SAMPLE = f"samples/{PLAN}.csv"
+RESPONSE = f"samples/{PLAN}.response.csv"
 
 
 def plan_sends_file(stage: Stage) -> Imported:
     """The file of 500 rows is taken in; every row ends as the sample promises."""
     imported = send(stage.clients[PLAN], stage.world / SAMPLE, "delta")
+    (stage.world / RESPONSE).write_bytes(imported.response)
     counts, answers = imported.summary, rows_of(imported)
     stage.tell(f"{counts['rows']} rows: {counts['accepted']} accepted, {counts['warnings']} accepted with warnings, "
                f"{counts['parked']} parked for a decision, {counts['rejected']} rejected. "

@@ -7,6 +7,7 @@ from fhir_server.ecm.demo import (
     again,
     assignment,
     care_plan,
+    cut_off,
     food_bank,
     outreach,
     return_files,
@@ -31,6 +32,10 @@ def organizations_introduce_themselves(stage: Stage) -> None:
 ACTS: Sequence[tuple[str, Sequence[Step]]] = (
     ("The organizations introduce themselves", (organizations_introduce_themselves,)),
     ("A plan assigns its members: 500 rows, 3 % of them bad", (assignment.plan_sends_file,)),
+    (
+        "A file goes wrong: cut off, held, confirmed by mistake, undone",
+        (cut_off.file_is_held_confirmed_and_recalled, cut_off.corrected_rows_go_alone),
+    ),
     (
         "A provider finds its members, reaches one and writes a care plan (fhirclient)",
         (
