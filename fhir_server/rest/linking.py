@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from fhir_server.engine.references import expression, references
@@ -24,6 +25,7 @@ Path = tuple[str | int, ...]
 _URN = re.compile(r"urn:(?:uuid|oid):[0-9A-Za-z.\-]+")
 _ABSOLUTE = re.compile(r"(https?://.+/)[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 _CRITERIA = re.compile(r"([A-Z][A-Za-z]+)\?(.+)")
+_REFERENCE = re.compile(rb'("reference"\s*:\s*")(urn:(?:uuid|oid):[0-9A-Za-z.\-]+)"')
 _HAS_CRITERIA = re.compile(rb'"reference"\s*:\s*"[A-Z][A-Za-z]+\?')
 _URIS = {"uri", "url", "oid", "uuid", "canonical", "Reference.reference"}
 _NOT_LINKED = {"Bundle"}  # a Bundle to be stored has links of its own
@@ -44,10 +46,15 @@ class Links:
     criteria: dict[tuple[str, str], str] = field(default_factory=dict)
     part: int | None = None  # new resources of one Bundle stay together
 
-    @property
+    @cached_property
     def renamed(self) -> bool:
-        """Whether some fullUrl other than a urn stands for another id."""
+        """Whether some fullUrl other than a urn stands for another id; asked once all entries have theirs."""
         return any(not url.startswith("urn:") for url in self.targets)
+
+    @cached_property
+    def schemes(self) -> set[bytes]:
+        """How the urns among the fullUrls begin: urn:uuid: as a rule."""
+        return {":".join([*url.split(":", 2)[:2], ""]).encode() for url in self.targets if url.startswith("urn:")}
 
 
 def assign(open_: Transaction, asked: Sequence[tuple[Entry, Request]]) -> Links:
@@ -118,24 +125,45 @@ def has_criteria(body: bytes) -> bool:
 
 def link(open_: Transaction, entry: Entry, request: Request, links: Links) -> Request:
     """The request with its new id and its references resolved; 422 for a urn of no entry (row 94), else Unresolved."""
-    request = replace(request, assigned_id=links.ids.get(entry.number, ""))
-    body = request.body
-    if request.method == "PATCH" or entry.resource is None or entry.type in _NOT_LINKED:
-        return request
-    if not (b"urn:" in body or links.renamed or has_criteria(body)):
-        return request
-    edits: dict[Path, Any] = dict(_pointers(open_.context.engine.definitions.elements, entry, links))
-    edits |= {path: _resolved(open_, entry, path, text, links) for path, text in _criteria(entry.resource)}
-    narrative = entry.resource.get("text")
-    div = narrative.get("div", "") if isinstance(narrative, dict) else ""
-    if isinstance(div, str) and "urn:" in div:
-        edits["text", "div"] = _URN.sub(lambda found: links.targets.get(found[0], found[0]), div)
-    if not edits:
-        return request
+    assigned = links.ids.get(entry.number, "")
+    body, resource = request.body, request.resource
+    if request.method != "PATCH" and entry.resource is not None and entry.type not in _NOT_LINKED:
+        body, resource = _linked(open_, entry, body, links)
+    return replace(request, assigned_id=assigned, body=body, resource=resource)
+
+
+def _linked(open_: Transaction, entry: Entry, body: bytes, links: Links) -> tuple[bytes, Any]:
+    has_urn, by_criteria = b"urn:" in body, has_criteria(body)
+    if not (has_urn or links.renamed or by_criteria):
+        return body, entry.resource
+    if not (links.renamed or by_criteria) and (quick := _replaced(body, links)):
+        return quick, entry.resource if quick == body else wire.parse(quick)
+    edits = _edits(open_, entry, links)
     resource: Any = entry.resource
     for path, value in edits.items():
         resource = _with(resource, path, value)
-    return replace(request, body=wire.edit(body, edits), resource=resource)
+    return wire.edit(body, edits), resource
+
+
+def _replaced(body: bytes, links: Links) -> bytes:
+    """The body with its urns resolved, if they stand in references alone and all are known; else b""."""
+    found = [urn for _, urn in _REFERENCE.findall(body)]
+    names = {urn: links.targets.get(urn.decode(), "").encode() for urn in found}
+    elsewhere = any(body.count(scheme) != sum(urn.startswith(scheme) for urn in found) for scheme in links.schemes)
+    if elsewhere or b"\\u" in body or not all(names.values()):
+        return b""
+    return _REFERENCE.sub(lambda one: b'%s%s"' % (one[1], names[one[2]]), body)
+
+
+def _edits(open_: Transaction, entry: Entry, links: Links) -> dict[Path, Any]:
+    given = entry.resource or {}
+    edits: dict[Path, Any] = dict(_pointers(open_.context.engine.definitions.elements, entry, links))
+    edits |= {path: _resolved(open_, entry, path, text, links) for path, text in _criteria(given)}
+    narrative = given.get("text")
+    div = narrative.get("div", "") if isinstance(narrative, dict) else ""
+    if isinstance(div, str) and "urn:" in div:
+        edits["text", "div"] = _URN.sub(lambda found: links.targets.get(found[0], found[0]), div)
+    return edits
 
 
 def _with(node: Any, path: Path, value: Any) -> Any:

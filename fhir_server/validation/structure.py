@@ -67,10 +67,13 @@ def check_envelope(bundle: dict[str, Any]) -> None:
     return check("Bundle", {**bundle, "entry": bare})
 
 
+_STAND_IN: Mapping[str, Any] = {"resourceType": "Basic", "code": {"text": "checked on its own"}}
+
+
 def _without_resource(entry: Any) -> Any:
     if not isinstance(entry, dict) or not isinstance(entry.get("resource"), dict):
         return entry
-    return {**entry, "resource": {"resourceType": "Basic", "code": {"text": "checked on its own"}}}
+    return {**entry, "resource": _STAND_IN}
 
 
 def _certainly_right(kind: str, resource: dict[str, Any], *, local: bool = False) -> bool:
@@ -103,7 +106,7 @@ def _inner_resources(resource: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         holder = waiting.pop()
         waiting.extend(holder.get("part", ()))
         candidates = (holder.get("resource"), holder.get("response", {}).get("outcome"))
-        yield from (inner for inner in candidates if inner is not None)
+        yield from (inner for inner in candidates if inner is not None and inner is not _STAND_IN)
 
 
 @cache
