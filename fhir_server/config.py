@@ -30,6 +30,7 @@ class Settings:
     time_zone: str = _row("America/Los_Angeles", "Zone of dates and times that name none")
     audit_strict: bool = _row(default=False, help_text="Flush the audit of a read before answering, not within 50 ms")
     share_grace_days: int = _row(30, "Days for which a finished referral stays readable to its organization")
+    run_out_days: int = _row(0, "Days for which a provider may still read what was recorded of a member in its time")
     max_resource_bytes: int = _row(5 * 1024 * 1024, "Longest resource body taken")
     max_bundle_bytes: int = _row(50 * 1024 * 1024, "Longest Bundle body taken")
     max_file_bytes: int = _row(2 * 1024**3 - 1, "Longest assignment file taken")
@@ -64,6 +65,11 @@ class Settings:
     def most_running(self) -> int:
         """The number of requests that one process works on at once."""
         return self.threads or (32 if self.on_sqlite else 16)
+
+    @property
+    def run_out_ms(self) -> int:
+        """The run-out of an assignment in milliseconds."""
+        return self.run_out_days * 86_400_000
 
     @property
     def zone(self) -> ZoneInfo:

@@ -13,9 +13,9 @@ from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from fhir_server.access.classes import ALL, ANY_PURPOSE, TPO
+from fhir_server.access.classes import ALL, ANY_PURPOSE, OPEN, TPO
 from fhir_server.access.law import Law
-from fhir_server.access.relations import ASSIGNED, CARE_TEAM, OWNER, PLAN, AccessSpan, Directive, Inputs, Rel
+from fhir_server.access.relations import ASSIGNED, CARE_TEAM, OWNER, PLAN, AccessSpan, Directive, Inputs, Rel, RunOut
 
 LawClassOf = Callable[[int], "str | None"]
 
@@ -55,6 +55,21 @@ def _granted(rel: Rel, owner: int | None, givers: Mapping[int, Sequence[Span]]) 
         for own in givers.get(rel.grantor, ())
     ]
     return [span for span in clipped if span.begins < span.ends]
+
+
+def run_outs(inputs: Inputs) -> list[RunOut]:
+    """The run-outs of one patient: of every assignment by the owner of the record that has an end, past or to come.
+
+    An end that was said in retrospect is one from the instant at which it was said.
+    """
+    found: dict[tuple[int, int, int], RunOut] = {}
+    for rel in inputs.rels:
+        own = rel.grantor is not None and rel.grantor == inputs.owner
+        if rel.kind == ASSIGNED and rel.stays and own and rel.begins < rel.ends < OPEN:
+            one = RunOut(inputs.patient, rel.org, rel.begins, rel.ends, max(rel.ends, rel.recorded))
+            key = one[1:4]
+            found[key] = max(one, found.get(key, one))
+    return list(found.values())
 
 
 def live_kinds(inputs: Inputs, org: int, now: int) -> frozenset[str]:

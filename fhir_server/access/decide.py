@@ -4,7 +4,7 @@ It serves as the oracle for `predicate` and for `consequences`; it shares nothin
 law table, and looks at one instant where they work with spans.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -64,7 +64,10 @@ class Decision(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the rules look at in a row of `res` or `hist`; `type` by name."""
+    """What the rules look at in a row of `res` or `hist`; `type` by name.
+
+    `ts`: when it was stored. `dates`: the half-open spans by which the resource is found, those of persons left out.
+    """
 
     type: str
     view: int
@@ -72,6 +75,8 @@ class Row:
     owner: int
     patient: int | None
     labels: int
+    ts: int = 0
+    dates: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,7 @@ class World:
     """Everything that was said about everybody.
 
     `records` maps a Patient's hash to its row (view 0), `law_classes` an organization's hash to its law class.
+    `run_out`: for how many milliseconds an assignment that ended shows what was recorded in its time.
     """
 
     rels: Collection[Rel] = ()
@@ -87,6 +93,7 @@ class World:
     records: Mapping[int, Row] = field(default_factory=dict)
     law_classes: Mapping[int, str] = field(default_factory=dict)
     law: Law = field(default_factory=standard)
+    run_out: int = 0
 
 
 def decide(caller: Caller, letter: str, row: Row, world: World, now: int) -> Decision:
@@ -119,9 +126,29 @@ def _whole(caller: Caller, row: Row, world: World, now: int) -> Decision:
         return Decision(visible=False, rule="R9")
     if row.owner == caller.org_hash:
         return Decision(visible=True, rule="R3")
-    if _is_related(caller, row, world, now):
-        return Decision(visible=True, rule="R4")
+    for rule, says in (("R4", _is_related), ("run-out", _runs_out)):
+        if says(caller, row, world, now):
+            return Decision(visible=True, rule=rule)
     return Decision(visible=_is_shared(caller, row, world, now), rule="R5")
+
+
+def _runs_out(caller: Caller, row: Row, world: World, now: int) -> bool:
+    """Whether a former provider may still read it: it was said, and is about, the time of its assignment."""
+    mask = world.law(caller.law_class, "assigned", caller.purpose)
+    if mask is None or row.labels | mask != mask or _is_denied(caller.org_hash, caller.purpose, row, world, now):
+        return False
+    former = (rel for rel in world.rels if (rel.org, rel.patient) == (caller.org_hash, row.patient))
+    return any(_still_shows(rel, row, world, now) for rel in former)
+
+
+def _still_shows(rel: Rel, row: Row, world: World, now: int) -> bool:
+    """Of an assignment by the owner of the record that ended not long ago and was not opened by mistake."""
+    record = world.records.get(rel.patient)
+    if rel.kind != "assigned" or not rel.stays or record is None or rel.grantor != record.owner:
+        return False
+    ended = max(rel.ends, rel.recorded)
+    within = not row.dates or any(lo < rel.ends and hi > rel.begins for lo, hi in row.dates)
+    return rel.begins < rel.ends and ended <= now < ended + world.run_out and row.ts < rel.ends and within
 
 
 def _is_related(caller: Caller, row: Row, world: World, now: int) -> bool:

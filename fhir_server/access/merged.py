@@ -23,4 +23,6 @@ def joined(found: Mapping[int, Inputs], links: Links) -> dict[int, Inputs]:
         result[source] = replace(own, rels=(*own.rels, *followed), directives=(*own.directives, *denied))
         also = tuple(replace(one, patient=target) for one in own.directives)
         result[target] = replace(result[target], directives=(*result[target].directives, *also))
+    for one in {patient for link in links for patient in link[:2]}:  # a run-out asks for what its own record denies
+        result[one] = replace(result[one], rels=tuple(rel._replace(stays=0) for rel in result[one].rels))
     return result

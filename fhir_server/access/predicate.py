@@ -1,7 +1,7 @@
 """The one predicate in SQL: every alias of the resource table is a sub-select of the rows this caller may see.
 
 Outside store/ nothing else names the resource tables, and in this room nothing else imports SQLAlchemy. The rules
-(R1-R7, R13) are told again in `decide`, written separately, and a generated matrix compares the two.
+(R1-R7, R13, the run-out) are told again in `decide`, written separately, and a generated matrix compares the two.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     exists,
     false,
     func,
@@ -30,20 +31,24 @@ from fhir_server.access.caller import Caller
 from fhir_server.access.classes import ALL, COVERED
 from fhir_server.access.consequences import live_kinds
 from fhir_server.access.directory import DIRECTORY_TYPES
+from fhir_server.access.law import standard
 from fhir_server.access.merged import joined
-from fhir_server.access.relations import Directive, Inputs, Rel
+from fhir_server.access.relations import ASSIGNED, Directive, Inputs, Rel
 from fhir_server.access.scopes import ALL as ALL_TYPES
 from fhir_server.access.scopes import LETTERS
 from fhir_server.access.writes import Facts
 from fhir_server.fhir.definitions import type_number, type_numbers
 from fhir_server.store import merges
-from fhir_server.store.tables import access, directive, hist, rel, res, share
+from fhir_server.store.tables import access, dat, directive, hist, param, rel, res, runout, share
 
 Condition = ColumnElement[bool]
 
 _ORG: Final = bindparam("v_org", type_=BigInteger())
 _PURPOSE: Final = bindparam("v_purpose", type_=Text())
 _NOW: Final = bindparam("v_now", type_=BigInteger())
+_ENDED_SINCE: Final = bindparam("v_ended", type_=BigInteger())
+_ASSIGNED_MASK: Final = bindparam("v_assigned", type_=BigInteger())
+_OF_PERSONS: Final = ("birthdate", "death-date")  # dates that say nothing of when a resource is about
 _ZERO: Final = literal_column("0", BigInteger())
 _ONE: Final = literal_column("1", BigInteger())
 _CHUNK: Final = 500
@@ -54,6 +59,7 @@ class Shape(NamedTuple):
 
     reach: str  # directory | referral | relation: how much beyond scope can be visible at all
     types: frozenset[int] | None  # numbers of the types in scope; None for every type
+    outlived: bool = False  # whether assignments that ended may still show something
 
 
 class Visible:
@@ -61,13 +67,18 @@ class Visible:
 
     __slots__ = ("binds", "shape")
 
-    def __init__(self, caller: Caller | None, now_ms: int, letter: str = "r") -> None:
+    def __init__(self, caller: Caller | None, now_ms: int, letter: str = "r", run_out_ms: int = 0) -> None:
+        """`run_out_ms`: for how long an assignment that ended shows what was recorded in its time; 0: not at all."""
         if caller is None:
             raise ValueError("No rows are visible without a caller: authenticate first.")
         if letter not in LETTERS or len(letter) != 1:
             raise ValueError(f"A scope letter is one of {LETTERS}, not {letter!r}.")
         self.shape: Shape = _shape(caller, letter)
         self.binds: Mapping[str, Any] = {"v_org": caller.org_hash, "v_purpose": caller.purpose, "v_now": now_ms}
+        mask = standard()(caller.law_class, ASSIGNED, caller.purpose)
+        if run_out_ms and self.shape.reach == "relation" and mask is not None:
+            self.shape = self.shape._replace(outlived=True)
+            self.binds = {**self.binds, "v_ended": now_ms - run_out_ms, "v_assigned": mask}
 
     def __call__(self, alias: str, table: FromClause = res, of: str | None = None) -> Subquery:
         """Current rows (deleted ones too: see the column `deleted`), with all columns of the table.
@@ -133,6 +144,8 @@ def _resource(shape: Shape, row: FromClause, of: str | None) -> Condition:
         options.append(_related(row))
     if shape.reach != "directory":
         options.append(_shared(row, _ZERO))
+    if shape.outlived:
+        options.append(_outlived(row))
     if of is None:
         options.append(row.c.type.in_(_literals(map(type_number, DIRECTORY_TYPES))))
     return or_(false(), *options)
@@ -191,6 +204,24 @@ def _held(row: FromClause) -> Condition:
     given = and_(own.c.patient == row.c.patient, own.c.org == share.c.giver, _for_purpose(own))
     seen = exists(_ONE).where(given, _live(own), _within(row, own.c.mask)).correlate(row, share)
     return or_(share.c.giver.in_([_ZERO, row.c.owner]), seen)
+
+
+def _outlived(row: FromClause) -> Condition:
+    """The run-out: what was recorded while the caller was assigned, and is about that time, unless denied by now."""
+    mine = and_(runout.c.patient == row.c.patient, runout.c.org == _ORG)
+    lasts = and_(runout.c.ended <= _NOW, runout.c.ended > _ENDED_SINCE)
+    denied = exists(_ONE).where(_denies(row)).correlate(row, runout)
+    known = and_(row.c.ts < runout.c.before, _about_its_time(row))
+    return exists(_ONE).where(mine, lasts, known, _within(row, _ASSIGNED_MASK), ~denied).correlate(row)
+
+
+def _about_its_time(row: FromClause) -> Condition:
+    """Of the dates by which a resource is found, some lies in the assigned time; or it has none."""
+    inside = and_(dat.c.lo < runout.c.before, dat.c.hi > runout.c.since)
+    dates = and_(dat.c.rid == row.c.rid, dat.c.part == row.c.part, dat.c.param == param.c.id)
+    of_persons = param.c.code.in_([literal_column(f"'{code}'") for code in _OF_PERSONS])
+    some = select(func.max(case((inside, _ONE), else_=_ZERO))).where(dates, ~of_persons)
+    return func.coalesce(some.correlate(row, runout).scalar_subquery(), _ONE) == _ONE
 
 
 def _denies(row: FromClause) -> Condition:
@@ -297,7 +328,8 @@ def _owners(connection: Connection, patients: list[int]) -> dict[int, int]:
 def _rels(connection: Connection, patients: list[int]) -> dict[int, list[Rel]]:
     giver = and_(res.c.rh == rel.c.source, res.c.view == 0, res.c.deleted.is_(False))
     columns = [rel.c[name] for name in ("patient", "org", "kind", "from", "until", "source")]
-    query = select(*columns, res.c.owner).select_from(rel.outerjoin(res, giver)).where(rel.c.patient.in_(patients))
+    said = (*columns, res.c.owner, rel.c.stays, rel.c.recorded)
+    query = select(*said).select_from(rel.outerjoin(res, giver)).where(rel.c.patient.in_(patients))
     found: dict[int, list[Rel]] = {}
     for row in connection.execute(query):
         found.setdefault(row[0], []).append(Rel(*tuple[Any, ...](row)))

@@ -29,7 +29,10 @@ _LOCAL: Final = re.compile(r"([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})(?:/_history/[
 
 
 class Rel(NamedTuple):
-    """One relation of an organization to a patient. `grantor` owns the resource that gave it; it is not stored."""
+    """One relation of an organization to a patient. `grantor` owns the resource that gave it; it is not stored.
+
+    stays: 1 if what was recorded while it held stays readable for the run-out; recorded: since when it is said so.
+    """
 
     patient: int
     org: int
@@ -38,11 +41,28 @@ class Rel(NamedTuple):
     ends: int
     source: int
     grantor: int | None = None
+    stays: int = 0
+    recorded: int = 0
 
     @property
     def values(self) -> tuple[Any, ...]:
-        """The columns of table `rel` after tenant and part, in order."""
-        return (self.patient, self.org, self.kind, self.begins, self.ends, self.source)
+        """The columns of table `rel` after tenant and part and before `recorded`, in order."""
+        return (self.patient, self.org, self.kind, self.begins, self.ends, self.source, self.stays)
+
+
+class RunOut(NamedTuple):
+    """What was recorded in [since, before) stays readable to a former provider for a time that begins at `ended`."""
+
+    patient: int
+    org: int
+    since: int
+    before: int
+    ended: int
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The columns of table `runout` after tenant and part, in order."""
+        return tuple(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +81,7 @@ class Directive:
 
     @property
     def values(self) -> tuple[Any, ...]:
-        """The columns of table `directive` after tenant and part, in order."""
+        """The columns of table `directive` after tenant and part and before `recorded`, in order."""
         return (
             self.patient,
             self.recipient,
@@ -109,7 +129,7 @@ class Share:
 
     @property
     def values(self) -> tuple[Any, ...]:
-        """The columns of table `share` after tenant and part, in order."""
+        """The columns of table `share` after tenant and part and before `recorded`, in order."""
         return (self.org, self.target, self.view, self.mask, self.begins, self.ends, self.source, self.giver)
 
 
@@ -185,9 +205,12 @@ def from_care_team(
     return longest
 
 
-def member_rel(group: int, patient: int, provider: int, begins: int, ends: int) -> Rel:
-    """The relation of an assigned provider, given by the roster (its Group's hash) of which the member is a part."""
-    return Rel(patient, provider, ASSIGNED, begins, ends, group)
+def member_rel(group: int, patient: int, provider: int, begins: int, ends: int, *, stays: bool = True) -> Rel:
+    """The relation of an assigned provider, given by the roster (its Group's hash) of which the member is a part.
+
+    With `stays` its end is followed by a run-out; one that was opened by mistake has none.
+    """
+    return Rel(patient, provider, ASSIGNED, begins, ends, group, stays=int(stays))
 
 
 def roster_share(group: int, provider: int, mask: int, begins: int = START, ends: int = OPEN) -> Share:

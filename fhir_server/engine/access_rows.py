@@ -14,7 +14,7 @@ from sqlalchemy import BindParameter, Table, bindparam, delete, select
 
 from fhir_server.access import predicate, referral
 from fhir_server.access.consent import directives_of, require_denials_kept
-from fhir_server.access.consequences import consequences
+from fhir_server.access.consequences import consequences, run_outs
 from fhir_server.access.law import standard
 from fhir_server.access.relations import Directive, Rel, Share, from_care_team, from_coverage, local, roster_share
 from fhir_server.fhir import wire
@@ -23,13 +23,23 @@ from fhir_server.store import resources
 from fhir_server.store.hashing import rh
 from fhir_server.store.resources import TENANT, Row
 from fhir_server.store.statements import Statement
-from fhir_server.store.tables import access, directive, rel, share
+from fhir_server.store.tables import (
+    access,
+    directive,
+    directive_past,
+    rel,
+    rel_past,
+    runout,
+    share,
+    share_past,
+)
 
 if TYPE_CHECKING:
     from fhir_server.engine.transaction import Change, Transaction
 
 _DAY = 86_400_000
 _CHUNK = 500
+_PASTS = {rel: rel_past, directive: directive_past, share: share_past}
 _DIRECTIVE = ("patient", "recipient", "purpose", "classes", "effect", "from", "until", "consent", "ordinal")
 
 
@@ -98,10 +108,23 @@ def _directives(transaction: Transaction, change: Change) -> None:
 
 
 def _put(transaction: Transaction, change: Change, table: Table, column: Any, rows: Sequence[tuple[Any, ...]]) -> None:
+    old: Sequence[Any] = ()
     if change.before is not None:
         transaction.flush()
-        transaction.connection.execute(delete(table).where(column == change.row.rh))
-    transaction.batch.extend(table, [(TENANT, change.row.part, *row) for row in rows])
+        gone = delete(table).where(column == change.row.rh).returning(*table.c)
+        old = transaction.connection.execute(gone).all()
+    _succeed(transaction, table, old, [(TENANT, change.row.part, *row) for row in rows])
+
+
+def _succeed(transaction: Transaction, table: Table, old: Sequence[Any], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write rows in place of others, which go to the past; what is said as before is said since before."""
+    now = transaction.context.now
+    said = {tuple(row)[:-1]: row[-1] for row in old}
+    transaction.batch.extend(table, [(*row, said.get(row, now)) for row in rows])
+    if old:
+        kept = set(rows)
+        gone = [(*row, since, now) for row, since in said.items() if row not in kept and since < now]
+        transaction.batch.extend(_PASTS[table], gone)
 
 
 def _shares(transaction: Transaction, change: Change) -> None:
@@ -176,34 +199,48 @@ def _seen(transaction: Transaction, references: Iterable[str]) -> list[Row]:
 def set_relations(transaction: Transaction, source: int, rows: Sequence[Rel]) -> None:
     """Put these relations in place of all that `source` gave to the same patients."""
     patients = {row.patient for row in rows}
-    transaction.connection.execute(_FORGET_FROM, {"source_": source, "patients": sorted(patients)})
-    transaction.batch.extend(rel, [(TENANT, 0, *row.values) for row in rows])
+    gone = {"source_": source, "patients": sorted(patients)}
+    old = transaction.connection.execute(_FORGET_FROM, gone).all()
+    _succeed(transaction, rel, old, [(TENANT, 0, *row.values) for row in rows])
     transaction.touched_patients |= patients
+
+
+def end_run_outs(transaction: Transaction, source: int, patients: Iterable[int]) -> None:
+    """What `source` gave of these patients was a mistake: nothing of it stays readable when it ends."""
+    transaction.flush()
+    some = sorted(patients)
+    old = transaction.connection.execute(_FORGET_FROM, {"source_": source, "patients": some}).all()
+    at = list(rel.c.keys()).index("stays")
+    _succeed(transaction, rel, old, [(*row[:at], 0) for row in map(tuple, old)])
+    transaction.touched_patients.update(some)
 
 
 def show(transaction: Transaction, row: Row, org: int) -> None:
     """Show a resource to an organization from now on because of its own contract with it."""
     mask = referral.mask_by(standard(), transaction.law_class_of)(org)
-    transaction.batch.add(share, TENANT, row.part, *roster_share(row.rh, org, mask).values)
+    transaction.batch.add(share, TENANT, row.part, *roster_share(row.rh, org, mask).values, transaction.context.now)
 
 
 def recompute(transaction: Transaction) -> None:
-    """Replace the access rows of every patient this transaction touched."""
+    """Replace the access rows and run-outs of every patient this transaction touched."""
     patients = sorted(transaction.touched_patients)
     found = predicate.inputs(transaction.connection, patients)
     parts = {change.row.patient: change.row.part for change in transaction.changes}
     for start in range(0, len(patients), _CHUNK):
-        transaction.connection.execute(_FORGET, {"patients": patients[start : start + _CHUNK]})
+        for forget in (_FORGET, _FORGET_RUNOUTS):
+            transaction.connection.execute(forget, {"patients": patients[start : start + _CHUNK]})
     for patient in patients:
+        place = TENANT, parts.get(patient, 0)
         spans = consequences(found[patient], standard(), transaction.law_class_of)
-        rows = [(TENANT, parts.get(patient, 0), *span.values) for span in spans]
-        transaction.batch.extend(access, rows)
+        transaction.batch.extend(access, [(*place, *span.values) for span in spans])
+        transaction.batch.extend(runout, [(*place, *one.values) for one in run_outs(found[patient])])
     transaction.touched_patients = set()
 
 
 _SOME: BindParameter[Any] = bindparam("patients", expanding=True)
 _FORGET = delete(access).where(access.c.patient.in_(_SOME))
-_FORGET_FROM = delete(rel).where(rel.c.source == bindparam("source_"), rel.c.patient.in_(_SOME))
+_FORGET_RUNOUTS = delete(runout).where(runout.c.patient.in_(_SOME))
+_FORGET_FROM = delete(rel).where(rel.c.source == bindparam("source_"), rel.c.patient.in_(_SOME)).returning(*rel.c)
 _DIRECTIVES = Statement(
     select(*[directive.c[name] for name in _DIRECTIVE]).where(directive.c.consent == bindparam("consent"))
 )

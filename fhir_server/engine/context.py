@@ -91,11 +91,14 @@ class Context:
     def visible(self, letter: str) -> Visible:
         """The caller's view for one scope letter (c r u d s)."""
         if letter not in self._visible:
-            self._visible[letter] = Visible(self.caller, self.now, letter)
+            self._visible[letter] = Visible(self.caller, self.now, letter, self.engine.settings.run_out_ms)
         return self._visible[letter]
 
     def visible_targets(self) -> Visible:
-        """What the caller may refer to: every row it may see, whether or not its scopes let it read that type."""
+        """What the caller may refer to: every row it may see, whether or not its scopes let it read that type.
+
+        Not what it may still read of former members: nothing new is written about them.
+        """
         if "" not in self._visible:
             self._visible[""] = Visible(replace(self.caller, scopes=_EVERY_TYPE), self.now, "r")
         return self._visible[""]

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, select
 
+from fhir_server.store.past_tables import directive_past, rel_past, runout, share_past
 from fhir_server.store.resources import Row, Visible, from_columns
 from fhir_server.store.statements import Statements
 from fhir_server.store.tables import access, hist, keys, member, merged, outbox, ref, rel, res, share
@@ -37,6 +38,7 @@ def erase(connection: Connection, rows: Sequence[Row]) -> None:
         (outbox.c.rid, rids),
         (keys.c.rid, rids),
         (share.c.target, hashes),
+        (share_past.c.target, hashes),
     ):
         for start in range(0, len(values), _CHUNK):
             connection.execute(delete(column.table).where(column.in_(values[start : start + _CHUNK])))
@@ -46,6 +48,6 @@ def forget(connection: Connection, patient: int, membership: int) -> None:
     """Remove who stands in which relation to a patient, and its place in rosters (`membership`: their parameter)."""
     connection.execute(delete(member).where(member.c.patient == patient))
     connection.execute(delete(ref).where(ref.c.param == membership, ref.c.tgt == patient))
-    for table in (rel, access):
+    for table in (rel, access, runout, rel_past, directive_past):
         connection.execute(delete(table).where(table.c.patient == patient))
     connection.execute(delete(merged).where((merged.c.source == patient) | (merged.c.target == patient)))

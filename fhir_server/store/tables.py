@@ -25,6 +25,7 @@ from fhir_server.store.concept_tables import code_system, concept, concept_above
 from fhir_server.store.delivery_tables import delivery
 from fhir_server.store.load_tables import load, load_roster, parked
 from fhir_server.store.merge_tables import merged
+from fhir_server.store.past_tables import directive_past, rel_past, runout, share_past
 from fhir_server.store.service_tables import assertion, client, enrolment, file, job, setting, token
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "dat",
     "delivery",
     "directive",
+    "directive_past",
     "enrolment",
     "file",
     "geo",
@@ -60,9 +62,12 @@ __all__ = [
     "qty",
     "ref",
     "rel",
+    "rel_past",
     "res",
+    "runout",
     "setting",
     "share",
+    "share_past",
     "string",
     "tok",
     "token",
@@ -75,6 +80,10 @@ def _place() -> list[Column[int]]:
         Column("tenant", SmallInteger, nullable=False),
         Column("part", SmallInteger, nullable=False),
     ]
+
+
+def _recorded() -> Column[int]:
+    return Column("recorded", BigInteger, nullable=False, server_default="0")
 
 
 def _labels() -> list[Column[int]]:
@@ -197,7 +206,8 @@ keys = Table(
 
 # ---- access: maintained in the transaction of the write that causes it ------------------------------------------
 
-# Who stands in which relation to a patient, and because of which resource (source = its rh).
+# Who stands in which relation to a patient, and because of which resource (source = its rh). stays: 1 where what was
+# recorded meanwhile stays readable for the run-out. recorded, here and below: since when this is said.
 rel = Table(
     "rel",
     metadata,
@@ -208,6 +218,8 @@ rel = Table(
     Column("from", BigInteger, nullable=False),
     Column("until", BigInteger, nullable=False),
     Column("source", BigInteger, nullable=False),
+    Column("stays", SmallInteger, nullable=False, server_default="0"),
+    _recorded(),
     PrimaryKeyConstraint("patient", "org", "kind", "source", "from", "part", "tenant"),
     Index("rel_source", "source"),
     sqlite_with_rowid=False,
@@ -227,6 +239,7 @@ directive = Table(
     Column("until", BigInteger, nullable=False),
     Column("consent", BigInteger, nullable=False),
     Column("ordinal", SmallInteger, nullable=False),
+    _recorded(),
     PrimaryKeyConstraint("patient", "consent", "ordinal", "part", "tenant"),
     Index("directive_consent", "consent"),
     sqlite_with_rowid=False,
@@ -262,6 +275,7 @@ share = Table(
     Column("until", BigInteger, nullable=False),
     Column("source", BigInteger, nullable=False),
     Column("giver", BigInteger, nullable=False, server_default="0"),
+    _recorded(),
     PrimaryKeyConstraint("target", "org", "view", "source", "part", "tenant"),
     Index("share_source", "source"),
     Index("share_org", "org", "target"),

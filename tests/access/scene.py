@@ -9,16 +9,18 @@ from sqlalchemy import Connection, insert, select
 from fhir_server.access import decide as oracle
 from fhir_server.access.caller import Caller
 from fhir_server.access.classes import OPEN, START, mask_of
-from fhir_server.access.consequences import consequences
+from fhir_server.access.consequences import consequences, run_outs
 from fhir_server.access.law import standard
 from fhir_server.access.predicate import Visible, inputs
 from fhir_server.access.relations import Directive, Rel, Share
 from fhir_server.access.scopes import parse
 from fhir_server.fhir.definitions import type_number
 from fhir_server.store.hashing import rh
-from fhir_server.store.tables import access, directive, hist, rel, res, share
+from fhir_server.store.tables import access, dat, directive, hist, param, rel, res, runout, share
 
 PAST, EARLY, NOW, LATE = 1000, 1500, 2000, 2500
+RUN_OUT = 400  # from NOW on it is over before LATE
+BORN, AUTHORED = 1, 2  # numbers of two date parameters
 TENANT, PART = 1, 7
 DEFAULT = mask_of(["BH", "HIV", "HOUSE", "JI", "MINOR"])
 
@@ -35,6 +37,7 @@ def caller(name: str, law_class: str = "covered", purpose: str = "TREAT", scopes
 class Scene:
     connection: Connection
     law_classes: dict[str, str] = field(default_factory=dict)
+    run_out: int = 0
     rows: dict[int, oracle.Row] = field(default_factory=dict)
     versions: list[tuple[int, int, oracle.Row]] = field(default_factory=list)
     rels: list[Rel] = field(default_factory=list)
@@ -42,16 +45,18 @@ class Scene:
     shares: list[Share] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: count(2, 2))
     _rows: list[dict[str, Any]] = field(default_factory=list)
+    _dates: list[dict[str, Any]] = field(default_factory=list)
     _versions: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, type_: str, fid: str, owner: str, patient: str | None = None, labels: int = 0, **more: Any) -> int:
-        """A row of `res`; returns its rid. A Patient is its own patient."""
+        """A row of `res`; returns its rid. A Patient is its own patient. `dates`: the spans it is found by."""
         whose = fid if type_ == "Patient" else patient
-        view = more.pop("view", 0)
-        row = oracle.Row(
-            type_, view, rh(f"{type_}/{fid}"), org(owner), rh(f"Patient/{whose}") if whose else None, labels
-        )
+        view, ts, dates = more.pop("view", 0), more.pop("ts", 1), tuple(more.pop("dates", ()))
+        about = rh(f"Patient/{whose}") if whose else None
+        row = oracle.Row(type_, view, rh(f"{type_}/{fid}"), org(owner), about, labels, ts, dates)
         rid = more.pop("rid", None) or next(self.numbers)
+        spans = [(AUTHORED, *span) for span in dates] + [(BORN, 0, 1)] * (type_ == "Patient")
+        self._dates += [_row(dat, (number, rid, lo, hi)) for number, lo, hi in spans]
         self.rows[rid] = row
         self._rows.append(_values(rid, fid, row, ver=more.pop("ver", 1), **more))
         return rid
@@ -64,12 +69,15 @@ class Scene:
         self._versions.append(_values(rid, fid, row, ver=ver))
         return rid, ver
 
-    def relate(self, patient: str, who: str, kind: str, by: str, begins: int = START, ends: int = OPEN) -> None:
-        """A relation, and the resource that gave it, written by `by`."""
+    def relate(
+        self, patient: str, who: str, kind: str, by: str, begins: int = START, ends: int = OPEN, **more: int
+    ) -> None:
+        """A relation, and the resource that gave it, written by `by`; `stays` and `recorded` as in a Rel."""
         type_ = {"plan": "Coverage", "assigned": "Group", "care-team": "CareTeam"}[kind]
         fid = f"s{next(self.numbers)}"
         self.add(type_, fid, by, None if type_ == "Group" else patient)
-        self.rels.append(Rel(rh(f"Patient/{patient}"), org(who), kind, begins, ends, rh(f"{type_}/{fid}"), org(by)))
+        given = Rel(rh(f"Patient/{patient}"), org(who), kind, begins, ends, rh(f"{type_}/{fid}"), org(by))
+        self.rels.append(given._replace(**more))
 
     def deny(self, patient: str, **more: Any) -> None:
         self.direct(patient, "deny", **more)
@@ -94,19 +102,25 @@ class Scene:
         patients = sorted({row.rh for row in self.rows.values() if row.type == "Patient"})
         _insert(self.connection, res, self._rows)
         _insert(self.connection, hist, self._versions)
-        for table, facts in ((rel, self.rels), (directive, self.directives), (share, self.shares)):
-            _insert(self.connection, table, [_row(table, fact.values) for fact in facts])
+        numbered = [{"id": BORN, "type": "Patient", "code": "birthdate"}]
+        _insert(self.connection, param, [*numbered, {"id": AUTHORED, "type": "Condition", "code": "recorded-date"}])
+        _insert(self.connection, dat, self._dates)
+        _insert(self.connection, rel, [_row(rel, (*one.values, one.recorded)) for one in self.rels])
+        for table, facts in ((directive, self.directives), (share, self.shares)):
+            _insert(self.connection, table, [_row(table, (*fact.values, 0)) for fact in facts])
         found = inputs(self.connection, patients)
         classes = self._hashed_classes()
         spans = [span for each in found.values() for span in consequences(each, standard(), classes.get)]
         _insert(self.connection, access, [_row(access, span.values) for span in spans])
+        ended = [one for each in found.values() for one in run_outs(each)]
+        _insert(self.connection, runout, [_row(runout, one.values) for one in ended])
 
     def sees(self, who: Caller, now: int = NOW, letter: str = "r", of: str | None = None) -> set[int]:
-        visible = Visible(who, now, letter)
+        visible = Visible(who, now, letter, self.run_out)
         return set(self.connection.execute(select(visible("r", of=of).c.rid), dict(visible.binds)).scalars())
 
     def sees_versions(self, who: Caller, now: int = NOW) -> set[tuple[int, int]]:
-        visible = Visible(who, now)
+        visible = Visible(who, now, run_out_ms=self.run_out)
         past = visible.history("h")
         rows = self.connection.execute(select(past.c.rid, past.c.ver), dict(visible.binds))
         return {(row[0], row[1]) for row in rows}
@@ -127,12 +141,14 @@ class Scene:
                 [one for target in mine for one in shares.get(target, ())],
                 {patient: records[patient]} if patient in records else {},
                 law_classes=classes,
+                run_out=self.run_out,
             )
         return worlds
 
     def whole_world(self) -> oracle.World:
         records = {row.rh: row for row in self.rows.values() if row.type == "Patient" and row.view == 0}
-        return oracle.World(self.rels, self.directives, self.shares, records, law_classes=self._hashed_classes())
+        classes = self._hashed_classes()
+        return oracle.World(self.rels, self.directives, self.shares, records, law_classes=classes, run_out=self.run_out)
 
     def _hashed_classes(self) -> dict[int, str]:
         return {org(name): law_class for name, law_class in self.law_classes.items()}
@@ -148,7 +164,7 @@ def _values(rid: int, fid: str, row: oracle.Row, *, ver: int, deleted: bool = Fa
         "view": row.view,
         "rh": row.rh,
         "ver": ver,
-        "ts": 1,
+        "ts": row.ts,
         "deleted": deleted,
         "owner": row.owner,
         "patient": row.patient,

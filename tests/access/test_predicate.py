@@ -11,19 +11,24 @@ from fhir_server.access.classes import BH, HIV, HOUSE, JI, MINOR, SENS, SUD2, SU
 from fhir_server.access.predicate import Visible, facts, inputs, patients_of, shareable, shares_of
 from fhir_server.store.hashing import rh
 from fhir_server.store.tables import hist
-from tests.access.scene import DEFAULT, EARLY, LATE, NOW, PAST, Scene, caller, org
+from tests.access.scene import DEFAULT, EARLY, LATE, NOW, PAST, RUN_OUT, Scene, caller, org
 
 CLASSES = {"clinic": "covered", "sudunit": "part2", "pantry": "non-hipaa"}
 LABELS = (0, BH, SUD2, SUDCN, HIV, SENS, MINOR, JI, HOUSE, BH | SUD2, BH | HIV, MINOR | BH, UNKNOWN)
 PURPOSES = ("TREAT", "HPAYMT", "HOPERAT", "CAREMGT", "HLEGAL", "ETREAT", "")
 INSTANTS = (EARLY, NOW, LATE)
+SPANS: tuple[tuple[tuple[int, int], ...], ...] = (
+    ((1, 2),), ((EARLY, EARLY + 1),), ((LATE, LATE + 1),), ((1, 1 << 62),), ((1, 2), (EARLY, EARLY + 1)),
+    ((NOW, LATE),),
+)  # fmt: skip
+TOLD = ((EARLY - 1, ()), (NOW - 1, ()), (NOW, ()), *[(EARLY - 1, spans) for spans in SPANS])  # when, about what time
 
 
 @pytest.fixture
 def scene(database):
     with database.engine.begin() as connection:
         others = {"plan": "covered", "rival": "covered", "stranger": "covered", "kitchen": "non-hipaa"}
-        yield Scene(connection, dict(CLASSES) | others)
+        yield Scene(connection, dict(CLASSES) | others, RUN_OUT)
 
 
 # ---- the matrix --------------------------------------------------------------------------------------------------
@@ -56,6 +61,26 @@ RELATIONS = {
     "care-team-by-care-team": lambda s, p, o: (
         s.relate(p, "rival", "care-team", by="plan"),
         s.relate(p, o, "care-team", by="rival"),
+    ),
+    "former-running-out": lambda s, p, o: s.relate(p, o, "assigned", by="plan", begins=PAST, ends=NOW, stays=1),
+    "former-told-late": lambda s, p, o: s.relate(
+        p, o, "assigned", by="plan", begins=PAST, ends=EARLY, stays=1, recorded=NOW
+    ),
+    "former-of-long-ago": lambda s, p, o: s.relate(p, o, "assigned", by="plan", begins=PAST, ends=EARLY, stays=1),
+    "former-by-mistake": lambda s, p, o: s.relate(p, o, "assigned", by="plan", begins=PAST, ends=NOW),
+    "former-of-second-plan": lambda s, p, o: (
+        s.relate(p, "rival", "plan", by="plan"),
+        s.relate(p, o, "assigned", by="rival", begins=PAST, ends=NOW, stays=1),
+    ),
+    "former-by-itself": lambda s, p, o: s.relate(p, o, "assigned", by=o, begins=PAST, ends=NOW, stays=1),
+    "former-of-a-team": lambda s, p, o: s.relate(p, o, "care-team", by="plan", begins=PAST, ends=NOW, stays=1),
+    "former-and-back": lambda s, p, o: (
+        s.relate(p, o, "assigned", by="plan", begins=PAST, ends=EARLY, stays=1),
+        s.relate(p, o, "assigned", by="plan", begins=NOW),
+    ),
+    "passed-on-in-a-run-out": lambda s, p, o: (
+        s.relate(p, "rival", "assigned", by="plan", begins=PAST, ends=NOW, stays=1),
+        refer(s, p, o, giver="rival"),
     ),
     "former-and-self-named": lambda s, p, o: (
         s.relate(p, o, "assigned", by="plan", ends=NOW),
@@ -97,15 +122,20 @@ CONSENTS = {
 }
 
 
+PERMITTED = {"permit", "permit-and-deny", "deny-other-purpose", "deny-all-to-another", "deny-class-for-purpose"}
 GIVEN_ON = {"none", "deny-all-to-a-giver", "deny-class", "deny-one-purpose", "deny-expired"}
 
 
 def cases() -> list[tuple[str, str]]:
-    """Every relation with every consent; what was passed on, with those that touch its giver or its receiver."""
+    """Every relation with every consent; what was passed on, with those that touch its giver or its receiver; what
+    ended, with those that can take something away.
+    """
     return [
         (relation, consent)
         for relation, consent in product(RELATIONS, CONSENTS)
-        if consent in GIVEN_ON or not relation.startswith("passed-on")
+        if consent in GIVEN_ON
+        or not relation.startswith(("passed-on", "former"))
+        or (relation.startswith("former") and consent not in PERMITTED)
     ]
 
 
@@ -117,6 +147,8 @@ def populate(scene: Scene) -> None:
         for label in LABELS:
             scene.add("Condition", f"{patient}-{label}", "stranger", patient, label)
         scene.add("Observation", f"{patient}-unshared", "plan", patient)
+        for ts, dates in TOLD if relation.startswith("former") else ():
+            scene.add("Observation", f"{patient}-{ts}-{dates}", "stranger", patient, BH, ts=ts, dates=dates)
         for name in CLASSES:
             scene.add("Goal", f"{patient}-{name}", name, patient, SUD2)
             RELATIONS[relation](scene, patient, name)
@@ -397,6 +429,28 @@ def test_inputs_name_who_gave_a_relation(scene):
     assert found[rh("Patient/unknown")].owner is None
     assert patients_of(scene.connection, org("clinic")) == [rh("Patient/p")]
     assert patients_of(scene.connection, org("owner")) == []
+
+
+def test_what_a_former_provider_may_still_read(scene):
+    """Line 24 with a run-out: of the assigned time, no longer, and only what a provider sees without consent."""
+    one_patient(scene)
+    for fid, more in {
+        "then": {"ts": EARLY, "dates": [(EARLY, NOW)]}, "later": {"ts": NOW},
+        "of-before": {"ts": EARLY, "dates": [(1, 2)]}, "hidden": {"ts": EARLY, "labels": SUD2},
+    }.items():  # fmt: skip
+        scene.add("Condition", fid, "stranger", "p", **more)
+    scene.relate("p", "clinic", "assigned", by="owner", begins=PAST, ends=NOW, stays=1)
+    scene.settle()
+    assert seen(scene, caller("clinic"), NOW - 1) >= {"p", "then", "later", "of-before"}
+    assert seen(scene, caller("clinic"), NOW) & {"p", "then", "later", "of-before", "hidden"} == {"p", "then"}
+    assert seen(scene, caller("clinic"), NOW + RUN_OUT - 1) & {"p", "then"} == {"p", "then"}
+    assert seen(scene, caller("clinic"), NOW + RUN_OUT) == set()
+    assert seen(scene, caller("clinic", purpose="HLEGAL"), NOW) == set()
+    about = facts(scene.connection, caller("clinic"), rh("Patient/p"), 0, NOW)
+    assert about.kinds() == frozenset()  # no right to write hangs on it, nor one to pass anything on
+    assert shareable(scene.connection, caller("clinic"), NOW, [rh("Condition/then")], rh("Patient/p")) == set()
+    scene.run_out = 0
+    assert seen(scene, caller("clinic"), NOW) == set()
 
 
 def test_facts_are_looked_up_when_asked(scene):

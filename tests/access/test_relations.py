@@ -5,12 +5,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from fhir_server.access.classes import ALL, BH, HIV, OPEN, START
-from fhir_server.access.consequences import consequences, effective, live_kinds
+from fhir_server.access.consequences import consequences, effective, live_kinds, run_outs
 from fhir_server.access.law import standard
 from fhir_server.access.relations import (
     Directive,
     Inputs,
     Rel,
+    RunOut,
     from_care_team,
     from_coverage,
     local,
@@ -44,7 +45,7 @@ def test_an_active_coverage_makes_its_payor_the_plan():
     period = {"start": "2026-01-01", "end": "2026-03-31"}
     found = from_coverage(coverage(period=period), 5, ZONE)
     assert found == [Rel(PATIENT, org("plan"), "plan", ms("2026-01-01"), ms("2026-04-01"), 5)]
-    assert from_coverage(coverage(), 5, ZONE)[0].values == (PATIENT, org("plan"), "plan", START, OPEN, 5)
+    assert from_coverage(coverage(), 5, ZONE)[0].values == (PATIENT, org("plan"), "plan", START, OPEN, 5, 0)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,8 @@ def test_another_writer_adds_nobody_to_a_care_team():
 
 
 def test_rosters():
-    assert member_rel(1, 2, 3, 4, 5) == Rel(2, 3, "assigned", 4, 5, 1)
+    assert member_rel(1, 2, 3, 4, 5) == Rel(2, 3, "assigned", 4, 5, 1, stays=1)
+    assert member_rel(1, 2, 3, 4, 5, stays=False) == Rel(2, 3, "assigned", 4, 5, 1)
     assert roster_share(1, 3, DEFAULT).values == (3, 1, 0, DEFAULT, START, OPEN, 1, 0)
 
 
@@ -189,6 +191,18 @@ def test_a_provider_may_name_a_team_but_not_assign_or_insure():
 
 def test_a_member_of_a_team_names_nobody():
     assert spans(rel("a", "care-team", "owner"), rel("b", "care-team", "a")) == {(org("a"), "care-team", 0, 100)}
+
+
+def test_only_assignments_by_the_owner_that_end_run_out():
+    """One that was opened by mistake has none; one that was ended in retrospect runs out from when that was said."""
+    ended = rel("a", "assigned", "owner", 10, 20)._replace(stays=1)
+    told_late = rel("b", "assigned", "owner", 10, 20)._replace(stays=1, recorded=30)
+    other = [ended._replace(stays=0), ended._replace(kind="care-team"), ended._replace(grantor=org("a"))]
+    other += [ended._replace(ends=OPEN), ended._replace(begins=20), ended._replace(grantor=None)]
+    found = run_outs(Inputs(PATIENT, org("owner"), [ended, told_late, *other]))
+    assert found == [RunOut(PATIENT, org("a"), 10, 20, 20), RunOut(PATIENT, org("b"), 10, 20, 30)]
+    twice = run_outs(Inputs(PATIENT, org("owner"), [ended, ended._replace(source=2, recorded=25)]))
+    assert twice == [RunOut(PATIENT, org("a"), 10, 20, 25)]
 
 
 def test_live_kinds():

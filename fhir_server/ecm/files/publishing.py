@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fhir_server.access.relations import member_rel
+from fhir_server.access.relations import Rel, member_rel
 from fhir_server.ecm import rosters
 from fhir_server.ecm.files import teams
 from fhir_server.engine import access_rows, roster_rows, writing
@@ -17,6 +17,7 @@ from fhir_server.store.members import LAST, Member
 from fhir_server.store.resources import Row
 
 PAGE = 500
+RECALLING = "recall"  # the mark of a transaction that puts back what was known before
 
 
 def page(context: Context, fid: str, after: str) -> list[Member]:
@@ -46,16 +47,21 @@ def dropped(row: Member, version: int, now: int) -> Member:
 
 
 def give(transaction: Transaction, rows: Sequence[Member]) -> None:
-    """Put the relations that follow from these roster rows in place of those their members had."""
+    """Put the relations that follow from these roster rows in place of those their members had.
+
+    Who leaves because a file is recalled was there by mistake: nothing stays readable.
+    """
     by_group: dict[int, list[Member]] = {}
     for row in rows:
         by_group.setdefault(row.grp, []).append(row)
     for group, found in by_group.items():
-        rels = [
-            member_rel(group, row.patient, rh(f"Organization/{row.provider_fid}"), row.begins, row.ends)
-            for row in found
-        ]
-        access_rows.set_relations(transaction, group, rels)
+        access_rows.set_relations(transaction, group, [_rel(transaction, row) for row in found])
+
+
+def _rel(transaction: Transaction, row: Member) -> Rel:
+    stays = row.change != "dropped" or RECALLING not in transaction.marks
+    provider = rh(f"Organization/{row.provider_fid}")
+    return member_rel(row.grp, row.patient, provider, row.begins, row.ends, stays=stays)
 
 
 def is_pending(transaction: Transaction, fid: str) -> bool:

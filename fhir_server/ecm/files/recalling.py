@@ -17,10 +17,12 @@ from fhir_server.ecm import merging
 from fhir_server.ecm.directory import Provider
 from fhir_server.ecm.files import importing, parking, publishing, readers
 from fhir_server.ecm.files.assignment import load
-from fhir_server.ecm.files.enrolling import RECALLING, Enrolment, Source, enrol
+from fhir_server.ecm.files.enrolling import Enrolment, Source, enrol
 from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.judging import CHUNK, Entry
+from fhir_server.ecm.files.publishing import RECALLING
 from fhir_server.ecm.files.replaying import Replay
+from fhir_server.engine import access_rows
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.fhir.values import instant
@@ -75,6 +77,8 @@ def _undo(transaction: Transaction, run: Run, found: Load) -> _Undoing:
             publishing.drop(transaction, replay.rosters[group], rows)
             done.closed += len(rows)
         done.touched.add(replay.rosters[group])
+    for group, patients in replay.mistaken().items():
+        access_rows.end_run_outs(transaction, group, patients)
     _publish(transaction, found, done)
     return _note(transaction, run, found, done)
 

@@ -20,6 +20,7 @@ from fhir_server.store.members import LAST, Member
 
 _PAGE = 500
 _Order = tuple[int, str, int]
+_Word = tuple[_Order, Member | None, set[int]]
 _BEFORE: _Order = (0, "", 0)
 _PENDING: _Order = (2**62, "", 0)
 
@@ -80,6 +81,17 @@ class Replay:
         rows = members.history(self._context.connection, self.rosters, [key]).get(key, [])
         return self._wanted(key, [row for row in rows if (self.rosters[row.grp], row.from_version) not in passed_over])
 
+    def mistaken(self) -> dict[int, set[int]]:
+        """Roster -> the patients whom the left-out file put there, and none of the files in force."""
+        found: dict[int, set[int]] = {}
+        for page in self._pages():
+            for key, rows in members.history(self._context.connection, self.affected, page).items():
+                meant = {said.grp for _, said, _ in self._words(key, rows) if said}
+                for row in rows:
+                    if row.change != "dropped" and row.grp not in meant and self._is_left_out(row):
+                        found.setdefault(row.grp, set()).add(row.patient)
+        return found
+
     def opened(self) -> dict[int, Member]:
         """Patient -> the roster row, for those whom the left-out file put into a roster."""
         found: dict[int, Member] = {}
@@ -104,7 +116,15 @@ class Replay:
 
     def _wanted(self, key: str, rows: Sequence[Member]) -> Member | None:
         """The row that the files in force lead to: their words put in order, the last one taken."""
-        words: list[tuple[_Order, Member | None, set[int]]] = []
+        state: Member | None = None
+        for _, said, silent in sorted(self._words(key, rows), key=lambda word: word[0]):
+            if said or (state and state.grp in silent):
+                state = said
+        return state
+
+    def _words(self, key: str, rows: Sequence[Member]) -> list[_Word]:
+        """What the files in force say of a member: when, the row, the rosters from which their silence takes it."""
+        words: list[_Word] = []
         spoken: set[str] = set()
         for row in rows:
             order, source = self._origin(row)
@@ -118,11 +138,7 @@ class Replay:
                 words += [(voice.order, row, set()) for row in rows if _stood(row, voice.versions)]
             elif not _holds(voice.named, number):
                 words.append((voice.order, None, voice.covers))
-        state: Member | None = None
-        for _, said, silent in sorted(words, key=lambda word: word[0]):
-            if said or (state and state.grp in silent):
-                state = said
-        return state
+        return words
 
     def _origin(self, row: Member) -> tuple[_Order | None, str]:
         """(when the word was spoken, by which file); None for the word of a file that is not in force.
