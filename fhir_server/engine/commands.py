@@ -17,6 +17,7 @@ from fhir_server.store.db import Database, open_database
 from fhir_server.store.migrations import require_current
 from fhir_server.terminology import distribution, loading
 from fhir_server.terminology.distribution import Source
+from fhir_server.validation.unenforced import unenforced
 
 terminology_app = typer.Typer(no_args_is_help=True, help="Large code systems: load, list, remove.")
 packages_app = typer.Typer(no_args_is_help=True, help="FHIR packages (guides): install, list, remove.")
@@ -116,6 +117,8 @@ def packages_install(
     made = packages.install(path, folder, definitions.load())
     told = ", ".join(f"{number} {kind}" for kind, number in made.count().items())
     console.print(f"[bold]{made.name} {made.version}[/bold]: {told}. Servers enforce it from their next start.")
+    for rule in unenforced(definitions.load([made.folder]).all("StructureDefinition")):
+        console.print(f"Not enforced: rule {rule.key} of {rule.profile}: {rule.reason}.")
     there = {one.name for one in packages.installed(folder)}
     missing = [f"{name} {version}" for name, version in made.needs if name not in there]
     if missing:

@@ -199,8 +199,8 @@ class _Systems:
 def contains(members: Mapping[str, Members], system: str | None, code: str) -> bool | None:
     """Whether these members contain a code; None if it cannot be told. Without a system any will do."""
     if system:
-        found = members.get(system)
-        return found.has(code) if found else None if "" in members else False
+        answer = members[system].has(code) if system in members else False
+        return None if answer is False and "" in members else answer  # "" is what nobody here knows
     answers = {one.has(code) for one in members.values()}
     return True if True in answers else None if None in answers else False
 

@@ -10,10 +10,13 @@ from fhir_server.fhir.contents import compact, count_extensions
 from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.errors import Issue
 from fhir_server.terminology.codes import Terminology
+from fhir_server.validation.extension_context import Contexts, Steps
+from fhir_server.validation.findings import Findings, Target
+from fhir_server.validation.profile_advice import Advisor
 from fhir_server.validation.profile_cardinality import Check
 from fhir_server.validation.profile_compile import Compiler
 from fhir_server.validation.profile_gate import Gate, compile_gate
-from fhir_server.validation.profile_tree import BASE, tree
+from fhir_server.validation.profile_tree import BASE, Node, tree
 
 MOST_ISSUES: Final = 50
 _EXTENDING: Final = frozenset({"extension", "modifierExtension"})
@@ -23,11 +26,19 @@ Trail = tuple["Trail", str, int] | None
 
 
 class _Profile(NamedTuple):
-    """A compiled profile or extension: what it is for, its fast gate, and the checks that find what is wrong."""
+    """A compiled profile or extension: what it is for, its rules, its fast gate, and the checks that find words."""
 
     type: str
+    root: Node
     gate: Gate
     check: Check
+
+
+class Advice(NamedTuple):
+    """What is not wrong and worth knowing, and the references whose targets must keep profiles."""
+
+    issues: list[Issue]
+    targets: list[Target]
 
 
 class ProfileValidator:
@@ -35,9 +46,12 @@ class ProfileValidator:
 
     def __init__(self, definitions: Definitions, terminology: Terminology) -> None:
         self._definitions = definitions
-        self._compiler = Compiler(definitions, terminology)
+        self._compiler = Compiler(definitions, terminology, self)
+        self._advisor = Advisor(definitions, terminology, self)
+        self._contexts = Contexts(definitions)
         self._terminology = terminology
         self._compiled: dict[str, _Profile] = {}
+        self._advice: dict[str, Check] = {}
         self._extensions = frozenset(
             one["url"] for one in definitions.all("StructureDefinition") if one.get("type") == "Extension"
         )
@@ -49,10 +63,53 @@ class ProfileValidator:
 
         `text` is the resource as compact JSON, where it is known already.
 
-        Codes: invariant (a rule or cardinality), code-invalid (a binding), extension (a modifierExtension that nobody
-        here understands), not-supported (a claimed profile that is not installed).
+        Codes: invariant (a rule or cardinality), code-invalid (a binding), extension (one that stands where it is not
+        for, or a modifierExtension that nobody here understands), not-supported (a claimed profile is not installed).
         """
-        issues: list[Issue] = []
+        return self._checked(type, resource, required, text)[:MOST_ISSUES]
+
+    def advise(self, type: str, resource: Mapping[str, Any], required: Sequence[str] = ()) -> Advice:
+        """What the profiles recommend, and what cannot be told here, as warnings and information; nothing is refused.
+
+        `targets` are references to other resources, each with the profiles of which its target must keep one.
+        """
+        found, advised = self._checked(type, resource, required), Findings(resource)
+        for canonical in dict.fromkeys([*resource.get("meta", {}).get("profile", ()), *required]):
+            profile = self._profile(canonical)
+            if profile is not None and profile.type == type:
+                if canonical not in self._advice:
+                    self._advice[canonical] = self._advisor.compile(profile.root)
+                self._advice[canonical](resource, type, advised)
+                profile.check(resource, type, found)  # the gate passes what is right without gathering its targets
+        return Advice(list(dict.fromkeys(advised))[:MOST_ISSUES], list(dict.fromkeys(found.elsewhere)))
+
+    def type_of(self, canonical: str) -> str | None:
+        """The type that a profile is for; None if it is not installed."""
+        definition = self._definitions.resource(canonical)
+        return definition["type"] if definition and definition["resourceType"] == "StructureDefinition" else None
+
+    def conforms(self, canonical: str, value: Any, findings: Findings) -> bool:
+        """Whether a value keeps a profile; so does everything if it is not installed, and what is being checked now."""
+        found, key = self._profile(canonical), (canonical, id(value))
+        if found is None or key in findings.entered:
+            return True
+        if isinstance(value, dict) and value.get("resourceType", found.type) != found.type:
+            return False
+        findings.entered.add(key)
+        inner = findings.within()
+        if not found.gate(value):
+            found.check(value, found.type, inner)
+        findings.entered.discard(key)
+        return not inner
+
+    def explain(self, canonical: str, value: Any, where: str, findings: Findings) -> None:
+        """Adds what is wrong with a value under a profile."""
+        found = self._profile(canonical)
+        if found is not None:
+            found.check(value, where, findings)
+
+    def _checked(self, type: str, resource: Mapping[str, Any], required: Sequence[str], text: bytes = b"") -> Findings:
+        issues = Findings(resource)
         claimed = resource.get("meta", {}).get("profile", ())
         for index, canonical in enumerate(claimed):
             self._conform(type, resource, canonical, f"{type}.meta.profile[{index}]", issues)
@@ -61,9 +118,9 @@ class ProfileValidator:
                 self._conform(type, resource, canonical, type, issues)
         for trail, name, extension in _extensions(resource, text or compact(resource)):
             self._extension(type, trail, name, extension, issues)
-        return issues[:MOST_ISSUES]
+        return issues
 
-    def _conform(self, type: str, resource: Mapping[str, Any], canonical: str, where: str, issues: list[Issue]) -> None:
+    def _conform(self, type: str, resource: Mapping[str, Any], canonical: str, where: str, issues: Findings) -> None:
         if canonical.startswith(BASE) and canonical.removeprefix(BASE) == type:
             return
         if (found := self._profile(canonical)) is None:
@@ -80,13 +137,17 @@ class ProfileValidator:
             if definition is None or definition["resourceType"] != "StructureDefinition":
                 return None  # not remembered: a caller could fill the memory with inventions
             root = tree(definition, self._definitions)
-            gate = compile_gate(root, self._definitions, self._terminology)
-            self._compiled[canonical] = _Profile(definition["type"], gate, self._compiler.compile(root))
+            gate = compile_gate(root, self._definitions, self._terminology, self)
+            self._compiled[canonical] = _Profile(definition["type"], root, gate, self._compiler.compile(root))
         return self._compiled[canonical]
 
-    def _extension(self, type: str, trail: Trail, name: str, extension: Mapping[str, Any], issues: list[Issue]) -> None:
+    def _extension(self, type: str, trail: Trail, name: str, extension: Mapping[str, Any], issues: Findings) -> None:
         url = extension.get("url", "")
         if url in self._extensions and (found := self._profile(url)):
+            if meant := self._contexts.missed(url, type, _steps(trail), issues.root):
+                where = _written(type, trail)
+                text = f"{where}: {url[:128]} is an extension of {meant}. Move it there, or leave it out."
+                issues.append(Issue("extension", text, where))
             if not found.gate(extension):
                 found.check(extension, _written(type, trail), issues)
         elif name == "modifierExtension":
@@ -120,6 +181,17 @@ def _collect(value: Mapping[str, Any], trail: Trail, found: list[tuple[Trail, st
                     if marked:
                         found.append((below, key, one))
                     _collect(one, below, found)
+
+
+def _steps(trail: Trail) -> Steps:
+    """The way down to what holds the extension: hardly ever a long one."""
+    if trail is None or trail[0] is None:
+        return ()
+    trail, steps = trail[0], []
+    while trail is not None:
+        trail, key, index = trail
+        steps.append((key, index))
+    return tuple(reversed(steps))
 
 
 def _written(type: str, trail: Trail) -> str:

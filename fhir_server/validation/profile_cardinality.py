@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fhir_server.fhir.errors import Issue
+from fhir_server.validation.findings import Findings
 from fhir_server.validation.profile_words import broken, too_few, too_many
-from fhir_server.validation.slicing import Predicate, listed
+from fhir_server.validation.slicing import Predicate, Rooted, belongs, listed
 
-Issues = list[Issue]
+Issues = Findings
 Check = Callable[[Any, str, Issues], None]
 """Takes a value and its FHIRPath, and adds what is wrong with it to the issues."""
 
@@ -21,7 +21,7 @@ class Slice:
     """One slice: which items are its own, how many there may be, and what is asked of each."""
 
     name: str
-    test: Predicate
+    test: Predicate | Rooted
     least: int
     most: int | None
     check: Check | None
@@ -122,10 +122,12 @@ def slices(all_slices: Sequence[Slice], *, closed: bool) -> Check:
     """Sorts the items into slices, checks each by its slice, and counts; `closed` refuses what belongs to none."""
 
     def check(values: Any, where: str, issues: Issues) -> None:
-        counts = [0] * len(all_slices)
+        counts, certain = [0] * len(all_slices), True
         for index, value in enumerate(values):
-            place = _place(all_slices, value)
-            if place >= 0:
+            place = _place(all_slices, value, issues)
+            if place is None:
+                certain = False
+            elif place >= 0:
                 counts[place] += 1
                 if (of_slice := all_slices[place].check) is not None:
                     of_slice(value, f"{where}[{index}]", issues)
@@ -133,7 +135,7 @@ def slices(all_slices: Sequence[Slice], *, closed: bool) -> Check:
                 text = "This entry is none of those that the profile allows here."
                 issues.append(broken(f"{where}[{index}]", text))
         for one, count in zip(all_slices, counts, strict=True):
-            if count < one.least:
+            if count < one.least and certain:
                 issues.append(too_few(where, count, one.least, one.name))
             elif one.most is not None and count > one.most:
                 issues.append(too_many(where, count, one.most, one.name))
@@ -141,8 +143,12 @@ def slices(all_slices: Sequence[Slice], *, closed: bool) -> Check:
     return check
 
 
-def _place(all_slices: Sequence[Slice], value: Any) -> int:
+def _place(all_slices: Sequence[Slice], value: Any, issues: Issues) -> int | None:
+    """The number of the slice that a value belongs to; -1 for none of them, None if that cannot be told."""
+    unknown = False
     for place, one in enumerate(all_slices):
-        if one.test(value):
+        answer = belongs(one.test, value, issues)
+        if answer:
             return place
-    return -1
+        unknown = unknown or answer is None
+    return None if unknown else -1

@@ -3,7 +3,7 @@
 https://hl7.org/fhir/R4/profiling.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fhir_server.fhir.definitions import Definitions
@@ -11,6 +11,7 @@ from fhir_server.fhir.elements import Element
 from fhir_server.fhir.errors import Issue
 from fhir_server.terminology.codes import Terminology
 from fhir_server.validation import binding, invariant, profile_rules
+from fhir_server.validation.findings import Target, named_type
 from fhir_server.validation.profile_cardinality import (
     Check,
     Issues,
@@ -23,9 +24,10 @@ from fhir_server.validation.profile_cardinality import (
     slices,
     together,
 )
-from fhir_server.validation.profile_rules import cardinality, target
+from fhir_server.validation.profile_rules import cardinality
 from fhir_server.validation.profile_tree import Node
-from fhir_server.validation.profile_words import broken
+from fhir_server.validation.profile_words import broken, off_profile
+from fhir_server.validation.slicing import Profiles
 
 _LONGEST_ECHO: Final = 64
 
@@ -33,28 +35,36 @@ _LONGEST_ECHO: Final = 64
 class Compiler:
     """Compiles definitions with what is installed; extensions and profiles are found by their canonical URLs."""
 
-    def __init__(self, definitions: Definitions, terminology: Terminology) -> None:
+    def __init__(self, definitions: Definitions, terminology: Terminology, profiles: Profiles) -> None:
         self._definitions = definitions
         self._terminology = terminology
+        self._profiles = profiles
 
     def compile(self, root: Node) -> Check:
         """One function that checks a whole resource, or an extension, against its tree of rules."""
         return together(self._rules(root))
 
     # ---- an element's value
-    def _rules(self, node: Node) -> list[Check]:
+    def _rules(self, node: Node, kind: str = "") -> list[Check]:
         """What is asked of one value of an element: fixed value or pattern, targets, codes, invariants, children."""
-        rules = [*_fixed(node), *self._targets(node), *self._bound(node), *_invariants(node)]
+        rules = [*_fixed(node), *self._targets(node), *self._profiled(node), *self._bound(node)]
+        rules += _invariants(node, kind or profile_rules.kind_of(node, self._definitions))
         fields = [check for child in node.children.values() for check in self._field(child)]
         return [*rules, members(fields)] if fields else rules
 
     def _targets(self, node: Node) -> list[Check]:
         wanted = profile_rules.target_types(node, self._definitions)
-        return [_reference_to(wanted)] if wanted else []
+        profiles = profile_rules.target_profiles(node, self._definitions)
+        return [_reference_to(wanted, profiles, self._profiles)] if wanted or profiles else []
+
+    def _profiled(self, node: Node) -> list[Check]:
+        kinds = profile_rules.resource_types(node, self._definitions)
+        urls = profile_rules.value_profiles(node, self._definitions)
+        return [*([_of_types(kinds)] if kinds else []), *([_keeps_one(urls, self._profiles)] if urls else [])]
 
     def _bound(self, node: Node) -> list[Check]:
-        found = profile_rules.bound(node)
-        return [_bound_to(self._terminology, found[0], required=found[1])] if found else []
+        found = profile_rules.bindings(node)
+        return [_bound_to(self._terminology, value_set, required=required) for value_set, required in found]
 
     # ---- an element within its parent
     def _field(self, node: Node) -> list[Check]:
@@ -78,16 +88,19 @@ class Compiler:
         allowed, typed = profile_rules.forms(node, element)
         stem = node.name.removesuffix("[x]")
         checks = [choice(stem, tuple(element.json_names), allowed, *cardinality(node))]
-        if shared := self._rules(node):
-            checks += [single(name, 0, None, shared, stem) for name in sorted(allowed)]
-        return checks + [single(name, *cardinality(one), self._rules(one), stem) for name, one in typed]
+        for name in sorted(allowed):
+            shared = self._rules(node, element.json_names[name])
+            checks += [single(name, 0, None, shared, stem)] if shared else []
+        for name, one in typed:
+            checks.append(single(name, *cardinality(one), self._rules(one, element.json_names[name]), stem))
+        return checks
 
     def _of_slice(self, node: Node, slicing: Mapping[str, Any]) -> Check | None:
         rules = self._rules(profile_rules.beyond(node, slicing))
         return together(rules) if rules else None
 
     def _sliced(self, node: Node) -> Check | None:
-        found, closed = profile_rules.slices(node, self._terminology)
+        found, closed = profile_rules.slices(node, self._terminology, self._profiles)
         slicing = node.rules.get("slicing", {})
         known = [Slice(name, test, *cardinality(one), self._of_slice(one, slicing)) for name, one, test in found]
         return slices(known, closed=closed) if known else None
@@ -115,13 +128,42 @@ def _said(wanted: Any) -> str:
     return " and ".join(pairs) or str(wanted)
 
 
-def _reference_to(wanted: frozenset[str]) -> Check:
+def _reference_to(wanted: frozenset[str], profiles: Mapping[str, tuple[str, ...]], others: Profiles) -> Check:
     names = " or ".join(sorted(wanted))
 
     def check(value: Any, where: str, issues: Issues) -> None:
-        found = target(value) if isinstance(value, dict) else None
-        if found is not None and found not in wanted:
+        inner = issues.resolved(value)
+        found = str(inner.get("resourceType")) if inner else named_type(value) if isinstance(value, dict) else None
+        if found is None:
+            return
+        if wanted and found not in wanted:
             issues.append(broken(f"{where}.reference", f"The reference must name a {names}, not a {found}."))
+        elif found in profiles and inner is None and "reference" in value:
+            issues.elsewhere.append(Target(f"{where}.reference", value["reference"], profiles[found]))
+        elif found in profiles and not any(others.conforms(url, inner, issues) for url in profiles[found]):
+            issues.append(broken(f"{where}.reference", off_profile(found, profiles[found])))
+
+    return check
+
+
+def _of_types(kinds: frozenset[str]) -> Check:
+    names = " or ".join(sorted(kinds))
+
+    def check(value: Any, where: str, issues: Issues) -> None:
+        if isinstance(value, dict) and value.get("resourceType") not in kinds:
+            issues.append(broken(where, f"The profile asks for a {names} here."))
+
+    return check
+
+
+def _keeps_one(profiles: Sequence[str], others: Profiles) -> Check:
+    def check(value: Any, where: str, issues: Issues) -> None:
+        if any(others.conforms(url, value, issues) for url in profiles):
+            return
+        if len(profiles) == 1:
+            others.explain(profiles[0], value, where, issues)
+        else:
+            issues.append(broken(where, f"It keeps none of the profiles asked for here: {', '.join(profiles[:3])}."))
 
     return check
 
@@ -136,15 +178,15 @@ def _bound_to(terminology: Terminology, value_set: str, *, required: bool) -> Ch
     return check
 
 
-def _invariants(node: Node) -> list[Check]:
-    return [_invariant(rule, one) for rule, one in profile_rules.invariants(node)]
+def _invariants(node: Node, kind: str) -> list[Check]:
+    return [_invariant(rule, one) for rule, one in profile_rules.invariants(node, kind)]
 
 
 def _invariant(rule: invariant.Rule, constraint: Mapping[str, Any]) -> Check:
     text, key = str(constraint["human"]).rstrip("."), constraint["key"]
 
     def check(value: Any, where: str, issues: Issues) -> None:
-        if not rule(value):
+        if rule(value) is False:
             issues.append(broken(where, f"{text} (rule {key})."))
 
     return check

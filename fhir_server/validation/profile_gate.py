@@ -12,19 +12,22 @@ from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.elements import Element
 from fhir_server.terminology.codes import Terminology
 from fhir_server.validation import binding
+from fhir_server.validation.findings import named_type
 from fhir_server.validation.profile_rules import (
     beyond,
-    bound,
+    bindings,
     cardinality,
     fits,
     forms,
     invariants,
+    kind_of,
+    resource_types,
     slices,
-    target,
     target_types,
+    value_profiles,
 )
 from fhir_server.validation.profile_tree import Node
-from fhir_server.validation.slicing import Predicate
+from fhir_server.validation.slicing import Predicate, Profiles, Rooted
 
 Gate = Callable[[Any], bool]
 Lines = Iterator[str]
@@ -32,9 +35,9 @@ Lines = Iterator[str]
 _STEP = "    "
 
 
-def compile_gate(root: Node, definitions: Definitions, terminology: Terminology) -> Gate:
+def compile_gate(root: Node, definitions: Definitions, terminology: Terminology, profiles: Profiles) -> Gate:
     """The gate of a profile or extension, from its tree of rules."""
-    writer = _Writer(definitions, terminology)
+    writer = _Writer(definitions, terminology, profiles)
     lines = ["def gate(v0):", *[_STEP + line for line in writer.value(root, 0)], f"{_STEP}return True"]
     exec(compile("\n".join(lines), f"<profile of {root.path}>", "exec"), writer.names)  # noqa: S102 - own definitions
     gate: Gate = writer.names["gate"]
@@ -44,9 +47,10 @@ def compile_gate(root: Node, definitions: Definitions, terminology: Terminology)
 class _Writer:
     """Writes the lines that check the value in `v<depth>` and return False for what does not certainly conform."""
 
-    def __init__(self, definitions: Definitions, terminology: Terminology) -> None:
+    def __init__(self, definitions: Definitions, terminology: Terminology, profiles: Profiles) -> None:
         self._definitions = definitions
         self._terminology = terminology
+        self._profiles = profiles
         self.names: dict[str, Any] = {}
 
     def _name(self, stem: str, value: Any) -> str:
@@ -54,24 +58,27 @@ class _Writer:
         self.names[name] = value
         return name
 
-    def value(self, node: Node, depth: int) -> Lines:
+    def value(self, node: Node, depth: int, kind: str = "") -> Lines:
         """What is asked of one value of an element."""
-        for test in self._tests(node):
+        if resource_types(node, self._definitions) or value_profiles(node, self._definitions):
+            yield "return False"  # what keeps another profile is decided by the checks
+            return
+        for test in self._tests(node, kind or kind_of(node, self._definitions)):
             yield f"if not {self._name('test', test)}(v{depth}): return False"
         fields = [line for child in node.children.values() for line in self._field(child, depth)]
         if fields:
             yield f"if type(v{depth}) is dict:"
             yield from _inner(fields)
 
-    def _tests(self, node: Node) -> Iterator[Predicate]:
+    def _tests(self, node: Node, kind: str) -> Iterator[Predicate]:
         found = node.value()
         if found is not None:
             yield fits(*found)
         if wanted := target_types(node, self._definitions):
-            yield _names_one_of(wanted | {None})
-        if one := bound(node):
-            yield _bound(self._terminology, one[0], required=one[1])
-        yield from (rule for rule, _ in invariants(node))
+            yield _names_one_of(wanted)
+        for value_set, required in bindings(node):
+            yield _bound(self._terminology, value_set, required=required)
+        yield from (rule for rule, _ in invariants(node, kind))
 
     def _field(self, node: Node, depth: int) -> Lines:
         """What is asked of an element within its parent in `v<depth>`."""
@@ -103,18 +110,24 @@ class _Writer:
             yield f"if len(w{below}) < {least}: return False"
         if most is not None:
             yield f"if len(w{below}) > {most}: return False"
-        rules, sliced = list(self.value(node, below)), list(self._slices(node, below)) if node.slices else []
-        counters, closed = self._counters(node, below) if sliced else ([], [])
+        found, closes = slices(node, self._terminology, self._profiles) if node.slices else ((), False)
+        if any(isinstance(test, Rooted) for _, _, test in found):
+            yield f"if w{below}: return False"  # decided by the checks, which look around in the resource
+            yield from ["return False"] if any(cardinality(one)[0] for _, one, _ in found) else []
+            return
+        plain = [(one, test) for _, one, test in found if not isinstance(test, Rooted)]
+        rules, sliced = list(self.value(node, below)), list(self._slices(node, plain, below, closed=closes))
+        counters, closed = self._counters(plain, below) if sliced else ([], [])
         if rules or sliced:
             yield from counters
             yield f"for v{below} in w{below}:"
             yield from _inner([f"if v{below} is None: return False", *rules, *sliced])
             yield from closed
 
-    def _counters(self, node: Node, depth: int) -> tuple[list[str], list[str]]:
+    def _counters(self, found: Sequence[tuple[Node, Predicate]], depth: int) -> tuple[list[str], list[str]]:
         """The lines before and behind the items: counts of each slice, and what they must be."""
         before, behind = [], []
-        for number, (_, one, _) in enumerate(slices(node, self._terminology)[0]):
+        for number, (one, _) in enumerate(found):
             least, most = cardinality(one)
             before.append(f"n{depth}_{number} = 0")
             if least:
@@ -123,10 +136,9 @@ class _Writer:
                 behind.append(f"if n{depth}_{number} > {most}: return False")
         return before, behind
 
-    def _slices(self, node: Node, depth: int) -> Lines:
+    def _slices(self, node: Node, found: Sequence[tuple[Node, Predicate]], depth: int, *, closed: bool) -> Lines:
         """Which slice an item belongs to, and the rules of that slice."""
-        found, closed = slices(node, self._terminology)
-        for number, (_, one, test) in enumerate(found):
+        for number, (one, test) in enumerate(found):
             yield f"{'elif' if number else 'if'} {self._name('is', test)}(v{depth}):"
             yield f"{_STEP}n{depth}_{number} += 1"
             yield from _inner(self.value(beyond(one, node.rules.get("slicing", {})), depth))
@@ -138,11 +150,12 @@ class _Writer:
         allowed, typed = forms(node, element)
         test = _as_one_of(frozenset(element.json_names), frozenset() if most == 0 else allowed, needed=least > 0)
         yield f"if not {self._name('form', test)}(v{depth}): return False"
-        shared = list(self.value(node, depth + 1))
-        for name in sorted(allowed) if shared else ():
+        for name in sorted(allowed):
+            shared = list(self.value(node, depth + 1, element.json_names[name]))
             yield from self._single(name, 0, None, shared, depth)
         for name, one in typed:
-            yield from self._single(name, *cardinality(one), list(self.value(one, depth + 1)), depth)
+            of_form = list(self.value(one, depth + 1, element.json_names[name]))
+            yield from self._single(name, *cardinality(one), of_form, depth)
 
 
 def _inner(lines: Sequence[str] | Lines) -> Lines:
@@ -164,8 +177,16 @@ def _as_one_of(names: frozenset[str], allowed: frozenset[str], *, needed: bool) 
     return test
 
 
-def _names_one_of(wanted: frozenset[str | None]) -> Predicate:
-    return lambda value: type(value) is dict and target(value) in wanted
+def _names_one_of(wanted: frozenset[str]) -> Predicate:
+    def test(value: Any) -> bool:
+        if type(value) is not dict:
+            return False
+        found = named_type(value)
+        if found is None:  # whether a contained resource is right is decided by the checks
+            return not str(value.get("reference", "")).startswith("#")
+        return found in wanted
+
+    return test
 
 
 def _bound(terminology: Terminology, value_set: str, *, required: bool) -> Predicate:

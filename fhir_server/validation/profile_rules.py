@@ -11,10 +11,11 @@ from fhir_server.fhir.elements import Element
 from fhir_server.terminology.codes import Terminology
 from fhir_server.validation import invariant
 from fhir_server.validation.profile_tree import BASE, Node
-from fhir_server.validation.slicing import Predicate, matcher, predicate
+from fhir_server.validation.slicing import Predicate, Profiles, Rooted, matcher, predicate
 
 _SAYS_NOTHING_MORE: Final = frozenset({"id", "path", "short", "definition", "comment", "min", "mustSupport"})
-_REFERENCE_PARTS: Final = 2
+_MOST_ALLOWED: Final = BASE + "elementdefinition-maxValueSet"
+_ANY_RESOURCE: Final = frozenset({"Resource", "DomainResource"})
 
 
 def cardinality(node: Node) -> tuple[int, int | None]:
@@ -46,30 +47,69 @@ def _type_of(canonical: str, definitions: Definitions) -> str:
     return canonical.removeprefix(BASE) if canonical.startswith(BASE) else "Resource"
 
 
-def target(reference: Mapping[str, Any]) -> str | None:
-    """The type that a reference names; None for a contained resource, a urn, or an address that does not tell."""
-    parts = str(reference.get("reference", "")).partition("/_history/")[0].split("/")
-    if len(parts) >= _REFERENCE_PARTS and parts[-2][:1].isupper() and parts[-2].isalpha():
-        return parts[-2]
-    kind = reference.get("type")
-    return kind if isinstance(kind, str) and "reference" not in reference else None
+def target_profiles(node: Node, definitions: Definitions) -> Mapping[str, tuple[str, ...]]:
+    """Type -> the installed profiles of which a target of that type must keep one; none for types that are free."""
+    found: dict[str, list[str]] = {}
+    free = set()
+    for kind in node.rules.get("type", ()):
+        for canonical in kind.get("targetProfile", ()) if kind.get("code") == "Reference" else ():
+            definition = definitions.resource(canonical)
+            if definition is None:
+                free.add(_type_of(canonical, definitions))
+            else:
+                found.setdefault(definition["type"], []).append(canonical)
+    return {} if "Resource" in free else {kind: tuple(urls) for kind, urls in found.items() if kind not in free}
 
 
-def bound(node: Node) -> tuple[str, bool] | None:
-    """(value set, whether its binding is required); None without a binding that is enforced."""
+def value_profiles(node: Node, definitions: Definitions) -> tuple[str, ...]:
+    """The installed profiles of which the value itself must keep one: of a data type, or of an inner resource."""
+    kinds = [kind for kind in node.rules.get("type", ()) if kind.get("code") not in ("Extension", "Reference")]
+    named = [kind.get("profile", ()) for kind in kinds]
+    if not all(named):
+        return ()  # one of the types may come as it is
+    urls = [url for some in named for url in some]
+    return tuple(urls) if all(definitions.resource(url) is not None for url in urls) else ()
+
+
+def resource_types(node: Node, definitions: Definitions) -> frozenset[str]:
+    """The types that an inner resource may be of; none if any, or if the element holds no resource."""
+    kinds = frozenset(kind.get("code") for kind in node.rules.get("type", ()))
+    element = definitions.element(node.path)
+    holds_resource = element is not None and "Resource" in element.types
+    return frozenset() if not holds_resource or kinds & _ANY_RESOURCE else kinds
+
+
+def bindings(node: Node) -> Iterator[tuple[str, bool]]:
+    """(value set, whether a code must be in it) of the bindings that are enforced; a maximum value set binds always."""
     said = node.rules.get("binding", {})
-    if said.get("strength") not in ("required", "extensible") or "valueSet" not in said:
-        return None
-    return said["valueSet"], said["strength"] == "required"
+    if said.get("strength") in ("required", "extensible") and "valueSet" in said:
+        yield said["valueSet"], said["strength"] == "required"
+    for one in said.get("extension", ()):
+        most = one.get("valueCanonical") or one.get("valueUri")
+        if one.get("url") == _MOST_ALLOWED and most:
+            yield most, True
 
 
-def invariants(node: Node) -> Iterator[tuple[invariant.Rule, Mapping[str, Any]]]:
-    """The element's own invariants that can be enforced, compiled, each with its definition."""
+def constraints(node: Node) -> Iterator[Mapping[str, Any]]:
+    """The element's own invariants; those of base FHIR are asked elsewhere."""
     for one in node.rules.get("constraint", ()):
-        if one.get("severity") == "error" and not str(one.get("source", "")).startswith(BASE):
-            rule = invariant.compile(one["expression"])
-            if rule is not None:
-                yield rule, one
+        if "expression" in one and not str(one.get("source", "")).startswith(BASE):
+            yield one
+
+
+def invariants(node: Node, kind: str) -> Iterator[tuple[invariant.Rule, Mapping[str, Any]]]:
+    """The element's own invariants that can be enforced, compiled for values of a type, each with its definition."""
+    for one in constraints(node):
+        if one.get("severity") == "error" and (rule := invariant.compile(one["expression"], kind)) is not None:
+            yield rule, one
+
+
+def kind_of(node: Node, definitions: Definitions) -> str:
+    """The type of an element's value, or "" if it has several."""
+    if "." not in node.path:
+        return node.path
+    element = definitions.element(node.path)
+    return element.types[0] if element is not None and len(element.types) == 1 else ""
 
 
 def forms(node: Node, element: Element) -> tuple[frozenset[str], Sequence[tuple[str, Node]]]:
@@ -85,13 +125,15 @@ def forms(node: Node, element: Element) -> tuple[frozenset[str], Sequence[tuple[
     return allowed, typed
 
 
-def slices(node: Node, terminology: Terminology) -> tuple[Sequence[tuple[str, Node, Predicate]], bool]:
+def slices(
+    node: Node, terminology: Terminology, profiles: Profiles
+) -> tuple[Sequence[tuple[str, Node, Predicate | Rooted]], bool]:
     """The slices that can be told apart, each with its test, and whether an item must belong to one."""
     slicing = node.rules.get("slicing", {})
     found = [
         (name, one, test)
         for name, one in node.slices.items()
-        if "/" not in name and (test := predicate(one, slicing, terminology)) is not None
+        if "/" not in name and (test := predicate(one, slicing, terminology, profiles)) is not None
     ]
     return found, len(found) == len(node.slices) and slicing.get("rules") == "closed"
 

@@ -3,6 +3,8 @@
 https://hl7.org/fhir/R4/operationoutcome.html
 """
 
+from collections.abc import Sequence
+
 from fhir_server.fhir.errors import Issue
 
 
@@ -25,6 +27,11 @@ def too_many(where: str, count: int, most: int, name: str = "") -> Issue:
         return Issue("invariant", f"{what} must not be sent under this profile. Leave it out.", where)
     text = f"{what} may occur at most {_times(most)}, but there are {count}. Remove the others."
     return Issue("invariant", text, where)
+
+
+def off_profile(kind: str, profiles: Sequence[str]) -> str:
+    """What is said of a reference whose target keeps none of the profiles."""
+    return f"The {kind} that it names does not keep the profile asked for here: {' or '.join(profiles[:3])}."
 
 
 def _times(count: int) -> str:

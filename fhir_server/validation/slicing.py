@@ -3,16 +3,39 @@
 https://hl7.org/fhir/R4/profiling.html#discriminator
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 from fhir_server.terminology.codes import Terminology
 from fhir_server.validation.binding import codings
+from fhir_server.validation.findings import Findings, named_type
 from fhir_server.validation.profile_tree import Node
 
-Predicate = Callable[[Any], bool]
+Predicate = Callable[[Any], bool | None]
 
 _BY_VALUE: Final = frozenset({"value", "pattern"})
+_RESOLVE: Final = "resolve()"
+_NARROWED: Final = re.compile(r"\.ofType\(\w+\)")
+
+
+class Rooted(NamedTuple):
+    """A test that looks around in the whole resource; None if it cannot be told whether an item belongs."""
+
+    test: Callable[[Any, Findings], bool | None]
+
+
+class Profiles(Protocol):
+    """What is known of other profiles."""
+
+    def type_of(self, canonical: str) -> str | None:
+        """The type that a profile is for; None if it is not installed."""
+
+    def conforms(self, canonical: str, value: Any, findings: Findings) -> bool:
+        """Whether a value keeps a profile; one that is not installed is kept by everything."""
+
+    def explain(self, canonical: str, value: Any, where: str, findings: Findings) -> None:
+        """Adds what is wrong with a value under a profile."""
 
 
 def matcher(pattern: Any) -> Predicate:
@@ -51,15 +74,32 @@ def _with_coding(system: str, code: str) -> Predicate:
     return test
 
 
-def predicate(node: Node, slicing: Mapping[str, Any], terminology: Terminology) -> Predicate | None:
-    """Whether an item belongs to a slice; None if that cannot be told from the item alone, so nothing is enforced."""
+def predicate(
+    node: Node, slicing: Mapping[str, Any], terminology: Terminology, profiles: Profiles
+) -> Predicate | Rooted | None:
+    """Whether an item belongs to a slice; None if that cannot be told here, so that nothing is enforced."""
     if node.name in ("extension", "modifierExtension"):
         return _by_url(node)
-    tests = [_discriminate(node, one, terminology) for one in slicing.get("discriminator", ())]
+    tests = [_discriminate(node, one, terminology, profiles) for one in slicing.get("discriminator", ())]
     known = [test for test in tests if test is not None]
     if not known or len(known) < len(tests):
         return None
-    return known[0] if len(known) == 1 else lambda item: all(test(item) for test in known)
+    if len(known) == 1:
+        return known[0]
+    if any(isinstance(test, Rooted) for test in known):
+        return Rooted(lambda item, findings: _all(belongs(test, item, findings) for test in known))
+    plain = [test for test in known if not isinstance(test, Rooted)]
+    return lambda item: all(test(item) for test in plain)
+
+
+def belongs(test: Predicate | Rooted, item: Any, findings: Findings) -> bool | None:
+    """What a test of either kind says of an item."""
+    return test.test(item, findings) if isinstance(test, Rooted) else test(item)
+
+
+def _all(answers: Iterable[bool | None]) -> bool | None:
+    found = list(answers)
+    return False if False in found else None if None in found else True
 
 
 def _by_url(node: Node) -> Predicate | None:
@@ -69,14 +109,82 @@ def _by_url(node: Node) -> Predicate | None:
     return None if url is None else lambda item: bool(item.get("url") == url)
 
 
-def _discriminate(node: Node, discriminator: Mapping[str, str], terminology: Terminology) -> Predicate | None:
-    kind, path = discriminator["type"], discriminator["path"]
+def _discriminate(
+    node: Node, discriminator: Mapping[str, str], terminology: Terminology, profiles: Profiles
+) -> Predicate | Rooted | None:
+    kind, path = discriminator["type"], _NARROWED.sub("", discriminator["path"]).removeprefix("$this.")
+    resolves = path.endswith(_RESOLVE)
+    path = path.removesuffix(_RESOLVE).rstrip(".") or "$this"
     if "(" in path:
         return None
-    names = [] if path == "$this" else path.removeprefix("$this.").split(".")
+    names = [] if path == "$this" else path.split(".")
+    if kind in ("type", "profile") and resolves:
+        return _by_target(node, names, profiles, exact=kind == "profile")
+    if resolves:
+        return None
     if kind in _BY_VALUE:
         return _by_value(node, names, terminology)
-    return _by_existence(node, names) if kind == "exists" else None
+    if kind == "exists":
+        return _by_existence(node, names)
+    return _by_type(node, names) if kind == "type" else _by_profile(node, names, profiles)
+
+
+def _by_type(node: Node, names: Sequence[str]) -> Predicate | None:
+    """The type of a resource, or the one that stands in the name of a choice."""
+    end = _end(node, names)
+    wanted = frozenset(kind["code"] for kind in end.rules.get("type", ())) if end else frozenset()
+    if not wanted:
+        return None
+    if not names:
+        return lambda item: isinstance(item, dict) and item.get("resourceType") in wanted
+    keys = [names[-1] + kind[:1].upper() + kind[1:] for kind in wanted]
+
+    def test(item: Any) -> bool:
+        holders = [one for one in reach(item, names[:-1]) if isinstance(one, dict)]
+        inner = [one for holder in holders for one in listed(holder.get(names[-1]))]
+        return any(key in holder for holder in holders for key in keys) or any(
+            isinstance(one, dict) and one.get("resourceType") in wanted for one in inner
+        )
+
+    return test
+
+
+def _by_profile(node: Node, names: Sequence[str], profiles: Profiles) -> Rooted | None:
+    """The profile that a value keeps."""
+    end = _end(node, names)
+    wanted = [url for kind in end.rules.get("type", ()) for url in kind.get("profile", ())] if end else []
+    if not wanted or not all(profiles.type_of(url) for url in wanted):
+        return None
+
+    def test(item: Any, findings: Findings) -> bool:
+        return any(profiles.conforms(url, one, findings) for one in reach(item, names) for url in wanted)
+
+    return Rooted(test)
+
+
+def _by_target(node: Node, names: Sequence[str], profiles: Profiles, *, exact: bool) -> Rooted | None:
+    """The type of a reference's target, or the profile it keeps: told of targets within the resource only."""
+    end = _end(node, names)
+    wanted = [url for kind in end.rules.get("type", ()) for url in kind.get("targetProfile", ())] if end else []
+    types = {url: profiles.type_of(url) or url.rpartition("/")[2] for url in wanted}
+    if not wanted:
+        return None
+
+    def of_one(reference: Any, findings: Findings) -> bool | None:
+        target = findings.resolved(reference)
+        kind = target.get("resourceType") if target else named_type(reference)
+        if kind is None:
+            return None
+        if kind not in types.values() or not exact:
+            return kind in types.values()
+        fitting = [url for url in wanted if types[url] == kind]
+        return any(profiles.conforms(url, target, findings) for url in fitting) if target else None
+
+    def test(item: Any, findings: Findings) -> bool | None:
+        answers = [of_one(one, findings) for one in reach(item, names) if isinstance(one, dict)]
+        return True if True in answers else None if None in answers else False
+
+    return Rooted(test)
 
 
 def _by_value(node: Node, names: Sequence[str], terminology: Terminology) -> Predicate | None:
@@ -103,9 +211,10 @@ def _by_all_children(node: Node) -> Predicate | None:
 def _way(node: Node, names: Sequence[str]) -> list[Node]:
     found = [node]
     for name in names:
-        if name not in found[-1].children:
+        children = found[-1].children
+        if name not in children and f"{name}[x]" not in children:
             break
-        found.append(found[-1].children[name])
+        found.append(children[name] if name in children else children[f"{name}[x]"])
     return found
 
 
@@ -126,7 +235,9 @@ def _value_test(names: Sequence[str], wanted: Any) -> Predicate:
 def _member_test(name: str, test: Predicate) -> Predicate:
     def member_test(item: Any) -> bool:
         value = item.get(name) if type(item) is dict else None
-        return any(test(one) for one in value) if type(value) is list else test(value)
+        if value is None and type(item) is dict:
+            value = _chosen(item, name)
+        return any(test(one) for one in value) if type(value) is list else bool(test(value))
 
     return member_test
 
@@ -157,5 +268,12 @@ def reach(item: Any, names: Sequence[str]) -> list[Any]:
     """Every value at the end of a path of element names."""
     values = list(listed(item))
     for name in names:
-        values = [one for value in values if isinstance(value, dict) for one in listed(value.get(name))]
+        found = [value.get(name, _chosen(value, name)) for value in values if isinstance(value, dict)]
+        values = [one for value in found for one in listed(value)]
     return values
+
+
+def _chosen(item: Mapping[str, Any], stem: str) -> Any:
+    """The value of a choice by its stem, as value for valueCode."""
+    size = len(stem)
+    return next((item[key] for key in item if key.startswith(stem) and key[size : size + 1].isupper()), None)

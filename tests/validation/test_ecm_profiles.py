@@ -118,6 +118,7 @@ class Without(Definitions):
 
     def __init__(self, whole: Definitions, url: str, definition: dict) -> None:
         self._whole, self._url, self._definition = whole, url, definition
+        self.elements = whole.elements
 
     def resource(self, canonical: str):
         return self._definition if canonical == self._url else self._whole.resource(canonical)

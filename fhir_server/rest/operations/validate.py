@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/resource-operation-validate.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,10 +19,15 @@ from fhir_server.fhir.outcome import outcome_bytes
 from fhir_server.rest.arguments import arguments
 from fhir_server.rest.message import Operation, Request, Response
 from fhir_server.validation import attachments, structure
+from fhir_server.validation.findings import Findings, Target
+from fhir_server.validation.profile_words import off_profile
 
 _DEFINITION = "http://hl7.org/fhir/OperationDefinition/Resource-validate"
 _MODES = ("create", "update", "delete", "profile")
 _OF_THE_RESOURCE = {400, 409, 412, 422}  # what a write answers because of what was sent
+
+_MOST_ISSUES = 49  # an OperationOutcome holds 50, one of them may say that nothing is wrong
+_MOST_TARGETS = 20
 
 Write = Callable[[Context], object]
 
@@ -62,7 +67,7 @@ def _stored(context: Context, request: Request, mode: str) -> dict[str, Any]:
 
 
 def _issues(context: Context, type_: str, resource: dict[str, Any], profile: str) -> list[Issue]:
-    """What is wrong by base FHIR; if nothing is, by the profiles claimed, required by policy, or asked for."""
+    """What is wrong by base FHIR; if nothing is, by the profiles claimed, required or asked for, and their advice."""
     try:
         structure.check(type_, resource)
         attachments.check(type_, resource)
@@ -70,7 +75,25 @@ def _issues(context: Context, type_: str, resource: dict[str, Any], profile: str
         return list(error.issues)
     engine = context.engine
     required = [url for hook in engine.hooks.required_profiles for url in hook(type_, resource)]
-    return engine.profiles.check(type_, resource, [*required, *([profile] if profile else [])])
+    required += [profile] if profile else []
+    wrong = engine.profiles.check(type_, resource, required)
+    advice = engine.profiles.advise(type_, resource, required)
+    return [*wrong, *_off_profile(context, advice.targets), *advice.issues][:_MOST_ISSUES]
+
+
+def _off_profile(context: Context, targets: list[Target]) -> Iterator[Issue]:
+    """A warning for every reference to a resource here that the caller sees and that keeps none of the profiles."""
+    for one in targets[:_MOST_TARGETS]:
+        type_, _, id_ = one.reference.partition("/_history/")[0].partition("/")
+        if type_ not in context.engine.definitions.types:
+            continue  # on another server
+        try:
+            target = orjson.loads(repository.read(context, type_, id_).body)
+        except FHIRError:
+            continue  # elsewhere, or hidden: nothing is told of it
+        if not any(context.engine.profiles.conforms(url, target, Findings(target)) for url in one.profiles):
+            text = f"{one.where}: {off_profile(type_, one.profiles)}"
+            yield Issue("invariant", text, one.where, severity="warning")
 
 
 def _broken(issues: list[Issue]) -> bool:
