@@ -4,7 +4,7 @@ Whether the caller sees the row before and after is asked of the predicate; whet
 states of a Task, If-Match) belongs to other rooms.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,10 +47,13 @@ class WriteDecision:
         return self.allowed
 
 
-def may_write(caller: Caller, type: str, owner: int | None, about: Facts, letter: str = "u") -> WriteDecision:
+def may_write(
+    caller: Caller, type: str, owner: int | None, about: Facts, letter: str = "u", guarded: Container[str] = ()
+) -> WriteDecision:
     """The decision for creating (c), updating or patching (u) or deleting (d) a row that the caller can see.
 
-    `owner` is that of the row as it is; None for a create.
+    `owner` is that of the row as it is; None for a create. `guarded`: types of which a guest's rules say what the
+    assigned provider may change.
     """
     if not is_directory(type) and not caller.clinical:
         return _unless(None, "This client may work with directory resources only.", "R9")
@@ -61,7 +64,7 @@ def may_write(caller: Caller, type: str, owner: int | None, about: Facts, letter
         return _unless(about.kinds(), reason)
     if type == "Task" and letter == "u":
         return _unless(about.party(), "Only the requester and the performer of a Task may change it.")
-    if type in BY_ASSIGNED_PROVIDER and letter == "u":
+    if letter == "u" and (type in BY_ASSIGNED_PROVIDER or type in guarded):
         reason = f"Only the organization that wrote this {type}, or the provider assigned to the member, may change it."
         return _unless(ASSIGNED in about.kinds(), reason)
     return _unless(None, f"Only the organization that wrote this {type} may change or delete it.")

@@ -11,6 +11,7 @@ from fhir_server.ecm import (
     referrals,
     rosters,
     sensitivity,
+    verifying,
 )
 from fhir_server.ecm.files import intake, opening, returning_import
 from fhir_server.ecm.notices import sending
@@ -28,7 +29,8 @@ def register(engine: Engine) -> None:
     hooks.required_profiles.append(required_profiles())
     hooks.membership = sensitivity.membership(engine.terminology)
     hooks.before_write += [referrals.check, rosters.check, consents.check, directory.check, narrative.add]
-    hooks.before_write += [steps.check, notices.guard, merging.check]
+    hooks.before_write += [steps.check, notices.guard, merging.check, verifying.check]
+    hooks.by_assigned.add("Patient")
     hooks.in_transaction += [attempts.follow, steps.follow, notices.announce, deaths.follow]
     engine.chores.append(sending.send_due)
     hooks.render["Group"] = rosters.render

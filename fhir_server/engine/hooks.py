@@ -36,6 +36,8 @@ class Hooks:
     render: by resource type; returns the body this caller is shown.
     headers: by resource type; response headers that go with what `render` shows.
     membership: the classes of sensitive information that a code stands for, by a guest's reviewed lists.
+    by_assigned: types that the provider assigned to the patient may update as well; who adds one says in before_write
+    what of it.
     required_profiles: the profiles that policy demands of a resource, beyond those it claims.
     """
 
@@ -45,4 +47,5 @@ class Hooks:
     render: dict[str, Render] = field(default_factory=dict)
     headers: dict[str, Headers] = field(default_factory=dict)
     membership: Membership = no_lists
+    by_assigned: set[str] = field(default_factory=set)
     required_profiles: list[RequiredProfiles] = field(default_factory=list)

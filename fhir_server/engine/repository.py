@@ -272,7 +272,7 @@ def _require_writable(context: Context, letter: str, type_: str, current: Row | 
     if current:
         owner, patient, task = current.owner, current.patient, current.rh
     about = predicate.facts(context.connection, context.caller, patient, task, context.now)
-    decision = may_write(context.caller, type_, owner, about, letter)
+    decision = may_write(context.caller, type_, owner, about, letter, context.engine.hooks.by_assigned)
     if not decision:
         raise BusinessRule(decision.reason)
     if current and current.view:

@@ -61,3 +61,12 @@ def test_without_a_clinical_purpose_only_the_directory_is_written(who):
 def test_nothing_is_known_unless_said():
     assert Facts().kinds() == frozenset()
     assert not Facts().party()
+
+
+def test_what_a_guest_guards_the_assigned_provider_may_update():
+    """R12: the types that a guest names, updates alone, and the provider assigned now alone."""
+    asked = ("Patient", OTHER)
+    assert may_write(caller("me"), *asked, facts("assigned"), "u", {"Patient"})
+    assert not may_write(caller("me"), *asked, facts("assigned"), "u")
+    assert not may_write(caller("me"), *asked, facts("care-team", "plan"), "u", {"Patient"})
+    assert not may_write(caller("me"), *asked, UNASKED, "d", {"Patient"})

@@ -26,7 +26,7 @@ _SELF: Final = {"coding": [{"system": v.SUBSCRIBER_RELATIONSHIP, "code": "self"}
 _PUBLIC: Final = {"coding": [{"system": v.ACT_CODE, "code": "PUBLICPOL"}], "text": "Medi-Cal managed care"}
 _AUTHOR: Final = {"coding": [{"system": v.AUTHOR_TYPE, "code": "author"}]}
 _TRANSMITTER: Final = {"coding": [{"system": v.TRANSMITTER_TYPE, "code": "transmitter"}]}
-_RESTRICTED: Final = {"url": v.INLINE_LABEL, "valueCoding": {"system": v.CONFIDENTIALITY, "code": "R"}}
+RESTRICTED: Final = {"url": v.INLINE_LABEL, "valueCoding": {"system": v.CONFIDENTIALITY, "code": "R"}}
 _NO_ANSWER: Final = {"UNK", "ASKU"}
 
 
@@ -232,7 +232,7 @@ def _telecom(phone: str | None, email: str | None = None) -> list[Resource]:
 
 def _kept_home(entries: list[Resource], reason: object) -> list[Resource]:
     """The entries, marked to stay with those who may see the Patient itself if there is a reason."""
-    return [{"extension": [_RESTRICTED], **entry} for entry in entries] if reason else entries
+    return [{"extension": [RESTRICTED], **entry} for entry in entries] if reason else entries
 
 
 def _addresses(a: Assignment) -> list[Resource]:

@@ -5,17 +5,20 @@ A plan's file never replaces one that was verified later than the file was made,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.files.facets import extension, extensions
 from fhir_server.ecm.files.facts import MemberFacts
+from fhir_server.ecm.files.mapping import RESTRICTED
 
 Resource = Mapping[str, Any]
 
 _MARK: Final = words.VERIFIED.encode()
 _LISTS: Final = ("address", "telecom", "communication")
+_REACHED: Final = ("address", "telecom")
+_OF_SERVER: Final = (words.VERIFIED, words.INLINE_LABEL)
 _DEATH: Final = ("deceasedBoolean", "deceasedDateTime")
 
 
@@ -30,8 +33,35 @@ def mark(verifier: str, day: str, source: str = "provider") -> dict[str, Any]:
 
 
 def verified_on(element: Resource) -> str:
-    """The day on which an element was verified; "" if it was not."""
-    return next((str(extension(item, "date", "valueDate") or "") for item in extensions(element, words.VERIFIED)), "")
+    """The day on which an element, or an extension by its value, was verified; "" if it was not."""
+    marks = [*extensions(element, words.VERIFIED), *extensions(element.get("_valueBoolean"), words.VERIFIED)]
+    return next((str(extension(item, "date", "valueDate") or "") for item in marks), "")
+
+
+def content(entry: Resource) -> dict[str, Any]:
+    """What an entry says, without who verified it and whether it stays home."""
+    said = {name: value for name, value in entry.items() if name != "extension"}
+    others = [one for one in entry.get("extension", []) if one.get("url") not in _OF_SERVER]
+    return {**said, "extension": others} if others else said
+
+
+def kinds(name: str, entries: Sequence[Resource]) -> set[str]:
+    """What is told by entries of a list: by post or at home, by telephone or mail; one kind for all languages."""
+    if name == "address":
+        return {"postal" if entry.get("type") == "postal" else "home" for entry in entries}
+    return {str(entry.get("system", "")) if name == "telecom" else "language" for entry in entries}
+
+
+def kept_home(name: str, patient: Resource, entries: Sequence[Resource]) -> list[Resource]:
+    """Entries for a list of the Patient, marked to stay home where those of the member do."""
+    labels = [one for entry in patient.get(name, []) for one in extensions(entry, words.INLINE_LABEL)]
+    if name not in _REACHED or not (labels or extensions(patient, words.SAFE_CONTACT)):
+        return list(entries)
+    label = labels[0] if labels else RESTRICTED
+    return [
+        entry if extensions(entry, words.INLINE_LABEL) else {**entry, "extension": [*entry.get("extension", []), label]}
+        for entry in entries
+    ]
 
 
 def kept(body: bytes, old: Resource, new: dict[str, Any], day: str) -> dict[str, Any]:
@@ -43,6 +73,7 @@ def kept(body: bytes, old: Resource, new: dict[str, Any], day: str) -> dict[str,
     for name in _LISTS:
         later = [item for item in old.get(name, []) if verified_on(item) >= day]
         if later:
+            later = kept_home(name, new, later)
             new[name] = [*later, *(item for item in new.get(name, []) if not _is_replaced(name, item, later))]
     housing = [item for item in extensions(old, words.HOMELESS) if verified_on(item) >= day]
     if housing:
@@ -53,11 +84,7 @@ def kept(body: bytes, old: Resource, new: dict[str, Any], day: str) -> dict[str,
 
 def _is_replaced(name: str, item: Resource, later: list[Resource]) -> bool:
     """Whether a verified entry stands where the file has this one: the same kind of address or contact point."""
-    if name == "address":
-        return any(one.get("type") == item.get("type") for one in later)
-    if name == "telecom":
-        return any(one.get("system") == item.get("system") for one in later)
-    return True
+    return bool(kinds(name, [item]) & kinds(name, later))
 
 
 def is_new(element: Resource, day: str | None) -> bool | None:
@@ -76,7 +103,10 @@ def found_by(patient: Resource, facts: MemberFacts, verifier: str, day: str) -> 
     if facts.new_phone and facts.phone:
         fresh["telecom"] = {"system": "phone", "value": facts.phone.replace("x", " x")}
     changed = {
-        name: [{"extension": [mark(verifier, day)], **element}, *_others(name, patient.get(name, []), element)]
+        name: [
+            *kept_home(name, patient, [{"extension": [mark(verifier, day)], **element}]),
+            *_others(name, patient.get(name, []), element),
+        ]
         for name, element in fresh.items()
         if not _is_known(patient.get(name, []), element, day)
     }
