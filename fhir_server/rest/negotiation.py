@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from dataclasses import replace
+from functools import lru_cache
 
 import msgspec
 
@@ -34,7 +35,12 @@ def _chosen(request: Request) -> str:
     if wished:
         kind = _plain(wished[0].replace(" ", "+"))
         return "json" if kind in _JSON else "xml" if kind in _XML else ""
-    offers = [part.strip() for part in request.header("accept").split(",") if _version_fits(part)]
+    return _preferred(request.header("accept"))
+
+
+@lru_cache(maxsize=256)
+def _preferred(accept: str) -> str:
+    offers = [part.strip() for part in accept.split(",") if _version_fits(part)]
     json = max((_weight(offer) for offer in offers if _plain(offer) in _JSON | _ANY), default=0.0)
     other = max((_weight(offer) for offer in offers if _plain(offer) in _XML), default=0.0)
     return "xml" if other > json else "json" if json else ""

@@ -3,12 +3,13 @@
 https://hl7.org/fhir/R4/search.html
 """
 
+import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from sqlalchemy import BindParameter, ColumnElement, FromClause, Table
 
@@ -25,6 +26,15 @@ class Site:
     zone: tzinfo = PACIFIC
     base: str = ""
     terminology: Terminology | None = None
+
+
+_TO_ENCODE = re.compile(r"[^A-Za-z0-9_.~-]+")
+_encode_run = lru_cache(maxsize=1024)(quote_plus)  # runs of signs are few, and the library takes them one by one
+
+
+def _encoded(text: str) -> str:
+    """As a form has it, so that it stays one parameter of a URL's query."""
+    return _TO_ENCODE.sub(lambda run: _encode_run(run[0]), text)
 
 
 Param = tuple[str, str]  # a resource type, and the code of one of its search parameters
@@ -167,7 +177,7 @@ class SearchQuery:
     @cached_property
     def text(self) -> str:
         """The parameters as a URL's query."""
-        return urlencode(self.pairs)
+        return "&".join([f"{_encoded(name)}={_encoded(value)}" for name, value in self.pairs])
 
     @property
     def counts_only(self) -> bool:

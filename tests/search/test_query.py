@@ -1,6 +1,11 @@
 """What a search may say, and how the server refuses what it may not: the bad-input catalogue, rows 76 to 87."""
 
+from dataclasses import replace
+from urllib.parse import urlencode
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fhir_server.fhir.errors import BadValue, FHIRError, NotSupported, TooCostly, UnknownType
 from fhir_server.search.model import Include, Match, Term, shape, values
@@ -203,6 +208,16 @@ def test_count_is_capped_and_shown():
 def test_counting_only(pair):
     """B-45."""
     assert ask("Patient", pair).counts_only
+
+
+_WORDS = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(st.lists(st.tuples(_WORDS, _WORDS)))
+def test_text_is_what_a_form_would_send(pairs):
+    """B-27: the self link says what was asked, whatever signs it holds."""
+    query = replace(ask("Patient"), pairs=tuple(pairs))
+    assert query.text == urlencode(pairs)
 
 
 def test_lenient_leaves_out_names_only():
