@@ -226,9 +226,11 @@ def recompute(transaction: Transaction) -> None:
     patients = sorted(transaction.touched_patients)
     found = predicate.inputs(transaction.connection, patients)
     parts = {change.row.patient: change.row.part for change in transaction.changes}
-    for start in range(0, len(patients), _CHUNK):
+    new = {change.row.rh for change in transaction.changes if change.type == "Patient" and change.before is None}
+    known = [patient for patient in patients if patient not in new]
+    for start in range(0, len(known), _CHUNK):
         for forget in (_FORGET, _FORGET_RUNOUTS):
-            transaction.connection.execute(forget, {"patients": patients[start : start + _CHUNK]})
+            transaction.connection.execute(forget, {"patients": known[start : start + _CHUNK]})
     for patient in patients:
         place = TENANT, parts.get(patient, 0)
         spans = consequences(found[patient], standard(), transaction.law_class_of)
