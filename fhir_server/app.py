@@ -16,7 +16,7 @@ from fhir_server.engine.build import build
 from fhir_server.engine.context import Engine
 from fhir_server.engine.transaction import event
 from fhir_server.fhir.errors import FHIRError, UnknownType
-from fhir_server.jobs import reindex
+from fhir_server.jobs import reindex, relabel
 from fhir_server.jobs.worker import Worker
 from fhir_server.rest import asynchronous
 from fhir_server.rest.answer import ANYONE, Service
@@ -82,7 +82,7 @@ def _service(settings: Settings, guests: Sequence[Guest] | None) -> Service:
         register(engine)
     service = Service(engine, all_routes(engine.definitions.types, engine.operations))
     engine.operations = service.routes.operations
-    engine.jobs |= {reindex.KIND: reindex.JOB, asynchronous.KIND: asynchronous.job(service.entry)}
+    engine.jobs |= {job.kind: job for job in (reindex.JOB, relabel.JOB, asynchronous.job(service.entry))}
     return service
 
 

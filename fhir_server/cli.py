@@ -18,8 +18,10 @@ from fhir_server.config import PREFIX, Settings, from_environment
 from fhir_server.engine import audit, heads
 from fhir_server.engine.build import build
 from fhir_server.engine.commands import packages_app, terminology_app
+from fhir_server.engine.context import Engine
 from fhir_server.fhir.errors import FHIRError
 from fhir_server.jobs.worker import Worker
+from fhir_server.rest.commands import stored_app
 from fhir_server.smart.commands import clients_app
 from fhir_server.store.db import open_database
 from fhir_server.store.migrations import migrate, require_current, version
@@ -32,6 +34,7 @@ app.add_typer(clients_app, name="clients")
 app.add_typer(audit_app, name="audit")
 app.add_typer(terminology_app, name="terminology")
 app.add_typer(packages_app, name="packages")
+app.add_typer(stored_app, name="stored")
 if find_spec("fhir_server.ecm") is not None:
     import_module("fhir_server.ecm.commands").mount(app)
 console = Console()
@@ -130,16 +133,14 @@ def _program() -> str:
 
 @app.command()
 def worker() -> None:
-    """Run jobs (imports of files) in this process, beside servers with ECM_FHIR_EMBEDDED_WORKER=false.
+    """Run jobs (such as imports) in this process, beside servers with ECM_FHIR_EMBEDDED_WORKER=false.
 
     Any number of workers may run; a job whose worker dies is taken over. Stop it with Ctrl-C: the chunk at hand is
     finished, the rest of the job is taken up by the next worker.
     """
     settings = settings_in_force()
     _require_schema(settings)
-    engine = build(settings)
-    if find_spec("fhir_server.ecm") is not None:
-        import_module("fhir_server.ecm.extension").register(engine)
+    engine: Engine = import_module("fhir_server.app").create_engine(settings)
     engine.start()
     hand = Worker(engine)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,34 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import Select, bindparam, select
 
-from fhir_server.access import predicate
-from fhir_server.access.caller import Caller
 from fhir_server.access.contact import contact_view
 from fhir_server.access.predicate import Visible
-from fhir_server.access.scopes import parse
 from fhir_server.engine import index_rows
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.walking import CHUNK, Place, beyond, view_of
 from fhir_server.fhir.definitions import type_names
 from fhir_server.store import resources
 from fhir_server.store.resources import Row
 from fhir_server.store.statements import Statements
-
-_EVERY_TYPE = parse("system/*.r")
-_CHUNK = 100
-
-
-class Place(NamedTuple):
-    """How far a walk over all resources has come: the owner and type it is at, and the last row looked at."""
-
-    owner: int = -(2**63)
-    type: int = -1
-    rid: int = 0
 
 
 def stale(context: Context, after: Place) -> tuple[list[Row], Place | None]:
@@ -42,27 +29,11 @@ def stale(context: Context, after: Place) -> tuple[list[Row], Place | None]:
 
     None as the place says that the walk has come to its end.
     """
-    if after.type < 0:
-        owner = predicate.next_owner(context.connection, after.owner)
-        return [], None if owner is None else _next_type(context, Place(owner))
-    rows = _stale(context, after)
-    return rows, after._replace(rid=rows[-1].rid) if len(rows) == _CHUNK else _next_type(context, after)
-
-
-def _next_type(context: Context, after: Place) -> Place:
-    view = _view(context, after.owner)
-    statement = _statements.of(("next type", view.shape), partial(_least_type, view))
-    rows = statement.rows(context.connection, {**view.binds, "owner": after.owner, "type": after.type})
-    return Place(after.owner, -1 if rows[0][0] is None else int(rows[0][0]))
-
-
-def _least_type(view: Visible) -> Select[Any]:
-    r = view("r")
-    return select(func.min(r.c.type)).where(r.c.owner == bindparam("owner"), r.c.type > bindparam("type"))
+    return beyond(context, after, _stale)
 
 
 def _stale(context: Context, after: Place) -> list[Row]:
-    view, type_ = _view(context, after.owner), type_names()[after.type]
+    view, type_ = view_of(context, after.owner), type_names()[after.type]
     statement = _statements.of(("stale", view.shape, type_), partial(_rows_of_another, view, type_))
     gen = context.engine.extractor.generation(type_)
     bound = {**view.binds, "owner": after.owner, "rid": after.rid, "gen": gen}
@@ -73,14 +44,10 @@ def _rows_of_another(view: Visible, type_: str) -> Select[Any]:
     r = view("r", of=type_)
     which = (r.c.owner == bindparam("owner"), r.c.rid > bindparam("rid"), r.c.gen != bindparam("gen"))
     query = select(*[r.c[name] for name in Row._fields]).where(*which, r.c.view == 0, r.c.deleted.is_(False))
-    return query.order_by(r.c.rid).limit(_CHUNK)
+    return query.order_by(r.c.rid).limit(CHUNK)
 
 
 _statements = Statements()
-
-
-def _view(context: Context, owner: int) -> Visible:
-    return Visible(Caller("", "", owner, "covered", _EVERY_TYPE, "TREAT"), context.now, "r")
 
 
 def renew(transaction: Transaction, rows: list[Row]) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import BindParameter, Connection, bindparam, select, update
+from sqlalchemy import BigInteger, BindParameter, Connection, bindparam, select, update
 
 from fhir_server.store.db import RunAgain
 from fhir_server.store.resources import Row
@@ -17,9 +17,9 @@ def amend(connection: Connection, before: Row, row: Row) -> None:
         raise RunAgain
 
 
-def relabel(connection: Connection, rid: int, part: int, bits: int) -> None:
-    """Add label bits to a row."""
-    connection.execute(_RELABEL, {"rid_": rid, "part_": part, "bits": bits})
+def relabel(connection: Connection, rid: int, part: int, bits: int) -> bool:
+    """Add label bits to a row; False if it has them all."""
+    return connection.execute(_RELABEL, {"rid_": rid, "part_": part, "bits": bits}).rowcount == 1
 
 
 def relabel_referring(
@@ -43,4 +43,7 @@ _REFERRING = (
     .where(res.c.rid.in_(_NAMING), res.c.type.in_(_TYPES))
     .values(labels=res.c.labels.bitwise_or(bindparam("bits")))
 )
-_RELABEL = update(res).where(*_ONE).values(labels=res.c.labels.bitwise_or(bindparam("bits")))
+_BITS: BindParameter[int] = bindparam("bits", type_=BigInteger())
+_RELABEL = (
+    update(res).where(*_ONE, res.c.labels.bitwise_and(_BITS) != _BITS).values(labels=res.c.labels.bitwise_or(_BITS))
+)
