@@ -30,6 +30,7 @@ def concept_map(name: str) -> str:
 
 # ---- identifier systems
 CIN: Final = f"{BASE}/sid/medi-cal-cin"
+NEWBORN: Final = f"{BASE}/sid/newborn"  # mother's CIN, day of birth, first name: until there is a CIN
 PLAN_CODE: Final = f"{BASE}/sid/medi-cal-plan-code"
 CONTRACT: Final = f"{BASE}/sid/ecm-contract"
 AUTHORIZATION_NUMBER: Final = f"{BASE}/sid/authorization-number"
@@ -156,6 +157,7 @@ COVERAGE_CLASS: Final = "http://terminology.hl7.org/CodeSystem/coverage-class"
 SUBSCRIBER_RELATIONSHIP: Final = "http://terminology.hl7.org/CodeSystem/subscriber-relationship"
 ACT_CODE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 DATA_OPERATION: Final = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
+ROLES: Final = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
 CONTACT_RELATIONSHIP: Final = "http://terminology.hl7.org/CodeSystem/v2-0131"
 CONSENT_SCOPE: Final = "http://terminology.hl7.org/CodeSystem/consentscope"
 PARTICIPATION_TYPE: Final = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"

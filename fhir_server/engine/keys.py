@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir.errors import Conflict
@@ -54,6 +54,14 @@ def owner_of(transaction: Transaction, owner: int, type_: int, key: str) -> str 
         return transaction.held_keys[owner, type_, key]
     rows = _HOLDER.rows(transaction.connection, {"owner": owner, "type": type_, "key": key})
     return rows[0][0] if rows else None
+
+
+def starting(connection: Connection, owner: int, type_: int, prefix: str) -> list[str]:
+    """The keys of an owner that begin with these characters."""
+    mine = keys.c.tenant == TENANT, keys.c.owner == owner, keys.c.type == type_
+    end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    query = select(keys.c.key).where(*mine, keys.c.key >= prefix, keys.c.key < end)
+    return list(connection.execute(query.order_by(keys.c.key)).scalars())
 
 
 def _require_free(transaction: Transaction, row: Row, key: str) -> None:

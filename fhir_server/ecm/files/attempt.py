@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from fhir_server.ecm import directory
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.files import judging
+from fhir_server.ecm.files import judging, newborn_numbers
 from fhir_server.ecm.files.answering import Findings
 from fhir_server.ecm.files.declaring import Declaration
 from fhir_server.ecm.files.judging import Chunk, Reading
@@ -68,7 +68,9 @@ def opened(run: Run, copy: IO[bytes], before: Reading | None = None) -> tuple[Re
         bound, rows = open_rows(context, copy, run.arguments)
         before = Reading(bound, declared, found, _today(context), _plan_codes(context, declared))
         before.learn(context, [*filter(None, found.npis), *filter(None, [declared.provider])])
-    return Reading(bound, before.declared, before.scan, before.today, before.plan_codes, before.providers), rows
+    born = newborn_numbers.known(context)
+    declared, found = before.declared, before.scan
+    return Reading(bound, declared, found, before.today, before.plan_codes, before.providers, newborns=born), rows
 
 
 def _today(context: Context) -> str:

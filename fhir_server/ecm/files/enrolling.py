@@ -17,6 +17,7 @@ from fhir_server.ecm.directory import Provider
 from fhir_server.ecm.files import identity, mapping, publishing, teams, verified
 from fhir_server.ecm.files.assignment import Assignment, dump, row_hash
 from fhir_server.ecm.files.judging import Refusal
+from fhir_server.ecm.files.newborn_numbers import is_of_child
 from fhir_server.engine import access_rows, keys, roster_rows, writing
 from fhir_server.engine.transaction import Transaction
 from fhir_server.engine.writing import Draft
@@ -173,7 +174,7 @@ def _is_known(chunk: _Chunk, facts: Assignment, provider: Provider, digest: int)
 
 
 def _cin_key(facts: Assignment) -> str:
-    return f"{words.CIN}|{facts.cin}"
+    return f"{words.NEWBORN if is_of_child(facts.cin) else words.CIN}|{facts.cin}"
 
 
 def _number_key(chunk: _Chunk, facts: Assignment) -> str:
@@ -259,7 +260,8 @@ def _plan(chunk: _Chunk, type_: str, fid: str, resource: dict[str, Any], day: st
         if _content(old) == _content(resource):
             return None
         kept = {name: value for name, value in old.get("meta", {}).items() if name in _KEPT_META}
-        resource = {**resource, "meta": {**resource["meta"], **kept}}
+        if meta := {**resource.get("meta", {}), **kept}:
+            resource = {**resource, "meta": meta}
     return _Planned(fid, writing.built(chunk.transaction.context, type_, resource), current)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.files.assignment import Assignment, same_names
 from fhir_server.ecm.files.facets import current
+from fhir_server.ecm.files.newborn_numbers import cin_of_mother
 from fhir_server.ecm.files.scanning import Scan
 from fhir_server.engine.context import Context
 from fhir_server.fhir import wire
@@ -22,6 +23,7 @@ Resource = Mapping[str, Any]
 Refusal = tuple[str, str, str]  # fact, code, advice
 
 _OLD = b'"old"'
+_NUMBERS = frozenset({words.CIN, words.NEWBORN})
 
 
 def doubt(known: Row | None, facts: Assignment) -> Refusal | None:
@@ -73,15 +75,15 @@ def succeeds(holder: Row | None, facts: Assignment) -> Refusal | bool:
 
 
 def former_cins(patient: Resource) -> Iterator[Resource]:
-    """The identifiers that are frozen CINs."""
+    """The identifiers that are frozen CINs, or the number of a newborn that has a CIN now."""
     for item in patient.get("identifier", []):
-        if item.get("system") == words.CIN and item.get("use") == "old":
+        if item.get("system") in _NUMBERS and item.get("use") == "old":
             yield item
 
 
 def with_former(old: Resource, new: dict[str, Any]) -> dict[str, Any]:
     """The Patient as a row tells it, with the numbers that it had before and the Patients it is linked with."""
-    known = [item for item in old.get("identifier", []) if item.get("system") == words.CIN or item.get("use") == "old"]
+    known = [item for item in old.get("identifier", []) if item.get("system") in _NUMBERS or item.get("use") == "old"]
     present = {item.get("value") for item in new["identifier"]}
     former = [{**item, "use": "old"} for item in known if item.get("value") not in present]
     linked = {"link": old["link"]} if "link" in old else {}
@@ -90,7 +92,7 @@ def with_former(old: Resource, new: dict[str, Any]) -> dict[str, Any]:
 
 def absent(context: Context, scan: Scan, page: Sequence[Member]) -> list[Member]:
     """The members of a page whom a file does not name, by their CIN or by one that they had before."""
-    found = [row for row in page if not scan.names(row.key)]
+    found = [row for row in page if not scan.names(cin_of_mother(row.key))]
     patients = resources.by_hash(context.connection, context.visible_targets(), [row.patient for row in found])
     still = {
         one.rh

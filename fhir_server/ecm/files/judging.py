@@ -17,6 +17,7 @@ from fhir_server.ecm.files.assignment import Assignment, parse_row
 from fhir_server.ecm.files.declaring import Declaration, same
 from fhir_server.ecm.files.folding import Gathered, Problem, fold
 from fhir_server.ecm.files.layouts.binding import Bound, Finding
+from fhir_server.ecm.files.newborn_numbers import recognised
 from fhir_server.ecm.files.rows import RowResult, header_of
 from fhir_server.ecm.files.scanning import Scan, number_of
 from fhir_server.engine.context import Context
@@ -72,6 +73,7 @@ class Reading:
     today: str
     plan_codes: Collection[str] = ()
     providers: dict[str, Provider | None] = field(default_factory=dict)
+    newborns: Collection[str] = ()
     open: dict[int, Gathered] = field(default_factory=dict)
     together: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
@@ -107,7 +109,10 @@ def _judge(reading: Reading, result: Result, chunk: Chunk) -> None:
     result, facts = _of_the_file(reading, result, facts)
     number = number_of(facts.cin)
     problem = _problem(reading, facts)
-    if number in reading.scan.repeated:
+    child = recognised(facts, reading.newborns)
+    if child is not facts and not problem:
+        chunk.entries.append(Entry(result.number, child, _known(reading, facts)))
+    elif number in reading.scan.repeated:
         result = _beside(reading, result, facts, number, problem, chunk)
     elif problem:
         result = _put_off(reading.bound, result, facts, problem, chunk)

@@ -16,6 +16,7 @@ import orjson
 from fhir_server.ecm import vocabulary as v
 from fhir_server.ecm.files.assignment import Assignment
 from fhir_server.ecm.files.layouts import names
+from fhir_server.ecm.files.newborn_numbers import is_of_child
 
 Resource = dict[str, Any]
 
@@ -40,9 +41,9 @@ def patient(a: Assignment, patient_id: str, plan: str) -> Resource:
     resource: Resource = {
         "resourceType": "Patient",
         "id": patient_id,
-        "meta": {"profile": [v.PATIENT]},
+        "meta": {} if is_of_child(a.cin) else {"profile": [v.PATIENT]},
         "extension": _person_extensions(a),
-        "identifier": [{"type": _CIN_TYPE, "system": v.CIN, "value": a.cin}, *_member_number(a, plan)],
+        "identifier": [_number(a), *_member_number(a, plan)],
         "name": [_name(a)],
         "telecom": _kept_home(_telecom(a.phone, a.email), a.safe_contact),
         "gender": a.gender or "unknown",
@@ -54,6 +55,12 @@ def patient(a: Assignment, patient_id: str, plan: str) -> Resource:
         "managingOrganization": {"reference": plan},
     }
     return {name: value for name, value in resource.items() if value}
+
+
+def _number(a: Assignment) -> Resource:
+    if is_of_child(a.cin):
+        return {"use": "temp", "system": v.NEWBORN, "value": a.cin}
+    return {"type": _CIN_TYPE, "system": v.CIN, "value": a.cin}
 
 
 def coverage(a: Assignment, coverage_id: str, patient_reference: str, plan: str, recorded: str) -> Resource:

@@ -10,8 +10,9 @@ from array import array
 from collections.abc import Mapping, Sequence
 
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.files.assignment import dump, load
+from fhir_server.ecm.files.assignment import Assignment, dump, load, same_person
 from fhir_server.ecm.files.judging import Chunk, Reading, Refusal
+from fhir_server.ecm.files.newborn_numbers import cin_of_mother
 from fhir_server.ecm.files.scanning import number_of
 from fhir_server.engine.transaction import Transaction
 from fhir_server.store import loads
@@ -45,10 +46,20 @@ def _replace(transaction: Transaction, load_id: str, chunk: Chunk, refused: Mapp
     waiting = loads.waiting(transaction.connection, transaction.context.caller.org_hash)
     if not waiting:
         return
-    said = {entry.facts.cin for entry in chunk.entries if entry.number not in refused}
-    said |= {row.facts.cin for row in chunk.waiting}
-    old = [row for row in waiting if row.load != load_id and row.key in said]
+    said: dict[str, list[Assignment]] = {}
+    stored = [entry.facts for entry in chunk.entries if entry.number not in refused]
+    for facts in (*stored, *(row.facts for row in chunk.waiting)):
+        said.setdefault(cin_of_mother(facts.cin), []).append(facts)
+    old = [row for row in waiting if row.load != load_id and _is_answered(row, said.get(row.key, ()))]
     loads.settle(transaction.connection, old, loads.REPLACED)
+
+
+def _is_answered(row: Parked, said: Sequence[Assignment]) -> bool:
+    """Whether later rows speak for the one that waits: of two persons with one number, each speaks for itself."""
+    if not said or row.code != words.AMBIGUOUS_IDENTITY:
+        return bool(said)
+    waiting = load(row.row)
+    return any(same_person(waiting, facts) for facts in said)
 
 
 def close_absent(transaction: Transaction, reading: Reading, covered: set[str]) -> None:

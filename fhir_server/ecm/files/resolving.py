@@ -41,6 +41,15 @@ def resolve(run: Run) -> None:
     context.transact(lambda transaction: run.finish(transaction, {"summary": summary, "output": []}))
 
 
+def note_taken_in(transaction: Transaction, load_id: str, rows: Sequence[Parked], entries: Sequence[Entry]) -> None:
+    """These rows of a file wait no more; whom they name belongs to what the file says."""
+    loads.settle(transaction.connection, rows, loads.TAKEN_IN)
+    if rows:
+        named = array("Q", (number_of(entry.facts.cin) for entry in entries)).tobytes()
+        noted = Named(TENANT, load_id, _RESOLVED + rows[0].number, named, b"")
+        loads.note(transaction.connection, transaction.batch, noted)
+
+
 def _provider(row: Parked, providers: Mapping[str, Provider]) -> Provider | None:
     found = providers.get(load(row.row).provider_npi)
     return None if found is AMBIGUOUS else found
@@ -70,10 +79,8 @@ def _take_in(
     arguments: dict[str, Any] = orjson.loads(file.arguments)
     done = enrol(transaction, Source(arguments["sha256"], arguments["recorded"]), entries, {})
     stored = {entry.number: entry for entry in entries if entry.number not in done.refused}
-    loads.settle(connection, [row for row in rows if row.number in stored], loads.TAKEN_IN)
     parking.refuse(transaction, [row for row in rows if row.number in done.refused], done.refused)
-    named = array("Q", (number_of(entry.facts.cin) for entry in stored.values())).tobytes()
-    loads.note(connection, transaction.batch, Named(TENANT, file.id, _RESOLVED + rows[0].number, named, b""))
+    note_taken_in(transaction, file.id, [row for row in rows if row.number in stored], list(stored.values()))
     published = {fid: publishing.publish(transaction, fid) for fid in sorted(done.touched)}
     importing.stand(transaction, file.id, done.rosters, published)
     transaction.audit("import", 200, transaction.changes)
