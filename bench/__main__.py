@@ -16,6 +16,7 @@ from bench import machine, world
 from bench.figures import FIGURES, Bench, Figure, Plan, audited, find_patients, member_file
 from bench.memory import measure_memory
 from bench.scaling import measure_scaling
+from bench.validation import measure_validation
 from tests.postgres import running_postgres
 
 QUICK = Plan(rounds=1, seconds=1.0, warm_up=0.3, import_rows=2000)
@@ -36,9 +37,10 @@ rates depend on the machine and on who else uses it. Nothing here passes or fail
 * creates and transactions: against the same rows written by bare SQL with the same threads and group commit
 * file import: against extraction plus bulk insert of the same rows
 * roster: against reading its rows from the database
+* validation: against the models of `fhir.resources`, which check the structure alone
 
 Examples: `python -m bench --quick` · `python -m bench --engine sqlite --only create` · `python -m bench --long` \
-· `python -m bench --scale 64000`
+· `python -m bench --scale 64000` · `python -m bench --validation`
 """
 
 
@@ -50,6 +52,7 @@ def main(  # an option each
     only: Annotated[str, typer.Option(help="Figures whose name contains this.")] = "",
     long: Annotated[bool, typer.Option("--long", help="Also memory while importing 1,000 and 100,000 rows.")] = False,
     scale: Annotated[int, typer.Option(help="Instead: searches at 1,000 and at this many members, say 64000.")] = 0,
+    validation: Annotated[bool, typer.Option("--validation", help="Only: one resource under each profile.")] = False,
     postgres: Annotated[str, typer.Option(help="URL of an empty PostgreSQL database to use.")] = "",
     out: Annotated[Path, typer.Option(help="Where the results go.")] = RESULTS,
 ) -> None:
@@ -58,8 +61,8 @@ def main(  # an option each
         raise typer.BadParameter(f"one of {', '.join(_ENGINES)}", param_hint="--engine")
     for name, text in machine.describe().items():
         console.print(f"[bold]{name}[/bold]: {text}")
-    found: list[Figure] = []
-    for one in [engine] if engine else _ENGINES:
+    found: list[Figure] = measure_validation() if validation or not (only or scale) else []
+    for one in () if validation else [engine] if engine else _ENGINES:
         found += _measure(one, QUICK if quick else FULL, only, postgres, long=long, scale=scale)
     console.print(_table(found))
     out.write_text(json.dumps([figure._asdict() for figure in found], indent=1) + "\n")
@@ -128,7 +131,7 @@ def _table(figures: list[Figure]) -> Table:
     for one in figures:
         table.add_row(
             one.name, one.engine, f"{one.rate:,.0f}", one.unit, f"{one.baseline_rate:,.0f}", f"{one.ratio:.2f}",
-            f"{one.p50_ms:.2f}", f"{one.p99_ms:.2f}",
+            f"{one.p50_ms:.3g}", f"{one.p99_ms:.3g}",
         )  # fmt: skip
     return table
 
