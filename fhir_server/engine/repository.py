@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fhir_server.access import predicate
-from fhir_server.access.directory import is_directory
+from fhir_server.access.directory import DIRECTORY_TYPES, is_directory
 from fhir_server.access.writes import may_write
 from fhir_server.engine import meta, writing
 from fhir_server.engine.context import Context
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fhir_server.search.include import Hit
     from fhir_server.search.run import Page
 
+_PUBLIC = tuple(sorted(DIRECTORY_TYPES))
 VERSIONED = frozenset({"Task", "Consent"})  # updated with If-Match only (B-07)
 
 
@@ -72,7 +73,7 @@ def history(context: Context, type_: str, fid: str, span: Span, after: Place, li
         if current is None:
             raise _not_found(context, "history", type_, fid)
         rid = current.rid
-    rows = versions(context.connection, view, type_, rid, span, after, limit)
+    rows = versions(context.connection, view, type_, rid, span, after, limit, _PUBLIC)
     level = "instance" if fid else "type" if type_ else "system"
     entities = [[type_names()[row.type], row.fid, row.ver, row.patient, row.labels] for row in rows]
     _log_event(context, f"history-{level}", 200, entities)

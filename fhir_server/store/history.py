@@ -4,16 +4,34 @@ A version's place (time, row, number) never changes, so that a walk from place t
 passes none over that was there when it began, whatever is written meanwhile.  https://hl7.org/fhir/R4/http.html#history
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, bindparam, literal_column, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    Subquery,
+    and_,
+    any_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
 from sqlalchemy import union_all as union_of
 
+from fhir_server.fhir.definitions import type_number
+from fhir_server.store.reach import Reach, listed, reached
 from fhir_server.store.resources import TENANT, Row, Visible, from_columns
 from fhir_server.store.statements import Statements
 
 LARGEST = 200
+FEW = 2000  # rows of one caller from which a walk along everybody's meets its own often enough
 _SIZES = (2, 11, 51, LARGEST + 1)  # written into the SQL: a planner must know how little is wanted
 _FOREVER = 2**62
 _PLACE = ("place_ts", "place_rid", "place_ver")
@@ -38,40 +56,99 @@ _statements = Statements()
 
 
 def versions(
-    connection: Connection, visible: Visible, type_: str, rid: int | None, span: Span, after: Place, limit: int
+    connection: Connection,
+    visible: Visible,
+    type_: str,
+    rid: int | None,
+    span: Span,
+    after: Place,
+    limit: int,
+    public: Sequence[str] = (),
 ) -> list[Row]:
-    """Up to `limit` visible versions behind `after`, deletions too; of one row if `rid`, of all types for ""."""
+    """Up to `limit` visible versions behind `after`, deletions too; of one row if `rid`, of all types for "".
+
+    `public`: the types of which everybody sees all.
+    """
     size = next(size for size in _SIZES if size >= limit)
-    key = (visible.shape, type_, rid is None, span.at is None, size)
-    statement = _statements.of(key, partial(_select, visible, type_, rid, span, size))
+    found = _reach(connection, visible, type_, public) if rid is None else None
+    dialect = connection.dialect.name
+    key = (visible.shape, type_, rid is None, span.at is None, size, found and (found.public, dialect))
+    parts = partial(_all, visible, type_, rid, span)
+    if found:
+        parts = partial(_few, dialect, visible, type_, span, found.public)
+    statement = _statements.of(key, lambda: _joined(parts(), size))
     began, ended = span.at or (0, _FOREVER)
     values = {"row": rid, "since": span.since, "began": began, "ended": ended}
     values |= dict(zip(_PLACE, after, strict=True))
     return [from_columns(row) for row in statement.rows(connection, {**visible.binds, **values})[:limit]]
 
 
-def _select(visible: Visible, type_: str, rid: int | None, span: Span, size: int) -> Select[Any]:
+def _reach(connection: Connection, visible: Visible, type_: str, public: Sequence[str]) -> Reach | None:
+    """What may be shown to a caller, if that is little: then nobody waits for what others have stored."""
+    if type_ in public or "v_ended" in visible.binds:  # everybody sees all; or the run-out shows what no list has
+        return None
+    found = reached(connection, visible, type_, FEW, public)
+    return found if found.most < FEW else None
+
+
+def _joined(parts: list[Select[Any]], size: int) -> Select[Any]:
+    newest = [one.limit(_number(size)).subquery() for one in parts]
+    both = union_of(*[select(*one.c) for one in newest]).subquery("v")
+    return _newest_first(select(*_columns(both)), both, both.c.ts).limit(_number(size))
+
+
+def _all(visible: Visible, type_: str, rid: int | None, span: Span) -> list[Select[Any]]:
+    """Along the time of storing, or what there is of one row."""
+    which: list[ColumnElement[int]] = [bindparam("row")] if rid is not None else []
+    return [
+        _asked(visible, view, type_, span).where(*[view.c.rid == row for row in which])
+        for view in _views(visible, type_)
+    ]
+
+
+def _few(dialect: str, visible: Visible, type_: str, span: Span, public: Sequence[str]) -> list[Select[Any]]:
+    """What can be shown to this caller, row by row, and along the time of storing what is shown to everybody.
+
+    No index but that on rows must tempt a planner, so the type is asked of what they lead to.
+    """
+    candidates = select(listed(visible, type_, 4 * FEW).cte("reach").c.rid)  # the bound is for the planner
+    found = []
+    for view in _views(visible, ""):
+        of = view.c.type + _number(0)
+        rows: ColumnElement[bool] = view.c.rid.in_(candidates)
+        if dialect != "sqlite":
+            rows = view.c.rid == any_(func.array(candidates.scalar_subquery(), type_=ARRAY(BigInteger)))
+        query = _asked(visible, view, "", span, by_time=False).where(rows)
+        query = query.where(of == _number(type_number(type_))) if type_ else query
+        found.append(query.where(of.not_in([_number(type_number(kind)) for kind in public])) if public else query)
+    for kind in public:
+        found += [_asked(visible, view, kind, span) for view in _views(visible, kind)]
+    return found
+
+
+def _views(visible: Visible, type_: str) -> tuple[Subquery, Subquery]:
     of = type_ or None
-    parts = []
-    for view in (visible("r", of=of), visible.history("h", of)):
-        conditions = [*_within(view), *([view.c.rid == bindparam("row")] if rid is not None else [])]
-        if span.at:
-            conditions += [view.c.ts < bindparam("ended"), *_not_followed(visible, view, of)]
-        newest = _newest_first(select(*_columns(view)).where(*conditions), view).limit(_number(size))
-        parts.append(select(newest.subquery()))
-    both = union_of(*parts).subquery("v")
-    return _newest_first(select(*_columns(both)), both).limit(_number(size))
+    return visible(f"r{type_}", of=of), visible.history(f"h{type_}", of)
 
 
-def _within(view: Subquery) -> list[ColumnElement[bool]]:
+def _asked(visible: Visible, view: Subquery, type_: str, span: Span, *, by_time: bool = True) -> Select[Any]:
+    """The versions of a view that a question is about, newest first; `by_time` says that an index on it may serve."""
+    ts = view.c.ts if by_time else view.c.ts + _number(0)
+    conditions = _within(view, ts)
+    if span.at:
+        conditions += [ts < bindparam("ended"), *_not_followed(visible, view, type_ or None)]
+    return _newest_first(select(*_columns(view)).where(*conditions), view, ts)
+
+
+def _within(view: Subquery, ts: ColumnElement[int]) -> list[ColumnElement[bool]]:
     """The bound on the time says what the comparison of places says as well, but an index knows only that.
 
     The tenant must not tempt a planner: an index that begins with it leads to everything.
     """
     since: ColumnElement[int] = bindparam("since")
     place: list[ColumnElement[int]] = [bindparam(name) for name in _PLACE]
-    behind = tuple_(view.c.ts, view.c.rid, view.c.ver) < tuple_(*place)
-    return [view.c.tenant + _number(0) == TENANT, view.c.ts >= since, view.c.ts <= place[0], behind]
+    behind = tuple_(ts, view.c.rid, view.c.ver) < tuple_(*place)
+    return [view.c.tenant + _number(0) == TENANT, ts >= since, ts <= place[0], behind]
 
 
 def _not_followed(visible: Visible, view: Subquery, of: str | None) -> list[ColumnElement[bool]]:
@@ -83,8 +160,8 @@ def _not_followed(visible: Visible, view: Subquery, of: str | None) -> list[Colu
     return found
 
 
-def _newest_first(query: Select[Any], view: Subquery) -> Select[Any]:
-    return query.order_by(view.c.ts.desc(), view.c.rid.desc(), view.c.ver.desc())
+def _newest_first(query: Select[Any], view: Subquery, ts: ColumnElement[int]) -> Select[Any]:
+    return query.order_by(ts.desc(), view.c.rid.desc(), view.c.ver.desc())
 
 
 def _columns(source: Subquery) -> list[ColumnElement[Any]]:
