@@ -16,6 +16,7 @@ from rich.table import Table
 
 from fhir_server.config import PREFIX, Settings, from_environment
 from fhir_server.engine import audit, heads
+from fhir_server.engine.access_commands import access_app
 from fhir_server.engine.build import build
 from fhir_server.engine.commands import packages_app, terminology_app
 from fhir_server.engine.context import Engine
@@ -32,6 +33,7 @@ audit_app = typer.Typer(no_args_is_help=True, help="The audit trail: verify that
 app.add_typer(db_app, name="db")
 app.add_typer(clients_app, name="clients")
 app.add_typer(audit_app, name="audit")
+app.add_typer(access_app, name="access")
 app.add_typer(terminology_app, name="terminology")
 app.add_typer(packages_app, name="packages")
 app.add_typer(stored_app, name="stored")
