@@ -6,8 +6,10 @@ A job that is taken up again goes through its entries from the first: each has a
 what was done before is answered again and not done again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
@@ -16,6 +18,7 @@ from fhir_server.jobs import files, limits, queue
 from fhir_server.jobs.job import Job, Run
 from fhir_server.rest.batches import answers
 from fhir_server.rest.bundle_entries import read_bundle
+from fhir_server.rest.fetched import as_shown
 from fhir_server.rest.message import Request, Response
 from fhir_server.rest.once import HEADER
 
@@ -54,6 +57,13 @@ def kick_off(context: Context, request: Request) -> Response:
 def job(dispatch: Dispatch) -> Job:
     """The kind of job that answers a batch; `dispatch` answers one entry."""
     return Job(KIND, partial(_work, dispatch))
+
+
+def as_fetched(context: Context, request: Request, job_id: str, asked: Mapping[str, Any], kept: bytes) -> bytes:
+    """The answers of a batch as its client may see them now; Gone (410) if it may not see what was done."""
+    body = b"".join(files.read(context.engine.database.read(), f"{job_id}.{_ASKED}"))
+    outer = replace(request, method="POST", path=(), parameters=(), headers={"prefer": asked["prefer"]}, body=body)
+    return as_shown(context, outer, body, kept)
 
 
 def _work(dispatch: Dispatch, run: Run) -> None:

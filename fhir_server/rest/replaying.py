@@ -77,9 +77,9 @@ def _place(base: str, location: str, body: bytes) -> Place | None:
     return identity(orjson.loads(body)) if body else None
 
 
-def hidden(context: Context, body: bytes) -> bool:
-    """Whether a Bundle of answers holds anything that the caller is not shown any more."""
-    return any(_is_hidden(context, resource) for resource in _resources(orjson.loads(body)))
+def hidden(context: Context, bundle: Mapping[str, Any]) -> bool:
+    """Whether a Bundle of answers holds a stored resource that the caller is not shown any more."""
+    return any(_is_hidden(context, resource) for resource in _resources(bundle))
 
 
 def _resources(bundle: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -8,6 +8,7 @@ import pytest
 from fhir_server.config import Settings
 from fhir_server.ecm.notices.channel import Message, Undeliverable
 from fhir_server.ecm.notices.channels import email as smtp
+from tests.live import Client
 from tests.security.conftest import Exchange
 from tests.security.world import care_team, changed, name_of, patient, request, sees
 
@@ -54,22 +55,47 @@ def test_a_kept_answer_shows_nothing_once_access_is_lost(exchange: Exchange) -> 
         assert person["id"] not in one.text + one.headers.get("Location", ""), one.text
 
 
+def fetched_later(client: Client, *entries: Any) -> str:
+    """The URL of the answers to a batch that was answered later."""
+    answer = client.post("", bundle("batch", *entries), headers={"Prefer": "respond-async"})
+    while (status := client.get(answer.headers["Content-Location"])).status_code == 202:
+        time.sleep(0.05)
+    return str(status.json()["output"][0]["url"])
+
+
 def test_a_file_of_a_batch_shows_nothing_once_access_is_lost(exchange: Exchange) -> None:
     """L9: what a batch was answered is not handed out when the access it was read by has ended."""
     plan, clinic = exchange.plan, exchange.clinic
     person = patient(plan, "Unforgotten")
     team = care_team(plan, person, clinic)
-    got = {"request": {"method": "GET", "url": name_of(person)}}
-    answer = clinic.post("", bundle("batch", got), headers={"Prefer": "respond-async"})
-    where = answer.headers["Content-Location"]
-    while (status := clinic.get(where)).status_code == 202:
-        time.sleep(0.05)
-    url = status.json()["output"][0]["url"]
+    url = fetched_later(clinic, {"request": {"method": "GET", "url": name_of(person)}})
     assert "Unforgotten" in clinic.get(url).text
+    asked = [
+        {"method": "GET", "url": "Patient?family=Unforgotten&_summary=count"},
+        {"method": "GET", "url": "Patient?family=Unforgotten&_count=0&_total=accurate"},
+        {"method": "GET", "url": f"{name_of(person)}/$meta"},
+        {"method": "POST", "url": f"{name_of(person)}/$validate"},
+        {"method": "GET", "url": f"{name_of(person)}/$everything"},
+        {"method": "GET", "url": "Patient?family=Unforgotten"},
+        {"method": "GET", "url": "metadata"},
+    ]
+    reads = fetched_later(clinic, *({"request": one} for one in asked))
+    mine = {"resourceType": "Basic", "code": {"text": "mine"}}
+    refused = {"request": {"method": "PUT", "url": name_of(person)}, "resource": {**person, "gender": "other"}}
+    writes = fetched_later(clinic, refused, {"request": {"method": "POST", "url": "Basic"}, "resource": mine})
+    before = clinic.get(reads).json()
+    assert [one["response"]["status"] for one in before["entry"]] == ["200"] * len(asked)
+    assert [before["entry"][number]["resource"]["total"] for number in (0, 1, 5)] == [1, 1, 1]
+    assert [one["response"]["status"] for one in clinic.get(writes).json()["entry"]] == ["422", "201"]
     changed(plan, team, status="inactive")
     again = clinic.get(url)
     assert again.status_code == 410
     assert "Unforgotten" not in again.text
+    after = clinic.get(reads).json()
+    assert [one["response"]["status"] for one in after["entry"]] == ["200", "200", "404", "404", "404", "200", "200"]
+    assert [after["entry"][number]["resource"]["total"] for number in (0, 1, 5)] == [0, 0, 0]
+    assert person["id"] not in str([*after["entry"][5:], *after["entry"][:2]])
+    assert clinic.get(writes).json()["entry"][1]["resource"]["code"]["text"] == "mine"
 
 
 def test_files_do_not_stand_in_bundles(exchange: Exchange) -> None:
