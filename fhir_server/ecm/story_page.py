@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, tzinfo
 from html import escape
 from typing import Final
@@ -14,59 +15,83 @@ from fhir_server.fhir.values import parse_date
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _STYLE: Final = (
-    "body{font:11pt/1.4 sans-serif;margin:2em;max-width:50em}h2{margin:1.5em 0 .3em;font-size:1.1em}"
-    "table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #999;padding:.2em .6em .2em 0;"
-    "text-align:left;vertical-align:top}section{break-inside:avoid}.late{font-weight:bold}"
+    "body{font:11pt/1.45 system-ui,sans-serif;color:#1a1a1a;margin:2em auto;padding:0 1em;max-width:46em}"
+    "h1{font-size:1.5em;margin:0}h2{margin:2em 0 .2em;font-size:1.1em}p{margin:.2em 0}.aside,th{color:#555}"
+    "table{border-collapse:collapse;width:100%;margin-top:.6em}th{font-weight:normal}"
+    "td,th{border-bottom:1px solid #bbb;padding:.3em .8em .3em 0;text-align:left;vertical-align:top}"
+    "td:first-child{white-space:nowrap}section{break-inside:avoid}.late{font-weight:bold;color:#a00}"
 )
 
+Say = Callable[[str, str], str]  # (system, code) -> what people call it
 
-def page(told: Story, zone: tzinfo, now: int) -> str:
-    """The page, in the exchange's time zone; `now` (UTC milliseconds) dates it."""
-    sections = "".join(_section(told, number, one, zone) for number, one in enumerate(told.attempts, 1))
+
+def page(told: Story, zone: tzinfo, now: int, say: Say) -> str:
+    """The page, in the exchange's time zone and in words; `now` (UTC milliseconds) dates it."""
+    numbers = {f"Task/{one.task['id']}": number for number, one in enumerate(told.attempts, 1)}
+    sections = "".join(_section(told, numbers, one, zone, say) for one in told.attempts)
+    count = f"{len(numbers)} attempt" + ("" if len(numbers) == 1 else "s")
     return (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Story of a referral</title>'
-        f"<style>{_STYLE}</style></head><body><h1>{escape(_service(told))}</h1>"
-        f"<p>Request {escape(str(told.request['id']))}, written {_day(told, zone)}. "
-        f"Attempts: {len(told.attempts)}. As of {_time(now, zone)}.</p>{sections}</body></html>\n"
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>Story of a referral</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{escape(_service(told, say))}</h1>"
+        f'<p class="aside">Requested {_written(told, zone)}. {count}. As of {_time(now, zone)}.</p>{sections}'
+        f'<p class="aside" style="margin-top:2em">Request {escape(str(told.request["id"]))}</p></body></html>\n'
     )
 
 
-def _service(told: Story) -> str:
+def _service(told: Story, say: Say) -> str:
     code = told.request.get("code", {})
-    codings = code.get("coding", [{}])
-    return str(code.get("text") or codings[0].get("display") or codings[0].get("code") or "Request")
+    first = (code.get("coding") or [{}])[0]
+    named = say(str(first.get("system", "")), str(first.get("code", "")))
+    return str(code.get("text") or first.get("display") or named or "Request")
 
 
-def _day(told: Story, zone: tzinfo) -> str:
+def _written(told: Story, zone: tzinfo) -> str:
     written = told.request.get("authoredOn")
-    return _time(parse_date(written, zone)[0], zone) if written else "at an unknown time"
+    if not written:
+        return "at an unknown time"
+    at = parse_date(written, zone)[0]
+    return _time(at, zone) if "T" in written else _day(at, zone)
 
 
-def _section(told: Story, number: int, one: Attempt, zone: tzinfo) -> str:
+def _section(told: Story, numbers: dict[str, int], one: Attempt, zone: tzinfo, say: Say) -> str:
     asked = ", ".join(told.name(name) for name in one.asked) or "nobody"
-    heading = f"{number}. {told.name(local(one.task['requester']) or '')} asked {asked}"
-    facts = "".join(f"<p{mark}>{escape(text)}</p>" for text, mark in _facts(one, zone))
-    rows = "".join(_row(event, zone) for event in one.events)
+    who = told.name(local(one.task["requester"]) or "")
+    heading = f"{numbers['Task/' + one.task['id']]}. {who} asked {asked}"
+    facts = "".join(f"<p{mark}>{escape(text)}</p>" for text, mark in _facts(numbers, one, zone, say))
+    rows = "".join(_row(event, zone, say) for event in one.events)
     head = "<tr><th>When</th><th>State</th><th>Referral status</th><th>Remarks</th></tr>"
     return f"<section><h2>{escape(heading)}</h2>{facts}<table>{head}{rows}</table></section>"
 
 
-def _facts(one: Attempt, zone: tzinfo) -> list[tuple[str, str]]:
+def _facts(numbers: dict[str, int], one: Attempt, zone: tzinfo, say: Say) -> list[tuple[str, str]]:
     found = []
     if replaced := attempts.reassignment(one.task):
-        reason = replaced["reason"].get("display") or replaced["reason"].get("code")
-        found.append((f"In place of {replaced['replaces'].get('reference')}: {reason}", ""))
+        reason = replaced["reason"]
+        why = reason.get("display") or say(words.REASSIGNMENT_REASONS, reason.get("code", ""))
+        place = numbers.get(replaced["replaces"].get("reference", ""))
+        found.append((f"In place of {f'attempt {place}' if place else 'another attempt'}: {why}", ""))
     if stamp := stamps.stamp(one.task, words.ANSWER_BY):
         due = _time(parse_date(stamp["valueDateTime"], zone)[0], zone)
         found.append((f"To be answered by {due}" + (": late" if one.late else ""), ' class="late"' if one.late else ""))
     return found
 
 
-def _row(event: Event, zone: tzinfo) -> str:
+def _row(event: Event, zone: tzinfo, say: Say) -> str:
     remarks = [event.reason, f"Reported: {event.reported}" if event.reported else ""]
-    cells = (_time(event.at, zone), event.status, ", ".join(event.loop), ". ".join(filter(None, remarks)))
+    loop = ": ".join(_loop_word(code, say) for code in event.loop)
+    cells = (_time(event.at, zone), event.status.replace("-", " ").capitalize(), loop, ". ".join(filter(None, remarks)))
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
 
 
+def _loop_word(code: str, say: Say) -> str:
+    status = say(words.REFERRAL_STATUSES, code)
+    return status if status != code else say(words.CLOSURE_REASONS, code)
+
+
+def _day(ms: int, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(ms / 1000, zone).strftime("%b %-d, %Y")
+
+
 def _time(ms: int, zone: tzinfo) -> str:
-    return datetime.fromtimestamp(ms / 1000, zone).strftime("%Y-%m-%d %H:%M")
+    return datetime.fromtimestamp(ms / 1000, zone).strftime("%b %-d, %Y, %-I:%M %p")

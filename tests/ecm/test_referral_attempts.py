@@ -164,5 +164,8 @@ def test_a_page_to_be_printed(world: Scene, patient: str):
     assert "<script" not in page.text
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; so on" in page.text
     assert re.findall(r"<h2>(.*?)</h2>", page.text) == ["1. Clinic asked Pantry", "2. Clinic asked Meals"]
+    assert "<h1>Food pantry</h1>" in page.text  # words, no codes
+    assert "<td>Requested</td><td>Pending</td>" in page.text
+    assert "In place of attempt 1: The organization declined" in page.text
     assert world.clinic.get(f"{path}?format=html").status_code == 200
     assert world.clinic.get(f"{path}?format=pdf").status_code == 400

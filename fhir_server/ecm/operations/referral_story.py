@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import orjson
 
 from fhir_server.ecm import stories, story_page
@@ -22,9 +24,13 @@ def referral_story(context: Context, request: Request) -> Response:
     told = stories.story(context, request.id)
     if "format" not in given and _HTML not in request.header("accept"):
         return Response(200, orjson.dumps(stories.as_parameters(told)))
-    body = story_page.page(told, context.engine.settings.zone, context.now).encode()
+    body = story_page.page(told, context.engine.settings.zone, context.now, partial(_say, context)).encode()
     headers = {"Content-Type": f"{_HTML}; charset=utf-8", "Content-Security-Policy": story_page.POLICY}
     return Response(200, body, headers)
+
+
+def _say(context: Context, system: str, code: str) -> str:
+    return context.engine.terminology.display(system, code) or code
 
 
 OPERATION = Operation(
