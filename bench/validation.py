@@ -22,7 +22,7 @@ _HUNDREDTHS = 100
 
 
 def measure_validation() -> list[Figure]:
-    """Milliseconds of a resource under each profile of the exchange: structure, attachments and profiles, as on a write.
+    """Milliseconds of a resource under each profile of the exchange: structure and profiles, as on a write.
 
     The baseline is the model of the same type in `fhir.resources`, which checks the structure alone.
     """

@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/terminologies-systems.html
 """
 
+import codecs
 import hashlib
 import io
 import re
@@ -64,9 +65,9 @@ class Source:
 
     @contextmanager
     def text(self, pattern: str) -> Iterator[io.TextIOWrapper]:
-        """The same as text: UTF-8, or Windows's Latin where it is no UTF-8."""
+        """The same as text: UTF-8, UTF-16 where it says so at its start, or Windows's Latin where it is neither."""
         with self.open(pattern) as file:
-            encoding = "utf-8-sig" if _is_utf8(file.read(_PIECE)) else "cp1252"
+            encoding = _encoding(file.read(_PIECE))
         with self.open(pattern) as file:
             yield io.TextIOWrapper(file, encoding, newline="")
 
@@ -89,6 +90,12 @@ class Source:
             with zipfile.ZipFile(self.path) as archive:
                 return sorted(archive.namelist())
         return sorted(str(path.relative_to(self.path)) for path in self.path.rglob("*") if path.is_file())
+
+
+def _encoding(start: bytes) -> str:
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return "utf-8-sig" if _is_utf8(start) else "cp1252"
 
 
 def _is_utf8(start: bytes) -> bool:

@@ -297,6 +297,40 @@ def test_versions_stand_side_by_side(database: Database, tmp_path: Path) -> None
     assert terms(database).display(ICD, "E11") == "Type 2 diabetes mellitus"
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["icd10cm_order_2024.txt", "icd10cm-order-2026.txt", "icd10cm-order-April-1-2026.txt", "ICD10CM-Order-2025.TXT"],
+)
+def test_the_order_file_is_found_under_each_of_its_names(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "Code Descriptions"
+    folder.mkdir()
+    files.icd_10_cm(folder, ICD_ROWS[:3]).rename(folder / name)
+    for other in ("icd10cm-order-addenda-2026.txt", "icd10cm_order_addenda_2026.txt", "icd10cm-codes-2026.txt"):
+        _written(folder / other, "Add:        A000   Cholera\n")
+    source = Source(files.zipped(folder, tmp_path / "codes.zip"))
+    read = list(distribution.known()["icd-10-cm"].read(source))
+    assert [one.code for one in read] == ["E11", "E11.6", "E11.65"]
+
+
+def test_terms_of_others_in_the_full_file_are_left_out(tmp_path: Path) -> None:
+    """CPT is the American Medical Association's, category II codes and its modifiers included."""
+    rows = [("99490", "3", "a CPT code", ""), ("99490", "4", "and more", ""), ("0001F", "3", "another", ""),
+            ("   25", "7", "a CPT modifier", ""), ("G9012", "3", "Case management", "")]  # fmt: skip
+    read = list(distribution.known()["hcpcs"].read(Source(files.hcpcs(tmp_path, rows))))
+    assert [(one.code, one.display) for one in read] == [("G9012", "Case management")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_vaccines_are_read_in_any_encoding_that_the_file_came_in(tmp_path: Path, encoding: str) -> None:
+    """The text file of CDC has been UTF-16 with a mark at its start; its codes are filled up with blanks."""
+    text = "54        |adenovirus, type 4|Français|a note|Never Active|False|2010/09/30\r\n998|none|none||Inactive|True|x\r\n"
+    (tmp_path / "cvx.txt").write_bytes(text.encode(encoding))
+    one, two = distribution.known()["cvx"].read(Source(tmp_path / "cvx.txt"))
+    assert (one.code, one.display, one.definition, one.active) == ("54", "adenovirus, type 4", "Français", False)
+    assert one.properties == {"vaccine-status": ("never-active",), "non-vaccine": (False,), "notes": ("a note",)}
+    assert two.properties["non-vaccine"] == (True,)
+
+
 def test_a_file_that_is_none_of_it_is_refused(database: Database, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     _written(tmp_path / "folder" / "a.txt", "x")

@@ -1,7 +1,8 @@
 """HCPCS level II as the contractor file of CMS.  https://www.cms.gov/medicare/coding-billing/healthcare-common-procedure-system
 
-Columns: 1-5 code, 11 kind of line (3 and 7 begin a procedure or modifier, 4 and 8 go on with its description), 12-91
-long and 92-119 short description, 285-292 when it ended.
+Columns (HCPCyyyy_recordlayout.txt, beside the file): 1-5 code, of a modifier 4-5, 11 kind of line (3 and 7 begin a
+procedure or modifier, 4 and 8 go on with its description), 12-91 long and 92-119 short description, 285-292 when it
+ended. What begins with a digit is CPT of the American Medical Association, should the file hold it, and is left out.
 """
 
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ _BEGINS, _CONTINUES = {"3": "procedure", "7": "modifier"}, {"4", "8"}
 def _read(source: Source) -> Iterator[Entry]:
     current: tuple[str, str, str, bool] | None = None
     long: list[str] = []
-    with source.text(r"HCPC\w*ANWEB\w*\.txt") as lines:
+    with source.text(r"(?i:HCPC\w*ANWEB\w*\.txt)") as lines:
         for line in lines:
             kind = line[10:11]
+            if line[0:5].strip()[:1].isdigit():
+                continue
             if kind in _BEGINS:
                 if current:
                     yield _entry(*current, long)

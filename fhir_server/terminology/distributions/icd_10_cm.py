@@ -1,7 +1,8 @@
 """ICD-10-CM as the order file of CMS and NCHS.  https://www.cms.gov/medicare/coding-billing/icd-10-codes
 
-Columns: 1-5 order number, 7-13 code without its point, 15 whether it is valid for billing, 17-76 short and 78- long
-description. Categories stand before what they hold; chapters and blocks are not in the file.
+Columns (icd10OrderFiles.pdf, beside the file): 1-5 order number, 7-13 code without its point, 15 whether it is valid
+for billing, 17-76 short and 78- long description. Categories stand before what they hold; chapters and blocks are not
+in the file. Its name has changed: icd10cm_order_2022.txt, icd10cm-order-2026.txt, icd10cm-order-April-1-2026.txt.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ _CATEGORY = 3
 
 def _read(source: Source) -> Iterator[Entry]:
     seen: set[str] = set()
-    with source.text(r"icd10cm[-_]order[-_]\w+\.txt") as lines:
+    with source.text(r"(?i:icd10cm[-_]order[-_](?!addenda)[\w-]+\.txt)") as lines:
         for line in lines:
             bare, billable = line[6:14].strip(), line[14:15] == "1"
             if not bare:
