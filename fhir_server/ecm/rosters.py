@@ -6,16 +6,15 @@ Group; its ETag adds a hash of the members this caller sees, so that a change of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
-import orjson
 import xxhash
 
 from fhir_server.ecm import disclosures
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.files import assignment, mapping
+from fhir_server.ecm.files.roster_entries import entry
 from fhir_server.engine.context import Context
 from fhir_server.engine.hooks import Edits
 from fhir_server.engine.transaction import Change, Transaction
@@ -77,45 +76,23 @@ def render(context: Context, row: Version) -> bytes:
     """render: the roster with its visible members in place; other Groups are shown as they are."""
     if words.CONTRACT.encode() not in row.body:
         return row.body
-    pieces, before, digest, shown = [row.body.rstrip()[:-1]], b',"member":[', xxhash.xxh3_64(), []
-    for found in visible_members(context, row.rh, row.ver):
-        pieces += (before, entry(found, row.ver))
-        before = b","
-        digest.update(_fingerprint(found))
-        shown.append(found.patient)
-    context.notes["roster", row.rh, row.ver] = digest.hexdigest()
-    disclosures.note(context, row, shown, digest.hexdigest())
-    return b"".join([*pieces, b"]}"]) if len(pieces) > 1 else row.body
-
-
-def entry(found: Member, version: int) -> bytes:
-    """One Group.member as JSON; unchanged since an earlier version it reads nochange (AT-03)."""
-    change = found.change if found.from_version == version or found.change == "dropped" else "nochange"
-    return orjson.dumps(
-        mapping.roster_member(
-            assignment.load(found.row),
-            f"Patient/{found.patient_fid}",
-            f"Coverage/{found.coverage_fid}",
-            f"Organization/{found.provider_fid}",
-            change=change,
-        )
-    )
+    found = list(visible_members(context, row.rh, row.ver))
+    digest = _digest(found)
+    context.notes["roster", row.rh, row.ver] = digest
+    disclosures.note(context, row, [one.patient for one in found], digest)
+    if not found:
+        return row.body
+    return row.body.rstrip()[:-1] + b',"member":[' + b",".join([entry(one, row.ver) for one in found]) + b"]}"
 
 
 def headers(context: Context, row: Version) -> dict[str, str]:
     """headers: the roster's ETag, W/"version-hash of the members shown"."""
     if words.CONTRACT.encode() not in row.body:
         return {}
-    shown = context.notes.get(("roster", row.rh, row.ver)) or _digest(context, row)
+    shown = context.notes.get(("roster", row.rh, row.ver)) or _digest(visible_members(context, row.rh, row.ver))
     return {"ETag": f'W/"{row.ver}-{shown}"'}
 
 
-def _digest(context: Context, row: Version) -> str:
-    digest = xxhash.xxh3_64()
-    for found in visible_members(context, row.rh, row.ver):
-        digest.update(_fingerprint(found))
-    return digest.hexdigest()
-
-
-def _fingerprint(found: Member) -> bytes:
-    return found.patient_fid.encode() + found.row_hash.to_bytes(8, "big", signed=True)
+def _digest(found: Iterable[Member]) -> str:
+    prints = [one.patient_fid.encode() + one.row_hash.to_bytes(8, "big", signed=True) for one in found]
+    return xxhash.xxh3_64(b"".join(prints)).hexdigest()

@@ -36,6 +36,7 @@ class Member(NamedTuple):
     ends: int
     row_hash: int
     row: bytes
+    shown: bytes | None = None  # what a roster shows of `row`; rows of older releases have none
 
 
 def in_groups(connection: Connection, groups: Iterable[int], keys: Iterable[str]) -> dict[tuple[int, str], Member]:

@@ -302,6 +302,7 @@ member = Table(
     Column("ends", BigInteger, nullable=False),
     Column("row_hash", BigInteger, nullable=False),
     Column("row", LargeBinary, nullable=False),
+    Column("shown", LargeBinary),
     PrimaryKeyConstraint("grp", "key", "from_version", "part", "tenant"),
     Index("member_patient", "patient", "grp"),
     Index("member_version", "grp", "from_version", "to_version"),

@@ -18,6 +18,7 @@ from fhir_server.ecm.files import identity, mapping, publishing, teams, verified
 from fhir_server.ecm.files.assignment import Assignment, dump, row_hash
 from fhir_server.ecm.files.judging import Refusal
 from fhir_server.ecm.files.newborn_numbers import is_of_child
+from fhir_server.ecm.files.roster_entries import shown
 from fhir_server.engine import access_rows, keys, roster_rows, writing
 from fhir_server.engine.transaction import Transaction
 from fhir_server.engine.writing import Draft
@@ -314,7 +315,7 @@ def _enter(chunk: _Chunk, facts: Assignment, provider: Provider, ids: _Ids, dige
     begins, ends = _span(chunk, facts)
     row = Member(
         TENANT, part_of(ids.patient), group.rh, rh(f"Patient/{ids.patient}"), facts.cin, *ids, provider.id,
-        "new" if is_new else "changed", group.ver + 1, LAST, begins, ends, digest, dump(facts),
+        "new" if is_new else "changed", group.ver + 1, LAST, begins, ends, digest, dump(facts), shown(facts),
     )  # fmt: skip
     if standing:
         chunk.ended.append(standing)

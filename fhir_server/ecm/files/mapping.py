@@ -140,35 +140,6 @@ def provenance(
     }
 
 
-def roster_member(
-    a: Assignment, patient_reference: str, coverage_reference: str, provider: str, *, change: str, status: str = ""
-) -> Resource:
-    """One Group.member of a roster as the attribution guide and ECMGroup describe it.  davinci-atr 2.1, ecm-group"""
-    extensions: list[Resource] = [
-        {"url": v.CHANGE_TYPE, "valueCode": change},
-        {"url": v.COVERAGE_REFERENCE, "valueReference": {"reference": coverage_reference}},
-        {"url": v.ATTRIBUTED_PROVIDER, "valueReference": {"reference": provider}},
-    ]
-    if status:
-        extensions.append({"url": v.STATUS, "valueCoding": {"system": v.STATUSES, "code": status}})
-    extensions += [
-        {"url": v.POPULATION_OF_FOCUS, "valueCodeableConcept": {"coding": [{"system": v.POPULATIONS, "code": code}]}}
-        for code in a.populations
-    ]
-    extensions += _authorization(a)
-    if a.acuity:
-        extensions.append({"url": v.ACUITY, "valueString": a.acuity})
-    if a.county:
-        county = {"system": v.COUNTIES, "code": a.county, "display": names("county")[a.county]}
-        extensions.append({"url": v.MEMBER_COUNTY, "valueCoding": county})
-    entry: Resource = {"extension": extensions, "entity": {"reference": patient_reference}}
-    if span := period(a.authorization_start or a.assignment_date, a.authorization_end):
-        entry["period"] = span
-    if change == "dropped":
-        entry["inactive"] = True
-    return entry
-
-
 def period(start: str | None, end: str | None) -> dict[str, str]:
     """A FHIR Period of the days that are known."""
     return {name: day for name, day in (("start", start), ("end", end)) if day}
@@ -302,7 +273,8 @@ def _participant(role: str, member: Resource) -> Resource:
     return {"role": [{"coding": [{"system": v.CARE_TEAM_ROLES, "code": role}]}], "member": member}
 
 
-def _authorization(a: Assignment) -> list[Resource]:
+def authorizations(a: Assignment) -> list[Resource]:
+    """An extension for each span of time that the plan has authorized."""
     spans = a.spans or ((a.authorization_start, a.authorization_end, a.authorization_number),)
     return [found for span in spans if (found := _authorized(*span))]
 

@@ -14,6 +14,7 @@ import orjson
 from fhir_server.ecm import rosters
 from fhir_server.ecm import vocabulary as v
 from fhir_server.ecm.files import exporting
+from fhir_server.ecm.files.roster_entries import entry
 from fhir_server.engine import records
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue, RequiredMissing
@@ -41,7 +42,7 @@ def changes_since(context: Context, request: Request) -> Response:
 def _changed(context: Context, row: Row, since: int) -> Iterator[bytes]:
     for found in rosters.visible_members(context, row.rh, row.ver, since):
         records.log(context, _NAME, [("Patient", found.patient_fid, found.patient)])
-        yield rosters.entry(found, row.ver)
+        yield entry(found, row.ver)
 
 
 def _left(context: Context, row: Row, since: int) -> Iterator[bytes]:
@@ -69,8 +70,8 @@ def _written(row: Row, entries: Iterator[bytes]) -> Iterator[bytes]:
     group["meta"] = {**group["meta"], "tag": [*group["meta"].get("tag", []), _SUBSETTED]}
     yield orjson.dumps(group)[:-1]
     begun = False
-    for entry in entries:
-        yield b"," + entry if begun else b',"member":[' + entry
+    for one in entries:
+        yield b"," + one if begun else b',"member":[' + one
         begun = True
     yield b"]}" if begun else b"}"
 

@@ -7,11 +7,12 @@ import orjson
 import pytest
 
 from fhir_server.ecm import vocabulary as v
-from fhir_server.ecm.files import assignment, mapping
+from fhir_server.ecm.files import assignment, mapping, roster_entries
 from fhir_server.ecm.files.assignment import Assignment
 from fhir_server.fhir import models
 from fhir_server.fhir.definitions import load
 from fhir_server.fhir.folders import data_folder
+from fhir_server.store.members import Member
 from fhir_server.terminology.codes import Terminology
 from fhir_server.validation import structure
 from fhir_server.validation.profile import ProfileValidator
@@ -47,6 +48,13 @@ def resources(a: Assignment) -> list[mapping.Resource]:
     ]
 
 
+def member(a: Assignment, change: str, version: int = 1) -> mapping.Resource:
+    row = Member(1, 1, 1, 1, a.cin, "p1", "c1", "t1", PROVIDER.split("/")[1], change, 1, 2, 0, 0, 7, assignment.dump(a))
+    entry = roster_entries.entry(row._replace(shown=roster_entries.shown(a)), version)
+    assert roster_entries.entry(row, version) == entry  # rows of older releases are shown from their facts
+    return orjson.loads(entry)
+
+
 def group(a: Assignment) -> mapping.Resource:
     return {
         "resourceType": "Group",
@@ -67,8 +75,8 @@ def group(a: Assignment) -> mapping.Resource:
             }
         ],
         "member": [
-            mapping.roster_member(a, "Patient/p1", "Coverage/c1", PROVIDER, change="new", status="assigned"),
-            mapping.roster_member(a, "Patient/p1", "Coverage/c1", PROVIDER, change="dropped"),
+            member(a, "new"),
+            member(a, "dropped"),
         ],
     }
 
@@ -137,9 +145,15 @@ def test_the_coverage_starts_on_the_first_known_day_and_does_not_end_with_the_au
 
 
 def test_a_dropped_member_is_inactive():
-    entry = mapping.roster_member(BARE, "Patient/p1", "Coverage/c1", PROVIDER, change="dropped")
+    entry = member(BARE, "dropped")
     assert entry["inactive"] is True
     assert "period" not in entry
+
+
+def test_a_member_unchanged_in_a_later_version_says_so():
+    """AT-03."""
+    changes = [member(BARE, change, 5)["extension"][0]["valueCode"] for change in ("new", "changed", "dropped")]
+    assert changes == ["nochange", "nochange", "dropped"]
 
 
 @pytest.mark.long
