@@ -246,7 +246,7 @@ def _rows(file: Path) -> int | None:
 
 def _report(imported: Imported, saved: Path) -> None:
     names = ("rows", "accepted", "warnings", "parked", "rejected", "new", "changed", "unchanged", "dropped")
-    table = Table(*names, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(*names, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_row(*(f"{imported.summary[name]:,}" for name in names))
     console.print(table)
     if saved.suffix == ".csv":

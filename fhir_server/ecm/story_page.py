@@ -19,7 +19,7 @@ _STYLE: Final = (
     "h1{font-size:1.5em;margin:0}h2{margin:2em 0 .2em;font-size:1.1em}p{margin:.2em 0}.aside,th{color:#555}"
     "table{border-collapse:collapse;width:100%;margin-top:.6em}th{font-weight:normal}"
     "td,th{border-bottom:1px solid #bbb;padding:.3em .8em .3em 0;text-align:left;vertical-align:top}"
-    "td:first-child{white-space:nowrap}section{break-inside:avoid}.late{font-weight:bold;color:#a00}"
+    "@media(min-width:40em){td:first-child{white-space:nowrap}}section{break-inside:avoid}.late{font-weight:bold;color:#a00}"
 )
 
 Say = Callable[[str, str], str]  # (system, code) -> what people call it
