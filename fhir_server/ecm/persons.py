@@ -1,4 +1,4 @@
-"""What a Patient says of a person: whether a death is recorded, how old the person is on a day.
+"""What a Patient says of a person: whether a death is recorded, when it is so old.
 
 https://hl7.org/fhir/R4/patient-definitions.html#Patient.deceased_x_
 """
@@ -6,9 +6,7 @@ https://hl7.org/fhir/R4/patient-definitions.html#Patient.deceased_x_
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
-
-ADULT_FROM: Final = 21  # years: from then on ECM counts adults
+from typing import Any
 
 
 def is_deceased(patient: Mapping[str, Any]) -> bool:
@@ -21,8 +19,3 @@ def birthday(birth_date: str, years: int) -> str:
     year, month, day = int(birth_date[:4]) + years, birth_date[5:7], birth_date[8:10]
     is_leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     return f"{year}-03-01" if (month, day) == ("02", "29") and not is_leap else f"{year}-{month}-{day}"
-
-
-def is_adult(birth_date: str, day: str) -> bool:
-    """Whether ECM counts somebody as an adult on a day (ISO)."""
-    return birthday(birth_date, ADULT_FROM) <= day

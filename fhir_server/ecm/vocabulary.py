@@ -207,6 +207,7 @@ OTHER_FILE_DATE: Final = "other-file-date"
 CONFLICTING_ROWS: Final = "conflicting-rows"
 CIN_CHANGED: Final = "cin-changed"
 DECEASED: Final = "deceased"
+POPULATION_AGE: Final = "population-age"
 # The import of a return file adds these:
 UNKNOWN_MEMBER: Final = "unknown-member"
 NO_REFERRAL: Final = "no-referral"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from fhir_server.ecm import member
+from fhir_server.ecm import ages, member
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.directory import AMBIGUOUS, Provider, providers_by_npi
 from fhir_server.ecm.files import response
@@ -107,6 +107,7 @@ def _judge(reading: Reading, result: Result, chunk: Chunk) -> None:
             _count_down(reading, named, chunk)
         return
     result, facts = _of_the_file(reading, result, facts)
+    result = _of_age(reading, result, facts)
     number = number_of(facts.cin)
     problem = _problem(reading, facts)
     child = recognised(facts, reading.newborns)
@@ -134,6 +135,17 @@ def _of_the_file(reading: Reading, result: Result, facts: Assignment) -> tuple[R
             found = _finding(reading.bound, result.number, (fact, words.OTHER_FILE_DATE, advice), "warning")
             result = response.with_finding(result, found, words.ACCEPTED_WITH_WARNINGS)
     return result, facts
+
+
+def _of_age(reading: Reading, result: Result, facts: Assignment) -> Result:
+    """The row with a warning where a Population of Focus is not there for the member's age on the file's day."""
+    day = facts.production_date or reading.today
+    unfit = [code for code in facts.populations if not ages.exists(code, facts.birth_date, day)]
+    if not unfit:
+        return result
+    advice = f"By age on {day} the member is not in {', '.join(unfit)}. It was kept; the return file leaves it out."
+    found = _finding(reading.bound, result.number, ("populations", words.POPULATION_AGE, advice), "warning")
+    return response.with_finding(result, found, words.ACCEPTED_WITH_WARNINGS)
 
 
 def _problem(reading: Reading, facts: Assignment) -> Problem | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from fhir_server.access.relations import items, local
+from fhir_server.ecm import ages
 from fhir_server.ecm import vocabulary as v
 from fhir_server.ecm.files import verified
 from fhir_server.ecm.files.facets import (
@@ -34,7 +35,6 @@ ECM = "enhanced-care-management"
 MET = frozenset({"finished", "in-progress"})  # Encounter.status of what has taken place
 _SERVICES = frozenset({"ecm-service", "assessment"})
 _VIRTUAL = "VR"
-_ADULT = 21
 _ENROLLED = frozenset({"enrolled", "on-hold", "discontinued"})
 
 
@@ -81,11 +81,10 @@ def _person(subject: Subject, report: Report) -> dict[str, Any]:
     patient = next((entry.resource for entry in subject.of("Patient")), {})
     name, home = current(patient.get("name", [])), _home(patient)
     homeless = extension(patient, v.HOMELESS, "valueBoolean")
-    born = str(patient.get("birthDate") or a.birth_date)
     return {
         "last_name": name.get("family") or a.last_name,
         "first_name": next(iter(name.get("given", [])), a.first_name),
-        "age_group": _age_group(born, report.period.last),
+        "age_group": _age_group(_born(subject), report.period.last),
         "new_address": verified.is_new(home, a.production_date),
         "new_phone": verified.is_new(_first_phone(patient), a.production_date),
         "homeless": a.homeless if homeless is None else homeless,
@@ -122,11 +121,15 @@ def _languages(patient: Resource) -> dict[str, Any]:
     return {"language": first or next(iter(others), None), "written_language": others[0] if first and others else None}
 
 
+def _born(subject: Subject) -> str:
+    patient = next((entry.resource for entry in subject.of("Patient")), {})
+    return str(patient.get("birthDate") or subject.assignment.birth_date)
+
+
 def _age_group(born: str, day: str) -> str | None:
     if len(born) < len("2000-01-01"):
         return None
-    years = int(day[:4]) - int(born[:4]) - (day[5:] < born[5:])
-    return "adult" if years >= _ADULT else "child-youth"
+    return "adult" if ages.is_adult(born, day) else "child-youth"
 
 
 def _dual(subject: Subject) -> bool | None:
@@ -144,9 +147,10 @@ def _programme(report: Report, subject: Subject) -> dict[str, Any]:
     plan = plans[0].resource if plans else {}
     episode = _episode(report, subject)
     status = _status(report, subject, plan, episode)
+    populations = _populations(episode, plan) or subject.assignment.populations
     span = episode.get("period") or (plan.get("period", {}) if status in _ENROLLED else {})
     found = {
-        "populations": _populations(episode, plan) or subject.assignment.populations,
+        "populations": ages.fitting(populations, _born(subject), report.period.last),
         "status": status,
         "benefit_start": day_of(span.get("start"), zone),
         "benefit_end": day_of(span.get("end"), zone),
