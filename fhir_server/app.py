@@ -24,6 +24,7 @@ from fhir_server.rest.failures import places_only
 from fhir_server.rest.gate import Gate
 from fhir_server.rest.health import Health
 from fhir_server.rest.routes import all_routes
+from fhir_server.rest.shares import Shares
 from fhir_server.rest.views import Application, refusal
 from fhir_server.smart.server import Services, SmartSettings
 from fhir_server.smart.views import smart_blueprint
@@ -80,7 +81,8 @@ def _service(settings: Settings, guests: Sequence[Guest] | None) -> Service:
     engine = build(settings)
     for register in installed_guests() if guests is None else guests:
         register(engine)
-    service = Service(engine, all_routes(engine.definitions.types, engine.operations))
+    routes = all_routes(engine.definitions.types, engine.operations)
+    service = Service(engine, routes, Shares(settings.requests_per_minute))
     engine.operations = service.routes.operations
     engine.jobs |= {job.kind: job for job in (reindex.JOB, relabel.JOB, asynchronous.job(service.entry))}
     return service

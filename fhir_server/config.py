@@ -25,6 +25,7 @@ class Settings:
     port: int = _row(8000, "Port to listen on")
     workers: int = _row(0, "Server processes; 0: one on SQLite, two on PostgreSQL")
     threads: int = _row(0, "Requests worked on at once by a process; 0: 32 on SQLite, 16 on PostgreSQL")
+    requests_per_minute: int = _row(0, "Requests that one client may send to a process in a minute; then 429; 0: any")
     search_seconds: int = _row(10, "Longest statement of a read or search; then 503 timeout")
     transaction_seconds: int = _row(30, "Longest transaction; then 503 timeout and nothing is stored")
     time_zone: str = _row("America/Los_Angeles", "Zone of dates and times that name none")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse as parse_scopes
@@ -12,9 +12,11 @@ from fhir_server.fhir.errors import FHIRError, InsecureRequest, LoginRequired, N
 from fhir_server.fhir.outcome import outcome_bytes
 from fhir_server.rest import beat, negotiation
 from fhir_server.rest.failures import known
+from fhir_server.rest.gate import says_consent
 from fhir_server.rest.message import Interaction, Operation, Request, Response
 from fhir_server.rest.once import HEADER, once
 from fhir_server.rest.routes import Routes
+from fhir_server.rest.shares import Shares
 from fhir_server.smart.tokens import authenticate
 
 ANYONE = Caller("", "", 0, "non-hipaa", parse_scopes(""), "")
@@ -24,10 +26,11 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="fhir"'}
 
 @dataclass(frozen=True)
 class Service:
-    """The engine with its routes: what answers requests."""
+    """The engine with its routes, and what each client may ask of it: what answers requests."""
 
     engine: Engine
     routes: Routes
+    shares: Shares = field(default_factory=lambda: Shares(0))
 
     def streams(self, request: Request) -> bool:
         """Whether the body of this request is a file that its operation reads as a stream."""
@@ -53,6 +56,8 @@ class Service:
             if isinstance(row, Interaction) and row.open:
                 return row.handler(self._anonymous(request_id, address), request)
             context = self.engine.context(self._caller(request), request_id, address)
+            if not says_consent("/" + "/".join(request.path), request.method):
+                self.shares.take(context.caller.client)
             return self._run(context, row, request)
         except Exception as error:  # noqa: BLE001 - the one place where failures become answers
             return self._failure(context, request, request_id, error)

@@ -10,6 +10,12 @@ from time import monotonic
 from fhir_server.fhir.errors import Unavailable
 
 _LATER = {"Retry-After": "1"}
+_ENDS = {"PUT", "PATCH", "POST", "DELETE"}
+
+
+def says_consent(path: str, method: str) -> bool:
+    """Whether a request changes what a Consent says: it gets through however many there are."""
+    return method in _ENDS and "/Consent" in path and not path.endswith("/_search")
 
 
 class Gate:

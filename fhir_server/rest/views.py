@@ -27,7 +27,7 @@ from fhir_server.fhir.outcome import outcome_bytes
 from fhir_server.rest import decoding
 from fhir_server.rest.answer import Service
 from fhir_server.rest.failures import known
-from fhir_server.rest.gate import Gate
+from fhir_server.rest.gate import Gate, says_consent
 from fhir_server.rest.health import LIVE, READY, Health
 from fhir_server.rest.message import Request, Response
 from fhir_server.rest.negotiation import FHIR_JSON, packed, presented, unpacked
@@ -84,12 +84,11 @@ class Application(Flask):
 
 _HEALTH = {LIVE, READY}
 _RESERVED = ("/auth/revoke", "/auth/introspect")
-_ENDS = {"PUT", "PATCH", "POST", "DELETE"}
 
 
 def _is_reserved(path: str, method: str) -> bool:
     """Whether a request gets through however many there are: what ends a token, what a consent says, and health."""
-    return path in _HEALTH or path in _RESERVED or (method in _ENDS and "/Consent" in path)
+    return path in _HEALTH or path in _RESERVED or says_consent(path, method)
 
 
 @lru_cache(maxsize=8)
