@@ -14,7 +14,7 @@ import orjson
 
 from fhir_server.access.contact import contact_view
 from fhir_server.access.labels import raise_only, risen
-from fhir_server.engine import index_rows, keys
+from fhir_server.engine import index_rows, keys, security_context
 from fhir_server.engine.context import Context
 from fhir_server.engine.labelling import labels, labels_of_contact, require_right_to_label
 from fhir_server.engine.references import references, require_targets
@@ -119,6 +119,8 @@ def insert(transaction: Transaction, new: Draft, fid: str | None = None, *, over
     patient = f"Patient/{fid}" if new.type == "Patient" else patient
     rid, owner = context.engine.ids.rid(), context.caller.org_hash
     row = _row(transaction, new, fid, patient, version=1, rid=rid, owner=owner)
+    if new.type == "Binary":
+        row = row._replace(patient=security_context.patient_of(transaction, new.resource))
     return _store(transaction, Change("create", new.type, row, new.resource), new)
 
 
@@ -132,6 +134,8 @@ def change(transaction: Transaction, current: Row, new: Draft, interaction: str 
 def _succeed(transaction: Transaction, interaction: str, current: Row, new: Draft, old: Mapping[str, Any]) -> Change:
     patient = transaction.context.engine.patients.find(new.type, current.fid, new.resource)
     row = _row(transaction, new, current.fid, patient, current.ver + 1, current.rid, current.owner, current.ts)
+    if new.type == "Binary":
+        row = row._replace(patient=security_context.patient_of(transaction, new.resource, current, old))
     if row.labels & ~current.labels:
         require_right_to_label(transaction, current, new.type, new.resource)
     row = row._replace(labels=risen(current.labels, row.labels))
