@@ -16,7 +16,7 @@ from fhir_server.ecm import (
 from fhir_server.ecm.files import intake, opening, returning_import
 from fhir_server.ecm.notices import sending
 from fhir_server.ecm.notices import writing as notices
-from fhir_server.ecm.requests import steps
+from fhir_server.ecm.requests import outcomes, steps
 from fhir_server.ecm.requirements import required_profiles
 from fhir_server.engine.context import Engine
 from fhir_server.fhir.registry import entries
@@ -31,7 +31,7 @@ def register(engine: Engine) -> None:
     hooks.before_write += [referrals.check, rosters.check, consents.check, directory.check, narrative.add]
     hooks.before_write += [steps.check, notices.guard, merging.check, verifying.check]
     hooks.by_assigned.add("Patient")
-    hooks.in_transaction += [attempts.follow, steps.follow, notices.announce, deaths.follow]
+    hooks.in_transaction += [attempts.follow, outcomes.follow, steps.follow, notices.announce, deaths.follow]
     engine.chores.append(sending.send_due)
     hooks.render["Group"] = rosters.render
     engine.searcher.veiled.add(("Group", "member"))

@@ -37,7 +37,9 @@ def check(transaction: Transaction, change: Change) -> Edits | None:
     if change.type != "Group" or IMPORTING in transaction.marks:
         return None
     if change.old and is_roster(change.old):
-        raise BusinessRule("A roster changes by assignment files: POST /Group/$import-assignments.", "Group")
+        raise BusinessRule(
+            "A roster changes by assignment files (POST /Group/$import-assignments) and the plan's steps.", "Group"
+        )
     if is_roster(change.resource):
         raise BusinessRule("A roster is made by the first assignment file that names its provider.", "Group")
     return None

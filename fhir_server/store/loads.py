@@ -12,6 +12,7 @@ from fhir_server.store.statements import Statement
 
 _PAGE = 400
 HELD, CONFIRMED, WITHDRAWN, IN_FORCE, RECALLED = "held", "confirmed", "withdrawn", "in-force", "recalled"
+STEP = "step"  # the mode of what a step of the plan said of one member, beside those of files
 WAITING, TAKEN_IN, REPLACED = "waiting", "taken-in", "replaced"
 
 

@@ -79,7 +79,7 @@ def _submit(context: Context, arguments: dict[str, str], interaction: str) -> st
 def _own(context: Context, job_id: str) -> Load:
     _require_right(context)
     found = loads.find(context.connection, context.caller.org_hash, job_id)
-    if found is None:
+    if found is None or found.mode == loads.STEP:
         raise NotFound("Your organization has sent no such file.")
     return found
 

@@ -14,12 +14,12 @@ from fhir_server.access.classes import OPEN
 from fhir_server.ecm import rosters
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.directory import Provider
-from fhir_server.ecm.files import identity, mapping, publishing, teams, verified
+from fhir_server.ecm.files import contracts, identity, mapping, publishing, teams, verified
 from fhir_server.ecm.files.assignment import Assignment, dump, row_hash
 from fhir_server.ecm.files.judging import Refusal
 from fhir_server.ecm.files.newborn_numbers import is_of_child
 from fhir_server.ecm.files.roster_entries import shown
-from fhir_server.engine import access_rows, keys, roster_rows, writing
+from fhir_server.engine import keys, roster_rows, writing
 from fhir_server.engine.transaction import Transaction
 from fhir_server.engine.writing import Draft
 from fhir_server.fhir import wire
@@ -117,19 +117,7 @@ def enrol(transaction: Transaction, source: Source, rows: Rows, known: Mapping[s
 
 def _roster(chunk: _Chunk, provider: Provider) -> Row:
     """The roster of the plan's contract with a provider, made if there is none."""
-    transaction = chunk.transaction
-    context = transaction.context
-    group = rosters.new_roster(chunk.plan, provider.reference, provider.name)
-    key, number = f"contract|{group['identifier'][0]['value']}", type_number("Group")
-    held = keys.preload(transaction, context.caller.org_hash, number, [key])
-    if key in held:
-        row = resources.read(transaction.connection, context.visible("u"), "Group", held[key])
-        if row is None or row.deleted:
-            raise FHIRError("The roster cannot be read. The client needs system/Group.cru.")
-    else:
-        row = writing.insert(transaction, writing.built(context, "Group", group)).row
-        keys.hold(transaction, row, key)
-        access_rows.show(transaction, row, rh(provider.reference))
+    row = contracts.roster(chunk.transaction, chunk.plan, provider)
     chunk.result.rosters[provider.id] = row.fid
     chunk.rosters[row.rh] = row
     return row

@@ -151,7 +151,9 @@ class Replay:
             if pending and not any(one.id == self._without for one in self._source.values()):
                 return None, ""
             return (_PENDING if pending else (*_BEFORE[:2], row.from_version)), ""
-        if source.id == self._without or source.state != loads.IN_FORCE or row.change == "dropped":
+        if source.id == self._without or source.state != loads.IN_FORCE:
+            return None, ""
+        if row.change == "dropped" and source.mode != loads.STEP:
             return None, ""
         return (source.at, source.id, 0), source.id
 

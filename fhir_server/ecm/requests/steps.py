@@ -89,6 +89,7 @@ def _begun(transaction: Transaction, task: Resource, step: str) -> Edits:
         if patient is None or referred(transaction, task["for"], "Patient") is None:
             raise BusinessRule("Task.for must be a Patient here that you can see.", "Task.for")
         _require_starter(transaction, patient, step, sides)
+        _require_plans_word(task, {}, is_plan=sides.caller == sides.owner)
     due = _due(transaction, task, step, after or "")
     stamped = stamps.with_stamps(task, {words.DUE_BY: {"url": words.DUE_BY, "valueDateTime": due} if due else None})
     return stamps.edits(stamped, task)
@@ -125,6 +126,7 @@ def _moved(transaction: Transaction, task: Resource, old: Resource, step: str) -
     is_plan = sides.caller == sides.owner
     if not (is_plan or sides.is_requester):
         raise BusinessRule("Only the plan and who began it may change a step.")
+    _require_plans_word(task, old, is_plan=is_plan)
     if before in _ENDED:
         raise BusinessRule(f"This step is {before}, which is final. Begin a new one.", "Task.status")
     if before != after:
@@ -134,6 +136,11 @@ def _moved(transaction: Transaction, task: Resource, old: Resource, step: str) -
     _require_outcome(task, table()[step], after)
     kept = stamps.with_stamps(task, {words.DUE_BY: stamps.stamp(old, words.DUE_BY)})
     return stamps.edits(kept, task)
+
+
+def _require_plans_word(task: Resource, old: Resource, *, is_plan: bool) -> None:
+    if not is_plan and stamps.stamp(task, words.AUTHORIZATION) != stamps.stamp(old, words.AUTHORIZATION):
+        raise BusinessRule("The authorization is for the member's plan to record.", "Task.extension")
 
 
 def _require_outcome(task: Resource, row: Mapping[str, Any], status: str) -> None:
@@ -210,6 +217,7 @@ def begin(
         "requester": {"reference": plan},
         "owner": {"reference": plan},
         **{name: like[name] for name in ("for", "basedOn", "input") if name in like},
+        **(_authorization(like) if table()[step].get("assigns") else {}),
         **({"partOf": [{"reference": cause}]} if cause else {}),
     }
     if security := labelled.security(labels):
@@ -217,6 +225,12 @@ def begin(
     with behalf.acting_for(transaction, plan) as acting:
         acting.notes[FOLLOWS] = after
         return repository.create(acting, writing.built(acting, "Task", new))
+
+
+def _authorization(like: Resource) -> dict[str, Any]:
+    """The extension by which an authorization goes on to the step that assigns."""
+    found = stamps.stamp(like, words.AUTHORIZATION)
+    return {"extension": [found]} if found else {}
 
 
 def _codes(concept: Resource | None, system: str = "") -> Iterator[str]:
