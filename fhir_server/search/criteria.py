@@ -13,7 +13,7 @@ from fhir_server.search.amounts import parse_amounts
 from fhir_server.search.expression import reference_targets
 from fhir_server.search.model import Asked, Chain, Criterion, Has, Match, Site, Term
 from fhir_server.search.modifiers import lists, way
-from fhir_server.search.pairs import pair_of
+from fhir_server.search.pairs import parts_of
 from fhir_server.search.text import shown, split
 from fhir_server.search.types import search_types
 
@@ -70,7 +70,7 @@ def find_param(site: Site, kind: str, code: str) -> SearchParam:
 def offers(definitions: Definitions, kind: str, param: SearchParam) -> bool:
     """Whether the resources of a type can be found by one of their parameters."""
     if param.type == "composite":
-        return pair_of(definitions, kind, param.code) is not None
+        return parts_of(definitions, kind, param.code) is not None
     return param.code in OWN or (param.type in search_types() and param.code not in _NOT_OFFERED)
 
 

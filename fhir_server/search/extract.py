@@ -64,6 +64,7 @@ def _generation(definitions: Definitions, kind: str) -> int:
     params = sorted(definitions.search_params(kind).items())
     told = [f"{kind} {code} {param.type} {param.expression}" for code, param in params]
     told += [code for _, code in queues.names(kind)]
+    told += [f"{code} of {len(param.components)}" for code, param in params if len(param.components) > 2]  # noqa: PLR2004 - pairs came first
     return crc32("\n".join([REVISION, *told]).encode()) & 0x7FFF  # the column holds a small whole number
 
 

@@ -1,21 +1,17 @@
 """Composites: both values must stand in one and the same element."""
 
 import json
+import random
 from contextlib import closing
 
 import pytest
 
+from fhir_server.fhir.errors import BadValue
 from fhir_server.search.criteria import offers
 from fhir_server.store.db import open_database
 from tests.search.stored import DEFINITIONS, World, extractor
 
-NOT_OFFERED = {
-    ("DocumentReference", "relationship"),
-    ("MolecularSequence", "chromosome-variant-coordinate"),
-    ("MolecularSequence", "chromosome-window-coordinate"),
-    ("MolecularSequence", "referenceseqid-variant-coordinate"),
-    ("MolecularSequence", "referenceseqid-window-coordinate"),
-}
+NOT_OFFERED = {("DocumentReference", "relationship")}
 
 
 def coded(code, system="http://loinc.org"):
@@ -73,7 +69,7 @@ def test_pairs(world, kind, text, expected):
 
 
 def test_what_is_not_offered():
-    """Three components, and one that R4 writes the wrong way round."""
+    """One that R4 writes the wrong way round."""
     found = {
         (kind, code)
         for kind in DEFINITIONS.types
@@ -106,3 +102,68 @@ def test_a_row_is_never_too_long():
     resource = {"resourceType": "Observation", "id": "x", "code": coded(long), "valueQuantity": value}
     for row in extractor().rows("Observation", resource).comp:
         assert sum(len(text.encode()) for text in (row[1], *row[3:7])) <= 2400
+
+
+# ---- three components, of which one may stand outside the element
+
+
+def sequence(number, rng):
+    """A stretch of a chromosome, and places in it that vary."""
+    stretch = {"chromosome": coded(rng.choice("XY"), "urn:c"), "referenceSeqId": coded(rng.choice("ab"), "urn:s")}
+    stretch |= {"windowStart": rng.randint(1, 5)} if rng.random() < 0.8 else {}
+    stretch |= {"windowEnd": rng.randint(5, 9)} if rng.random() < 0.8 else {}
+    variants = [{"start": rng.randint(1, 5), "end": rng.randint(5, 9)} for _ in range(rng.randint(0, 3))]
+    made = {"resourceType": "MolecularSequence", "id": f"m{number}", "coordinateSystem": 0, "variant": variants}
+    return made | ({"referenceSeq": stretch} if rng.random() < 0.9 else {})
+
+
+def varies(resource, what, places, holds):
+    """Whether one element has the code (its own, or that of the resource's stretch), a start and an end that fit."""
+    code, element = what
+    stretch = resource.get("referenceSeq", {})
+    if code not in {coding["code"] for coding in stretch.get(element, {}).get("coding", ())}:
+        return False
+    elements = resource["variant"] if places == ("start", "end") else [stretch]
+    return any(all(name in one for name in places) and holds(one[places[0]], one[places[1]]) for one in elements)
+
+
+@pytest.fixture(scope="module")
+def sequences(fresh_url, database_kind):
+    rng = random.Random(2)
+    with closing(open_database(fresh_url(database_kind))) as database:
+        made = World(database)
+        made.store([sequence(number, rng) for number in range(40)])
+        yield made
+
+
+@pytest.mark.parametrize("low", [2, 4])
+@pytest.mark.parametrize(
+    ("name", "element", "code", "places"),
+    [
+        ("chromosome-window-coordinate", "chromosome", "X", ("windowStart", "windowEnd")),
+        ("referenceseqid-window-coordinate", "referenceSeqId", "a", ("windowStart", "windowEnd")),
+        ("chromosome-variant-coordinate", "chromosome", "Y", ("start", "end")),
+        ("referenceseqid-variant-coordinate", "referenceSeqId", "b", ("start", "end")),
+    ],
+)
+def test_three_components(sequences, name, element, code, places, low):
+    """B-48: all of one and the same element, each with its own prefix; all R4 composites of three."""
+    asked = [
+        (f"{code}$gt{low}$lt8", lambda start, end: start > low and end < 8),
+        (f"{code}${low}$ge7", lambda start, end: start == low and end >= 7),
+        (f"{code}$le{low}$ne6", lambda start, end: start <= low and end != 6),
+    ]
+    for value, holds in asked:
+        resources = sequences.resources.values()
+        expected = {one["id"] for one in resources if varies(one, (code, element), places, holds)}
+        assert set(sequences.ids("MolecularSequence", f"{name}={value}")) == expected, value
+        everything = ",".join(one["id"] for one in resources)
+        assert set(sequences.ids("MolecularSequence", f"{name}={value}&_id={everything}")) == expected, value
+    assert expected
+
+
+@pytest.mark.parametrize("value", ["X$1", "X$1$2$3", "X$$2", "X$a$2"])
+def test_three_components_are_three(sequences, value):
+    """B-29."""
+    with pytest.raises(BadValue):
+        sequences.ids("MolecularSequence", f"chromosome-window-coordinate={value}")
