@@ -28,3 +28,9 @@ def holds(terminology: Terminology, value_set: str, value: Any, *, required: boo
     if any(terminology.contains(value_set, system, code) is not False for system, code in found):
         return True
     return not required and not any(terminology.covers(value_set, system) for system, _ in found)
+
+
+def member(terminology: Terminology, value_set: str, value: Any) -> bool | None:
+    """Whether one of the codes of a value is in a value set; None if none is for certain, and one may be."""
+    answers = [terminology.contains(value_set, system, code) for system, code in codings(value)]
+    return True if True in answers else None if None in answers else False

@@ -14,7 +14,7 @@ from fhirpathpy.engine.invocations import invocation_registry
 from fhirpathpy.models import models
 
 from fhir_server.validation.invariant_parser import BeyondError, Parser
-from fhir_server.validation.invariant_steps import CannotTellError, Items, truth
+from fhir_server.validation.invariant_steps import CannotTellError, Items, MemberOf, truth
 
 Rule = Callable[[Any], bool | None]
 """Whether a value keeps the invariant; None if this cannot be told, because the expression does not suit the value."""
@@ -30,18 +30,18 @@ class Compiled(NamedTuple):
     reason: str = ""
 
 
-def compile(expression: str, kind: str = "") -> Rule | None:
+def compile(expression: str, kind: str = "", member_of: MemberOf | None = None) -> Rule | None:
     """A function from an element (or resource) to whether the invariant holds; what yields nothing holds not.
 
     None for an expression that cannot be asked here; `compiled` says why. `kind` is the type of the element, if known.
     """
-    return compiled(expression, kind).rule
+    return compiled(expression, kind, member_of).rule
 
 
-def compiled(expression: str, kind: str = "") -> Compiled:
+def compiled(expression: str, kind: str = "", member_of: MemberOf | None = None) -> Compiled:
     """The rule of an expression, or why there is none: it asks others, is no FHIRPath, or uses an unknown function."""
     try:
-        return Compiled(_guarded(Parser(expression, kind).whole()))
+        return Compiled(_guarded(Parser(expression, kind, member_of).whole()))
     except BeyondError:
         pass
     except (ValueError, TypeError, IndexError, AttributeError, RecursionError, re.error):

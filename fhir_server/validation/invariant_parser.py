@@ -11,6 +11,7 @@ from fhir_server.validation.invariant_steps import (
     COMPARE,
     FUNCTIONS,
     SUMS,
+    MemberOf,
     Step,
     arithmetic,
     both,
@@ -21,6 +22,7 @@ from fhir_server.validation.invariant_steps import (
     implied,
     logic,
     member,
+    member_of,
     membership,
     only_one,
     order,
@@ -65,10 +67,12 @@ def _itself(items: list[object]) -> list[object]:
 class Parser:
     """Every method returns a function from a collection to a collection; BeyondError where it cannot."""
 
-    def __init__(self, expression: str, kind: str = "") -> None:
+    def __init__(self, expression: str, kind: str = "", member_of: MemberOf | None = None) -> None:
         self._tokens = _tokens(expression)
         self._at = 0
         self._kind = kind
+        self._member_of = member_of
+        self._resolved = False
 
     def whole(self) -> Step:
         """The whole expression."""
@@ -173,9 +177,18 @@ class Parser:
             self._at += 3
             return _Place(place.step, resolved=True)
         if place.resolved:
-            raise BeyondError
+            return self._of_targets(place)
         after = self._name()
         return _Place(then(place.step, after.step), place.step if after.name else None, after.name)
+
+    def _of_targets(self, place: _Place) -> _Place:
+        """all(...) and exists(...) of what references lead to: their types alone can be asked."""
+        if self._peek()[1] not in ("all", "exists") or self._tokens[self._at + 2][1] == ")":
+            raise BeyondError
+        self._resolved = True
+        after = self._name()
+        self._resolved = False
+        return _Place(then(place.step, after.step))
 
     def _type_name(self) -> str:
         kind, text = self._peek()
@@ -204,7 +217,9 @@ class Parser:
     def _first_name(self) -> _Place:
         here = _Place(_itself, kind=self._kind)
         if self._take("$this"):
-            return here
+            return _Place(_itself, resolved=True) if self._resolved else here
+        if self._resolved:
+            raise BeyondError
         if self._peek()[1] in (*_TYPED, "resolve") and self._tokens[self._at + 1][1] == "(":
             return self._step_from(here)
         return self._name()
@@ -219,6 +234,8 @@ class Parser:
                 return _Place(_LITERALS[text])
             return _Place(member(text), _itself, text)
         arguments = [] if self._take(")") else self._arguments()
+        if text == "memberOf" and len(arguments) == 1 and self._member_of is not None:
+            return _Place(member_of(arguments[0], self._member_of))
         make = FUNCTIONS.get((text, len(arguments)))
         if make is None:
             raise BeyondError

@@ -15,6 +15,8 @@ from fhir_server.fhir.values import parse_date
 Items = list[Any]
 Step = Callable[[Items], Items]
 Answer = bool | None
+MemberOf = Callable[[str, Any], Answer]
+"""Whether a coded value is in the value set of this URL; None if that cannot be told."""
 
 _PLAIN: Final = frozenset({str, dict, list})  # a member that is there: nearly always
 _DATE: Final = re.compile(r"\d{4}(-\d\d.*)?")
@@ -104,6 +106,18 @@ def _referred(item: Any) -> str:
     if not kind or (isinstance(text, str) and text.startswith("#")):
         raise CannotTellError
     return str(kind)
+
+
+def member_of(argument: Step, asked: MemberOf) -> Step:
+    """memberOf(); CannotTellError where the value set is not known well enough."""
+
+    def step(items: Items) -> Items:
+        answers = [asked(str(argument(items)[0]), item) for item in items]
+        if None in answers:
+            raise CannotTellError
+        return list(answers)
+
+    return step
 
 
 # ---- logic with three values

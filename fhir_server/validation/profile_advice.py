@@ -4,6 +4,7 @@ https://hl7.org/fhir/R4/conformance-rules.html#mustSupport
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from fhir_server.fhir.definitions import Definitions
@@ -31,13 +32,18 @@ class Advisor:
         return _together(self._value(root, root.path))
 
     def _value(self, node: Node, kind: str) -> list[Advice]:
-        advice = [*self._extensible(node), *_recommended(node, kind)]
+        advice = [*self._extensible(node), *self._recommended(node, kind)]
         return [*advice, *(self._field(child) for child in node.children.values())]
 
     def _extensible(self, node: Node) -> Iterator[Advice]:
-        said = node.rules.get("binding", {})
-        if said.get("strength") == "extensible" and "valueSet" in said:
-            yield _better_from(self._terminology, said["valueSet"])
+        for value_set, required in profile_rules.bindings(node):
+            if not required:
+                yield _better_from(self._terminology, value_set)
+
+    def _recommended(self, node: Node, kind: str) -> Iterator[Advice]:
+        for one in profile_rules.constraints(node):
+            found = invariant.compiled(one["expression"], kind, partial(binding.member, self._terminology))
+            yield _invariant(found, one, warns=one.get("severity") == "warning")
 
     def _field(self, node: Node) -> Advice:
         element = self._definitions.element(node.path)
@@ -95,12 +101,6 @@ def _better_from(terminology: Terminology, value_set: str) -> Advice:
         findings.append(Issue("code-invalid", text, where, severity="warning"))
 
     return advise
-
-
-def _recommended(node: Node, kind: str) -> Iterator[Advice]:
-    for one in profile_rules.constraints(node):
-        found = invariant.compiled(one["expression"], kind)
-        yield _invariant(found, one, warns=one.get("severity") == "warning")
 
 
 def _invariant(found: invariant.Compiled, constraint: Mapping[str, Any], *, warns: bool) -> Advice:

@@ -48,7 +48,7 @@ class Compiler:
     def _rules(self, node: Node, kind: str = "") -> list[Check]:
         """What is asked of one value of an element: fixed value or pattern, targets, codes, invariants, children."""
         rules = [*_fixed(node), *self._targets(node), *self._profiled(node), *self._bound(node)]
-        rules += _invariants(node, kind or profile_rules.kind_of(node, self._definitions))
+        rules += _invariants(node, kind or profile_rules.kind_of(node, self._definitions), self._terminology)
         fields = [check for child in node.children.values() for check in self._field(child)]
         return [*rules, members(fields)] if fields else rules
 
@@ -178,8 +178,8 @@ def _bound_to(terminology: Terminology, value_set: str, *, required: bool) -> Ch
     return check
 
 
-def _invariants(node: Node, kind: str) -> list[Check]:
-    return [_invariant(rule, one) for rule, one in profile_rules.invariants(node, kind)]
+def _invariants(node: Node, kind: str, terminology: Terminology) -> list[Check]:
+    return [_invariant(rule, one) for rule, one in profile_rules.invariants(node, kind, terminology)]
 
 
 def _invariant(rule: invariant.Rule, constraint: Mapping[str, Any]) -> Check:

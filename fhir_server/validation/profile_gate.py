@@ -78,7 +78,7 @@ class _Writer:
             yield _names_one_of(wanted)
         for value_set, required in bindings(node):
             yield _bound(self._terminology, value_set, required=required)
-        yield from (rule for rule, _ in invariants(node, kind))
+        yield from (rule for rule, _ in invariants(node, kind, self._terminology))
 
     def _field(self, node: Node, depth: int) -> Lines:
         """What is asked of an element within its parent in `v<depth>`."""

@@ -4,24 +4,27 @@ https://hl7.org/fhir/R4/elementdefinition.html
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.elements import Element
 from fhir_server.terminology.codes import Terminology
-from fhir_server.validation import invariant
+from fhir_server.validation import binding, invariant
 from fhir_server.validation.profile_tree import BASE, Node
 from fhir_server.validation.slicing import Predicate, Profiles, Rooted, matcher, predicate
 
 _SAYS_NOTHING_MORE: Final = frozenset({"id", "path", "short", "definition", "comment", "min", "mustSupport"})
 _MOST_ALLOWED: Final = BASE + "elementdefinition-maxValueSet"
+_BY_SERVER: Final = frozenset({"id", "meta", "meta.versionId", "meta.lastUpdated"})
 _ANY_RESOURCE: Final = frozenset({"Resource", "DomainResource"})
 
 
 def cardinality(node: Node) -> tuple[int, int | None]:
-    """(least, most) occurrences; None for any number."""
-    most = node.rules.get("max", "*")
-    return int(node.rules.get("min", 0)), None if most == "*" else int(most)
+    """(least, most) occurrences; None for any number. What the server itself puts into a resource is never missing."""
+    least, most = int(node.rules.get("min", 0)), node.rules.get("max", "*")
+    by_server = node.path.partition(".")[2] in _BY_SERVER and node.path[:1].isupper()
+    return 0 if by_server else least, None if most == "*" else int(most)
 
 
 def fits(kind: str, wanted: Any) -> Predicate:
@@ -81,7 +84,7 @@ def resource_types(node: Node, definitions: Definitions) -> frozenset[str]:
 
 def bindings(node: Node) -> Iterator[tuple[str, bool]]:
     """(value set, whether a code must be in it) of the bindings that are enforced; a maximum value set binds always."""
-    said = node.rules.get("binding", {})
+    said = {} if node.name in ("extension", "modifierExtension") else node.rules.get("binding", {})
     if said.get("strength") in ("required", "extensible") and "valueSet" in said:
         yield said["valueSet"], said["strength"] == "required"
     for one in said.get("extension", ()):
@@ -97,11 +100,13 @@ def constraints(node: Node) -> Iterator[Mapping[str, Any]]:
             yield one
 
 
-def invariants(node: Node, kind: str) -> Iterator[tuple[invariant.Rule, Mapping[str, Any]]]:
+def invariants(node: Node, kind: str, terminology: Terminology) -> Iterator[tuple[invariant.Rule, Mapping[str, Any]]]:
     """The element's own invariants that can be enforced, compiled for values of a type, each with its definition."""
     for one in constraints(node):
-        if one.get("severity") == "error" and (rule := invariant.compile(one["expression"], kind)) is not None:
-            yield rule, one
+        if one.get("severity") == "error":
+            rule = invariant.compile(one["expression"], kind, partial(binding.member, terminology))
+            if rule is not None:
+                yield rule, one
 
 
 def kind_of(node: Node, definitions: Definitions) -> str:
@@ -135,7 +140,14 @@ def slices(
         for name, one in node.slices.items()
         if "/" not in name and (test := predicate(one, slicing, terminology, profiles)) is not None
     ]
-    return found, len(found) == len(node.slices) and slicing.get("rules") == "closed"
+    closed = len(found) == len(node.slices) and slicing.get("rules") == "closed"
+    idle = not closed and all(isinstance(test, Rooted) and _asks_nothing(one) for _, one, test in found)
+    return [] if idle else found, closed
+
+
+def _asks_nothing(node: Node) -> bool:
+    """Whether a slice only says what is meant: as many as one likes, and nothing of each."""
+    return cardinality(node) == (0, None) and not (node.children or list(constraints(node)) or "binding" in node.rules)
 
 
 def beyond(node: Node, slicing: Mapping[str, Any]) -> Node:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from fhir_server.terminology.codes import Terminology
-from fhir_server.validation.binding import codings
+from fhir_server.validation.binding import member
 from fhir_server.validation.findings import Findings, named_type
 from fhir_server.validation.profile_tree import Node
 
@@ -89,7 +89,7 @@ def predicate(
     if any(isinstance(test, Rooted) for test in known):
         return Rooted(lambda item, findings: _all(belongs(test, item, findings) for test in known))
     plain = [test for test in known if not isinstance(test, Rooted)]
-    return lambda item: all(test(item) for test in plain)
+    return lambda item: _all(test(item) for test in plain)
 
 
 def belongs(test: Predicate | Rooted, item: Any, findings: Findings) -> bool | None:
@@ -243,9 +243,9 @@ def _member_test(name: str, test: Predicate) -> Predicate:
 
 
 def _binding_test(names: Sequence[str], value_set: str, terminology: Terminology) -> Predicate:
-    def test(item: Any) -> bool:
-        found = (coding for value in reach(item, names) for coding in codings(value))
-        return any(terminology.contains(value_set, system, code) for system, code in found)
+    def test(item: Any) -> bool | None:
+        answers = [member(terminology, value_set, value) for value in reach(item, names)]
+        return True if True in answers else None if None in answers else False
 
     return test
 

@@ -23,11 +23,15 @@ def unenforced(resources: Iterable[Mapping[str, Any]]) -> Iterator[Unenforced]:
     seen = set()
     for one in resources:
         for constraint in _constraints(one):
-            reason = invariant.compiled(constraint.get("expression", "")).reason
+            reason = invariant.compiled(constraint.get("expression", ""), member_of=_any_value_set).reason
             found = Unenforced(str(one.get("url")), str(constraint.get("key")), reason)
             if reason and found not in seen:
                 seen.add(found)
                 yield found
+
+
+def _any_value_set(_: str, __: object) -> bool | None:
+    return None
 
 
 def _constraints(definition: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -323,7 +323,8 @@ def test_terms_of_others_in_the_full_file_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_vaccines_are_read_in_any_encoding_that_the_file_came_in(tmp_path: Path, encoding: str) -> None:
     """The text file of CDC has been UTF-16 with a mark at its start; its codes are filled up with blanks."""
-    text = "54        |adenovirus, type 4|Français|a note|Never Active|False|2010/09/30\r\n998|none|none||Inactive|True|x\r\n"
+    text = "54        |adenovirus, type 4|Français|a note|Never Active|False|2010/09/30\r\n"
+    text += "998|none|none||Inactive|True|x\r\n"
     (tmp_path / "cvx.txt").write_bytes(text.encode(encoding))
     one, two = distribution.known()["cvx"].read(Source(tmp_path / "cvx.txt"))
     assert (one.code, one.display, one.definition, one.active) == ("54", "adenovirus, type 4", "Français", False)

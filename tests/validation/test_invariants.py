@@ -10,6 +10,7 @@ from tests.validation.test_profile import URL, found, profile, validator
 DAY = "$this is dateTime implies $this.toString().length() >= 10"
 UCUM = "ofType(Quantity).system.empty() or ofType(Quantity).system = 'http://unitsofmeasure.org'"
 AGENT = "who.exists((resolve() is Practitioner) or (resolve() is Device)) implies onBehalfOf.exists()"
+TARGET = "focus.resolve().all($this is DocumentReference)"
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,10 @@ AGENT = "who.exists((resolve() is Practitioner) or (resolve() is Device)) implie
         (AGENT, "", {"who": {"reference": "Practitioner/1"}}, False),
         (AGENT, "", {"who": {"reference": "Patient/1"}}, True),
         (AGENT, "", {"who": {"reference": "#inside"}}, None),
+        (TARGET, "Task", {"focus": {"reference": "DocumentReference/1"}}, True),
+        (TARGET, "Task", {"focus": {"reference": "Patient/1"}}, False),
+        (TARGET, "Task", {"focus": {"reference": "#inside"}}, None),
+        (TARGET, "Task", {}, True),
         ("start <= end", "Period", {"start": "2020-05", "end": "2019-12-31"}, False),
         ("start <= end", "Period", {"start": "2020", "end": "2020-12-31T23:00:00-08:00"}, None),
         ("start <= end", "Period", {"start": "2020-01-01T00:30:00+01:00", "end": "2020-01-01T00:00:00Z"}, True),
@@ -55,6 +60,8 @@ def test_the_type_of_a_value_decides(expression, kind, value, answer):
         ("", "no FHIRPath"),
         ("code.memberOf('urn:x')", "asks other"),
         ("subject.resolve().active", "asks other"),
+        ("subject.resolve().exists()", "asks other"),
+        ("subject.resolve().all(active)", "asks other"),
         ("%resource.id.exists()", "asks other"),
         ("(" * 5000, "no FHIRPath"),
     ],
@@ -103,3 +110,15 @@ def test_warnings_are_for_those_who_ask(tmp_path):
     assert found(advice) == [("invariant", "Patient")]
     assert advice[0].severity == "warning"
     assert checker.advise("Patient", {"resourceType": "Patient", "telecom": [{}]}, [URL]).issues == []
+
+
+@pytest.mark.parametrize(
+    ("code", "value_set", "expected"),
+    [("red", "red", []), ("blue", "red", [("invariant", "Patient")]), ("blue", "none", [])],
+)
+def test_what_a_value_set_holds_is_asked_where_it_is_installed(tmp_path, code, value_set, expected):
+    asked = f"maritalStatus.where(coding.memberOf('https://example.org/ValueSet/{value_set}')).exists()"
+    rule = {"key": "t-3", "severity": "error", "human": "Red", "expression": asked}
+    checker = validator(tmp_path, profile("Patient", {"id": "Patient", "constraint": [rule]}))
+    value = {"coding": [{"system": "https://example.org/CodeSystem/colours", "code": code}]}
+    assert found(checker.check("Patient", {"resourceType": "Patient", "maritalStatus": value}, [URL])) == expected

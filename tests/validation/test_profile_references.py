@@ -157,6 +157,84 @@ def test_slices_by_the_type_in_the_name_of_a_choice(tmp_path, value, expected):
     assert found(checker.check("Task", {"resourceType": "Task", "output": [value]}, [URL])) == expected
 
 
+def output(name, kind, **more):
+    """A slice of Task.output by its code and the type of its value, as guides on referrals have it."""
+    whole = f"Task.output:{name}"
+    code = {"coding": [{"system": "urn:kinds", "code": "done"}]}
+    return (
+        {"id": whole, "path": "Task.output", "sliceName": name, **more},
+        {"id": f"{whole}.type", "path": "Task.output.type", "patternCodeableConcept": code},
+        {"id": f"{whole}.value[x]", "path": "Task.output.value[x]", "type": [kind], "min": 1},
+    )
+
+
+DONE = {"type": {"coding": [{"system": "urn:kinds", "code": "done"}]}}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "expected"),
+    [
+        (
+            [{**DONE, "valueReference": {"reference": "Procedure/1"}}, {**DONE, "valueCodeableConcept": {"text": "x"}}],
+            [],
+        ),
+        ([{**DONE, "valueCodeableConcept": {"text": "x"}}] * 2, [("invariant", "Task.output")]),
+        ([{**DONE, "valueReference": {"reference": "Patient/1"}}], [("invariant", "Task.output[0].value.reference")]),
+        ([{"type": {"text": "other"}, "valueString": "x"}], []),
+    ],
+)
+def test_slices_by_a_code_and_the_type_of_a_value(tmp_path, outputs, expected):
+    both = [{"type": "value", "path": "type"}, {"type": "type", "path": "value"}]
+    whole = {"id": "Task.output", "slicing": {"discriminator": both, "rules": "open"}}
+    activity = {"code": "Reference", "targetProfile": [BASE + "Procedure"]}
+    rows = [*output("activity", activity), *output("code", {"code": "CodeableConcept"}, max="1")]
+    checker = validator(tmp_path, profile("Task", whole, *rows))
+    assert found(checker.check("Task", {"resourceType": "Task", "output": outputs}, [URL])) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "value_set", "expected"),
+    [("red", "red", []), ("blue", "red", [("invariant", "ServiceRequest.category")]), ("blue", "unknown", [])],
+)
+def test_a_slice_by_a_value_set_is_not_missed_where_that_is_not_installed(tmp_path, code, value_set, expected):
+    whole = {"id": "ServiceRequest.category", "slicing": {"discriminator": [{"type": "pattern", "path": "$this"}]}}
+    rule = {"strength": "required", "valueSet": f"https://example.org/ValueSet/{value_set}"}
+    slice_ = {"id": "ServiceRequest.category:a", "path": "ServiceRequest.category", "sliceName": "a", "min": 1}
+    slice_ |= {"binding": rule}
+    checker = validator(tmp_path, profile("ServiceRequest", whole, slice_))
+    value = {"coding": [{"system": "https://example.org/CodeSystem/colours", "code": code}]}
+    issues = checker.check("ServiceRequest", {"resourceType": "ServiceRequest", "category": [value]}, [URL])
+    assert found(issues) == expected
+
+
+def test_the_parts_of_parameters_keep_their_profiles(tmp_path):
+    whole = {"id": "Parameters.parameter",
+             "slicing": {"discriminator": [{"type": "value", "path": "name"}], "rules": "closed"}}  # fmt: skip
+    site = "Parameters.parameter:site"
+    rows = [
+        {"id": site, "path": "Parameters.parameter", "sliceName": "site", "min": 1, "max": "1"},
+        {"id": f"{site}.name", "path": "Parameters.parameter.name", "fixedString": "Site"},
+        {"id": f"{site}.resource", "path": "Parameters.parameter.resource", "min": 1,
+         "type": [{"code": "Organization", "profile": [NAMED]}]},
+    ]  # fmt: skip
+    checker = validator(tmp_path, named, profile("Parameters", whole, *rows))
+
+    def places(**organization):
+        part = {"name": "Site", "resource": {"resourceType": "Organization", **organization}}
+        return found(checker.check("Parameters", {"resourceType": "Parameters", "parameter": [part]}, [URL]))
+
+    assert places(name="Clinic") == []
+    assert places(alias=["C"]) == [("invariant", "Parameters.parameter[0].resource.name")]
+    assert places(resourceType="Patient")[0] == ("invariant", "Parameters.parameter[0].resource")
+
+
+def test_what_the_server_puts_in_is_not_missed(tmp_path):
+    """A list of attributed members must tell when it was changed last: the server says so when it stores it."""
+    rows = [{"id": f"Group.{name}", "min": 1} for name in ("id", "meta", "meta.versionId", "meta.lastUpdated", "name")]
+    checker = validator(tmp_path, profile("Group", *rows))
+    assert found(checker.check("Group", {"resourceType": "Group"}, [URL])) == [("invariant", "Group.name")]
+
+
 # ---- values
 def test_a_value_keeps_the_profile_of_its_type(tmp_path):
     url = "https://example.org/StructureDefinition/street"
