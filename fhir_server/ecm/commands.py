@@ -14,8 +14,8 @@ from rich.table import Table
 
 from fhir_server.config import Settings, from_environment
 from fhir_server.ecm.client import enlisting, loading, local_server, world
-from fhir_server.ecm.client.sending import Imported, decide, parked, send
-from fhir_server.ecm.demo import assignment, performance
+from fhir_server.ecm.client.sending import Imported, decide, parked, rows_of, send
+from fhir_server.ecm.demo import performance
 from fhir_server.ecm.files.declaring import MODES
 from fhir_server.engine.build import build, clock
 from fhir_server.engine.registration import recompute_for
@@ -250,7 +250,7 @@ def _report(imported: Imported, saved: Path) -> None:
     table.add_row(*(f"{imported.summary[name]:,}" for name in names))
     console.print(table)
     if saved.suffix == ".csv":
-        findings = [row for row in assignment.rows_of(imported) if row["Outcome"] != "accepted"]
+        findings = [row for row in rows_of(imported) if row["Outcome"] != "accepted"]
         for row in findings[:_SHOWN_FINDINGS]:
             told = f"{row['Outcome']}: {row['Message']}. {row['Advice']}"
             console.print(told, markup=False, highlight=False, soft_wrap=True)

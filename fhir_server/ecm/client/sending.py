@@ -3,6 +3,8 @@
 The asynchronous pattern is that of https://hl7.org/fhir/R4/async.html
 """
 
+import csv
+import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,6 +53,11 @@ def send(
     with file.open("rb") as body:
         kick_off = client.post(f"Group/$import-assignments?{parameters}", body, headers={"Content-Type": media_type})
     return _imported(client, require(kick_off, requests.codes.accepted).headers["Content-Location"], progress)
+
+
+def rows_of(imported: Imported) -> list[dict[str, str]]:
+    """The rows of the file that came back, if it is CSV."""
+    return list(csv.DictReader(io.StringIO(imported.response.decode("utf-8-sig"))))
 
 
 def decide(client: BackendService, operation: str, job: str = "") -> Imported | None:

@@ -1,11 +1,9 @@
 """A plan loads its assignment file, and is told row by row what became of it."""
 
-import csv
-import io
 import json
 from collections import Counter
 
-from fhir_server.ecm.client.sending import Imported, send
+from fhir_server.ecm.client.sending import Imported, rows_of, send
 from fhir_server.ecm.demo.stage import PLAN, PROVIDER, Json, Stage, expect
 
 _FIRST_ROW = 2  # below the header
@@ -24,11 +22,6 @@ def plan_sends_file(stage: Stage) -> Imported:
     _compare(stage, answers)
     stage.made["roster"] = next(r["group"] for r in imported.rosters if r["provider"] == f"Organization/{PROVIDER}")
     return imported
-
-
-def rows_of(imported: Imported) -> list[dict[str, str]]:
-    """The rows of a response file."""
-    return list(csv.DictReader(io.StringIO(imported.response.decode("utf-8-sig"))))
 
 
 def _compare(stage: Stage, answers: list[dict[str, str]]) -> None:

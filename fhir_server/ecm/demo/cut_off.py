@@ -6,8 +6,8 @@ from itertools import islice
 from typing import Any
 
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.client.sending import Imported, decide, send
-from fhir_server.ecm.demo.assignment import RESPONSE, SAMPLE, rows_of
+from fhir_server.ecm.client.sending import Imported, decide, rows_of, send
+from fhir_server.ecm.demo.assignment import RESPONSE, SAMPLE
 from fhir_server.ecm.demo.stage import PLAN, PROVIDER, NotAsTold, Stage, expect
 
 CUT_OFF, CORRECTED = "samples/cut-off.csv", "samples/corrected.csv"
