@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from seed import clients, files, story, world
+from seed import cast, clients, files, story, world
 from seed.members import Member, member, plan_of
 
 SEED = 7
@@ -34,7 +34,8 @@ What is written to OUT:
 * `directory/`, `claims/`, `care-plans/`, `referrals/`, ...: transactions of at most 100 entries;
 * `members/`: the two plans' seed files, which assign the members;
 * `samples/`: a file of 500 rows per plan as CSV, pipe-delimited text and XLSX, 3 % of the rows bad, and
-  `expected.json`, which says for every row what must become of it.
+  `expected.json`, which says for every row what must become of it;
+* `cast/`: members by the part they play (turned 21, deceased but listed, ...), their files and what must come of them.
 
 Examples:
 
@@ -123,6 +124,15 @@ def write_samples(out: Path, seed: int, number: int, as_of: date, progress: Prog
     _dump(folder / "expected.json", expected)
 
 
+def write_cast(out: Path) -> None:
+    """Write the files of the cast, and its table: what happens in each role and what must come of it."""
+    folder = out / "cast"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in cast.files():
+        (folder / name).write_bytes(content)
+    _dump(folder / "cast.json", [{"role": one.name, "tells": one.tells, "steps": one.steps} for one in cast.roles()])
+
+
 def write_large(out: Path, seed: int, number: int, as_of: date, *, kind: str, progress: Progress) -> None:
     """Stream one Member Information File of `number` rows for the first plan; nothing else is written."""
     out.mkdir(parents=True, exist_ok=True)
@@ -167,6 +177,7 @@ def generate(
         else:
             write_world(out, seed, number, as_of.date(), progress)
             write_samples(out, seed, number, as_of.date(), progress)
+            write_cast(out)
     console.print(
         f"{number:,} members, seed {seed}, as of {as_of.date()}: written to {out} in {time.monotonic() - began:.1f} s"
     )
