@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.live import Client
 from tests.security.conftest import Exchange
 from tests.security.world import (
@@ -30,6 +32,12 @@ UNKNOWN = {"system": "urn:nobody-knows", "code": "x"}
 LABELS = [INTIMATE, UNKNOWN]
 
 Attack = Callable[[Client, Json, Json], Any]
+
+
+@pytest.fixture
+def exchange(common_exchange: Exchange) -> Exchange:
+    """The exchange that these tests share with others: each has members of its own."""
+    return common_exchange
 
 
 def _put(who: Client, target: Json, label: Json) -> Any:
@@ -141,7 +149,7 @@ def test_nor_what_it_may_change_as_an_assigned_provider(exchange: Exchange) -> N
 
 def test_what_says_no_more_than_the_rest_is_taken(exchange: Exchange) -> None:
     """R17: a Part 2 unit labels its own words; a label that hides nothing, or stood there before, is for everybody."""
-    unit, plan, pantry = exchange.join("unit", "part2"), exchange.plan, exchange.pantry
+    unit, plan, pantry = exchange.join("labelling-unit", "part2"), exchange.plan, exchange.pantry
     person = patient(plan)
     sent = task(plan, person, request(plan, person), owner=organization(unit))
     part2 = {"system": ACT, "code": "42CFRPart2"}
