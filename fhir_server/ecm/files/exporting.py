@@ -23,6 +23,7 @@ from fhir_server.engine.context import Context
 from fhir_server.fhir import wire
 from fhir_server.fhir.errors import BadValue, BusinessRule, NotAcceptable, NotSupported
 from fhir_server.fhir.values import instant, parse_date
+from fhir_server.rest.arguments import Arguments
 from fhir_server.rest.message import Request, Response
 from fhir_server.store.resources import Row
 from fhir_server.validation import structure
@@ -56,6 +57,11 @@ def _of_body(body: bytes) -> Iterator[tuple[str, str]]:
     for item in content.get("parameter", []):
         value = next((value for name, value in item.items() if name.startswith("value")), "")
         yield str(item.get("name", "")), str(value.get("reference", "")) if isinstance(value, dict) else str(value)
+
+
+def texts(given: Arguments) -> dict[str, str]:
+    """Checked arguments as they were written, by name, for an operation that takes each of them once."""
+    return {name: str(values[0]) for name, values in given.values.items()}
 
 
 def whole_number(given: Mapping[str, str], name: str) -> int | None:

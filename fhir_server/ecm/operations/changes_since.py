@@ -17,22 +17,21 @@ from fhir_server.ecm.files import exporting
 from fhir_server.ecm.files.roster_entries import entry
 from fhir_server.engine import records
 from fhir_server.engine.context import Context
-from fhir_server.fhir.errors import BadValue, RequiredMissing
+from fhir_server.fhir.errors import BadValue
+from fhir_server.rest.arguments import arguments
 from fhir_server.rest.message import Operation, Request, Response
 from fhir_server.store import members
 from fhir_server.store.resources import Row
 
 _NAME = "changes-since"
+_DEFINITION = f"{v.BASE}/OperationDefinition/Group-changes-since"
 _PAGE = 500
 _SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 
 
 def changes_since(context: Context, request: Request) -> Response:
     """The Group, streamed, tagged SUBSETTED; meta.versionId is the version it leads to."""
-    given = exporting.parameters(request, ["version"])
-    since = exporting.whole_number(given, "version")
-    if since is None:
-        raise RequiredMissing("Give the version that you have: version=0 for all members.", "version")
+    since = int(arguments(context.engine.definitions, _DEFINITION, request).one("version"))
     row = exporting.roster(context, request, _NAME)
     if since > row.ver:
         raise BadValue(f"version is beyond the published one, {row.ver}.", "version")
@@ -82,5 +81,5 @@ OPERATION = Operation(
     types=("Group",),
     handler=changes_since,
     methods=("GET", "POST"),
-    definition=f"{v.BASE}/OperationDefinition/Group-changes-since",
+    definition=_DEFINITION,
 )

@@ -11,22 +11,21 @@ from fhir_server.ecm.closed_loop import Referral
 from fhir_server.ecm.files import exporting, rendering
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine.context import Context
-from fhir_server.fhir.errors import RequiredMissing
 from fhir_server.fhir.values import instant
+from fhir_server.rest.arguments import arguments
 from fhir_server.rest.message import Operation, Request, Response
 
+_DEFINITION = f"{BASE}/OperationDefinition/Task-clr-data-set"
 _FHIR = ("fhir", "application/fhir+json")
 _TYPES = ("Task", "ServiceRequest", "Patient", "Communication")
 
 
 def clr_data_set(context: Context, request: Request) -> Response:
     """The data set; X-As-Of gives the same bytes again. 403 if the token lacks a type it is made of."""
-    given = exporting.parameters(request, ("period", "as-of", "format"))
+    given = exporting.texts(arguments(context.engine.definitions, _DEFINITION, request))
     context.require("s", "Task")
     for type_ in _TYPES:
         context.require("r", type_)
-    if "period" not in given:
-        raise RequiredMissing("Give the period: period=2026-10 or period=2026-Q4.", "period")
     period = exporting.reporting_period(context, given["period"])
     as_of = exporting.state_of_knowledge(context, given)
     found = list(closed_loop.referrals(context, period, as_of))
@@ -54,6 +53,6 @@ OPERATION = Operation(
     types=("Task",),
     handler=clr_data_set,
     methods=("GET", "POST"),
-    definition=f"{BASE}/OperationDefinition/Task-clr-data-set",
+    definition=_DEFINITION,
     answers_file=True,
 )

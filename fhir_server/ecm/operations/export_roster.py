@@ -18,18 +18,19 @@ from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine import records
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue, NotFound
+from fhir_server.rest.arguments import arguments
 from fhir_server.rest.message import Operation, Request, Response
 from fhir_server.store.members import Member
 from fhir_server.store.resources import Row
 
 _NAME = "export-roster"
-_KNOWN = ("format", "layout", "version", "as-of")
+_DEFINITION = f"{BASE}/OperationDefinition/Group-export-roster"
 _AUDITED = 500
 
 
 def export_roster(context: Context, request: Request) -> Response:
     """The file, streamed page by page; 404 for a roster that is absent or hidden, or a version that never was."""
-    given = exporting.parameters(request, _KNOWN)
+    given = exporting.texts(arguments(context.engine.definitions, _DEFINITION, request))
     form = exporting.chosen_format(request, given)
     layout = known_layouts(context).get(given.get("layout", "roster"))
     if layout is None:
@@ -81,6 +82,6 @@ OPERATION = Operation(
     types=("Group",),
     handler=export_roster,
     methods=("GET", "POST"),
-    definition=f"{BASE}/OperationDefinition/Group-export-roster",
+    definition=_DEFINITION,
     answers_file=True,
 )

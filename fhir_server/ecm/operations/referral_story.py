@@ -7,19 +7,20 @@ from functools import partial
 import orjson
 
 from fhir_server.ecm import stories, story_page
-from fhir_server.ecm.files import exporting
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue
+from fhir_server.rest.arguments import arguments
 from fhir_server.rest.message import Operation, Request, Response
 
+_DEFINITION = f"{BASE}/OperationDefinition/ServiceRequest-referral-story"
 _HTML = "text/html"
 
 
 def referral_story(context: Context, request: Request) -> Response:
     """The story as far as the caller may know it; 404 for a request that is absent or hidden."""
-    given = exporting.parameters(request, ["format"])
-    if given.get("format", "html") != "html":
+    given = arguments(context.engine.definitions, _DEFINITION, request)
+    if given.one("format", "html") != "html":
         raise BadValue("format is html, or left out for Parameters.", "format")
     told = stories.story(context, request.id)
     if "format" not in given and _HTML not in request.header("accept"):
@@ -39,6 +40,6 @@ OPERATION = Operation(
     types=("ServiceRequest",),
     handler=referral_story,
     methods=("GET", "POST"),
-    definition=f"{BASE}/OperationDefinition/ServiceRequest-referral-story",
+    definition=_DEFINITION,
     answers_file=True,
 )
