@@ -3,6 +3,8 @@
 from itertools import count
 from typing import Any
 
+import pytest
+
 from fhir_server.ecm import deaths
 from fhir_server.ecm import vocabulary as words
 from tests.ecm.files.world import send
@@ -11,6 +13,12 @@ from tests.ecm.scene import Scene, as_csv, row
 from tests.live import Client
 
 NUMBERS = count(660_000, 20)
+
+
+@pytest.fixture(scope="module")
+def world(common_world: Scene) -> Scene:
+    """The world that several files of tests have in common."""
+    return common_world
 
 
 def of(client: Client, referral: dict[str, Any]) -> tuple[str, str]:

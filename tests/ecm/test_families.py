@@ -3,6 +3,8 @@
 from itertools import count
 from typing import Any
 
+import pytest
+
 from tests.ecm.files.world import send
 from tests.ecm.referral import made, request, task, walked
 from tests.ecm.scene import Scene, as_csv, row
@@ -10,6 +12,12 @@ from tests.live import Client
 
 NUMBERS = count(690_000, 20)
 SYSTEM = "https://example.org/family"
+
+
+@pytest.fixture(scope="module")
+def world(common_world: Scene) -> Scene:
+    """The world that several files of tests have in common."""
+    return common_world
 
 
 def story(client: Client, number: str, **more: str) -> Any:

@@ -3,6 +3,8 @@
 from itertools import count
 from typing import Any
 
+import pytest
+
 from fhir_server.ecm import vocabulary as words
 from tests.ecm.files.world import call, rows_of, seen, send
 from tests.ecm.referral import made
@@ -11,6 +13,12 @@ from tests.live import Client
 
 NUMBERS = count(640_000, 20)
 MEDI_CAL = {"coding": [{"system": words.IDENTIFIER_TYPE, "code": "MA"}]}
+
+
+@pytest.fixture(scope="module")
+def world(common_world: Scene) -> Scene:
+    """The world that several files of tests have in common."""
+    return common_world
 
 
 def asked(client: Client, name: str, source: str, target: str, *more: dict[str, Any], preview: bool = False) -> Any:
