@@ -11,7 +11,8 @@ from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
 from fhir_server.search import words
 from fhir_server.search.amounts import parse_amounts
 from fhir_server.search.expression import reference_targets
-from fhir_server.search.model import Asked, Chain, Criterion, Has, Match, Site, Term
+from fhir_server.search.lists import STORED, on_list
+from fhir_server.search.model import AllOf, Asked, Chain, Criterion, Has, Match, Site, Term
 from fhir_server.search.modifiers import lists, way
 from fhir_server.search.pairs import parts_of
 from fhir_server.search.text import shown, split
@@ -22,7 +23,7 @@ MOST_HAS = 2
 MOST_VALUES = 200
 MOST_BRANCHES = 10
 
-_NOT_OFFERED = frozenset({"_query"})
+_NOT_OFFERED = frozenset({"_query"})  # a named query is an operation, and none is defined
 OWN = {"_id": "id", "_lastUpdated": "instant"}
 _HAS_PARTS = 4
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
@@ -45,8 +46,8 @@ def parse_criterion(site: Site, kind: str, name: str, value: str) -> Criterion:
 def _criterion(site: Site, kind: str, name: str, value: str) -> Criterion:
     if name.startswith("_has:"):
         return _has(site, kind, name, value)
-    if name == "_list":  # what the entries of a List refer to, as far as the caller sees that List
-        return _has(site, kind, "_has:List:item:_id", value)
+    if name == "_list":
+        return _list(site, kind, value)
     if name in words.COLUMNS:
         return words.parse(kind, name, value)
     head, dot, rest = name.partition(".")
@@ -57,10 +58,19 @@ def _criterion(site: Site, kind: str, name: str, value: str) -> Criterion:
     return _match(site, kind, param, modifier, name, value)
 
 
+def _list(site: Site, kind: str, value: str) -> Criterion:
+    pairs = on_list(kind, value)
+    if pairs is None:
+        return _has(site, kind, STORED, value)
+    return AllOf(tuple(_criterion(site, kind, name, wanted) for name, wanted in pairs))
+
+
 def find_param(site: Site, kind: str, code: str) -> SearchParam:
     """The search parameter of a type; NotSupported if it is unknown or of a kind that is not offered."""
     param = site.definitions.search_params(kind).get(code)
-    if param is None or code in _NOT_OFFERED:
+    if code == "_query":
+        raise NotSupported("no named query is defined here; ask by parameters, which /metadata lists")
+    if param is None:
         raise NotSupported(f"{kind} has no search parameter {shown(code)} here; /metadata lists those it has")
     if not offers(site.definitions, kind, param):
         raise NotSupported(f"{shown(code)} is a {param.type} parameter; this server does not offer it")

@@ -29,6 +29,7 @@ MOST_BOUND_VALUES = 2048
 LARGEST_PAGE = 200
 PAGE = 50
 
+_DECISIVE = frozenset({"_query", "_contained", "_containedType"})  # without them it would be another question
 _FIELD = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 
 
@@ -67,7 +68,8 @@ def parse(
 
     `within` narrows it to a compartment, such as Patient/1.
     NotSupported for what is unknown or not offered, BadValue for values that cannot be, TooCostly beyond the limits.
-    With `lenient`, unknown names are left out and listed in `ignored`; bad values are never let pass.
+    With `lenient`, unknown names are left out and listed in `ignored`; bad values are never let pass, nor is a name
+    without which something else would be asked.
     """
     if len(pairs) > MOST_PARAMETERS:
         raise TooCostly(f"a search may have {MOST_PARAMETERS} parameters; this one has {len(pairs)}")
@@ -80,7 +82,7 @@ def parse(
         try:
             _read(draft, name, value)
         except NotSupported:
-            if not lenient:
+            if not lenient or name in _DECISIVE:
                 raise
             ignored.append(name)
     return _finish(draft, tuple(ignored), within)
@@ -184,7 +186,16 @@ def _contained(_draft: _Draft, value: str) -> str:
     if value not in ("false", "true", "both"):
         raise BadValue(f"_contained is false, true or both, not {shown(value)}")
     if value != "false":
-        raise NotSupported("contained resources are found with the resource that holds them; leave _contained out")
+        raise NotSupported(
+            "contained resources are no matches here: they have no identity of their own that access could be decided on. "
+            "Search the resource that holds them, by its own parameters or by _content"
+        )
+    return value
+
+
+def _contained_type(_draft: _Draft, value: str) -> str:
+    if value not in ("container", "contained"):
+        raise BadValue(f"_containedType is container or contained, not {shown(value)}")
     return value
 
 
@@ -195,6 +206,7 @@ _RESULT: dict[str, Callable[[_Draft, str], Any]] = {
     "_elements": _elements,
     "_sort": _sort,
     "_contained": _contained,
+    "_containedType": _contained_type,
 }
 
 

@@ -61,6 +61,8 @@ REFUSED = [
     ("", "family=a", NotSupported),
     ("Patient", "_contained=true", NotSupported),
     ("Patient", "_contained=maybe", BadValue),
+    ("Patient", "_contained=both", NotSupported),
+    ("Patient", "_containedType=both", BadValue),
     ("RiskAssessment", "probability:not=0.5", NotSupported),
     ("Location", "near=1", BadValue),
     ("Location", "near=1|2|3|km|5", BadValue),
@@ -69,7 +71,11 @@ REFUSED = [
     ("Location", "near=1|2|1|furlong", BadValue),
     ("Location", "near=a|2", BadValue),
     ("Location", "near:not=1|2", NotSupported),
-    ("MolecularSequence", "chromosome-window-coordinate=1$2$3", NotSupported),
+    ("MolecularSequence", "chromosome-window-coordinate=1$2", BadValue),
+    ("DocumentReference", "relationship=a$b", NotSupported),
+    ("Patient", "_list=$current-problems", NotSupported),
+    ("Condition", "_list=$current-everything", BadValue),
+    ("Condition", "_list=$current-problems,l1", BadValue),
     ("Observation", "code-value-quantity:not=a$5", NotSupported),
     # row 78: modifiers
     ("Patient", "name:foo=x", NotSupported),
@@ -363,3 +369,11 @@ def test_compartments_that_are_not():
     everything = parse(DEFINITIONS, "", [], within="Patient/1").criteria[0]
     assert ("Task", "patient") in everything.params
     assert {kind for kind, _ in everything.params} == {*DEFINITIONS.compartment("Patient"), "Task"}
+
+
+@pytest.mark.parametrize("pair", ["_query=current", "_contained=true", "_contained=both"])
+def test_what_would_ask_something_else_is_never_left_out(pair):
+    """B-48: a named query left out would find everything; so would what is asked of contained resources."""
+    with pytest.raises(NotSupported):
+        ask("Patient", pair, lenient=True)
+    assert ask("Patient", "_contained=false", "_containedType=container").criteria == ()

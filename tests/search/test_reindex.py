@@ -180,7 +180,7 @@ def test_a_roster_keeps_its_members(server: LiveServer, clinic: Client, operator
     param = server.engine.params["Group", "member"]
     row = dict.fromkeys((column.name for column in member.columns), "") | {
         "tenant": 1, "part": 1, "grp": group, "patient": patient, "key": "k", "change": "new", "from_version": 1,
-        "to_version": LAST, "begins": 0, "ends": 0, "row_hash": 0, "row": b"",
+        "to_version": LAST, "begins": 0, "ends": 0, "row_hash": 0, "row": b"", "shown": None,
     }  # fmt: skip
     server.engine.database.write(lambda connection: connection.execute(insert(member), [row]))
     grow_old(server)
