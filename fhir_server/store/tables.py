@@ -26,6 +26,7 @@ from fhir_server.store.delivery_tables import delivery
 from fhir_server.store.load_tables import load, load_roster, parked
 from fhir_server.store.merge_tables import merged
 from fhir_server.store.past_tables import directive_past, rel_past, runout, share_past
+from fhir_server.store.report_tables import report, report_piece
 from fhir_server.store.service_tables import assertion, client, enrolment, file, job, setting, token
 
 __all__ = [
@@ -63,6 +64,8 @@ __all__ = [
     "ref",
     "rel",
     "rel_past",
+    "report",
+    "report_piece",
     "res",
     "runout",
     "setting",

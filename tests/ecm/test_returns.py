@@ -201,7 +201,7 @@ def test_a_page_costs_a_handful_of_statements(world: World, monkeypatch: pytest.
         monkeypatch.setattr(gathering, "PAGE", page)
         sent.clear()
         rows = world.rows("clinic" if as_clinic else "plan", f"period={MONTH}")
-        counts.append(len(sent))
+        counts.append(sum("FROM setting" not in " ".join(sql.split()) for sql in sent))  # asked once a second
     assert len(rows) == 3
     assert (counts[1] - counts[0]) / 2 <= 3
 

@@ -13,7 +13,7 @@ from fhir_server.ecm import vocabulary as v
 from fhir_server.ecm.files.facets import Resource, code_in, current, day_of, extension, extensions, identifier, telecom
 from fhir_server.ecm.files.facts import ReferralFacts
 from fhir_server.ecm.files.gathering import PAGE, Entry, Report, entries, hidden_names, hidden_rows, subjects
-from fhir_server.ecm.files.returning import record_number, referral_facts
+from fhir_server.ecm.files.returning_referral import record_number, referral_facts
 from fhir_server.engine import records
 from fhir_server.store.hashing import rh
 
@@ -48,9 +48,9 @@ def _of_members(report: Report) -> Iterator[tuple[Sequence[Entry], frozenset[int
 
 
 def _of_caller(report: Report) -> Iterator[tuple[Sequence[Entry], frozenset[int]]]:
-    """The Tasks that the caller owns, found by search, read as they were known, in the order of their ids."""
+    """The Tasks that the provider owns, found by search, read as they were known, in the order of their ids."""
     context = report.context
-    found = sorted(set(records.search_all(context, "Task", ("owner", context.caller.org))))
+    found = sorted(set(records.search_all(context, "Task", ("owner", report.provider))))
     for start in range(0, len(found), PAGE):
         hashes = [rh(f"Task/{fid}") for fid in found[start : start + PAGE]]
         tasks = sorted(entries(records.by_hashes(report.context, hashes, report.as_of)), key=_order)

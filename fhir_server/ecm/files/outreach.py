@@ -9,7 +9,7 @@ from fhir_server.ecm import vocabulary as v
 from fhir_server.ecm.files.facets import Resource, code_in, codes_in, day_of, extension
 from fhir_server.ecm.files.facts import OutreachAttempt
 from fhir_server.ecm.files.gathering import Entry, Report, Subject, subjects
-from fhir_server.ecm.files.returning import MET, method
+from fhir_server.ecm.files.returning_contacts import MET, method
 from fhir_server.fhir.values import parse_date
 
 TYPES = ("Encounter",)

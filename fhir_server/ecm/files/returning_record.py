@@ -18,7 +18,7 @@ from fhir_server.ecm.files.enrolling import Source
 from fhir_server.ecm.files.facets import Resource, code_in, codes_in, extension, extensions
 from fhir_server.ecm.files.facts import MemberFacts
 from fhir_server.ecm.files.gathering import Entry
-from fhir_server.ecm.files.returning import ECM
+from fhir_server.ecm.files.returning_referral import ECM
 from fhir_server.ecm.files.returning_rows import ecm_tasks, loop_status
 from fhir_server.engine import keys, writing
 from fhir_server.engine.transaction import Transaction

@@ -18,7 +18,7 @@ from fhir_server.ecm.files.facets import Resource
 from fhir_server.ecm.files.facts import MemberFacts
 from fhir_server.ecm.files.gathering import Entry, entries
 from fhir_server.ecm.files.layouts.binding import Bound, Finding
-from fhir_server.ecm.files.returning import ecm_task, referral_facts
+from fhir_server.ecm.files.returning_referral import ecm_task, referral_facts
 from fhir_server.ecm.files.rows import RowResult
 from fhir_server.engine import records
 from fhir_server.engine.context import Context

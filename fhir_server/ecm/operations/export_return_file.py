@@ -1,77 +1,71 @@
-"""Group/$export-return-file: what an ECM or Community Supports provider tells the plan about a reporting period."""
+"""Group/$export-return-file: what an ECM or Community Supports provider tells the plan about a reporting period.
+
+As known now (or at an instant), or as sent: one of its numbered versions, or what that changed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import orjson
 
-from fhir_server.ecm.files import exporting, gathering_referrals, outreach, returning, withholding
-from fhir_server.ecm.files.gathering import Report, parties_of
-from fhir_server.ecm.files.opening import known_layouts
-from fhir_server.ecm.files.withholding import Pair
+from fhir_server.ecm.files import exporting, rendering, reporting, sending_return
+from fhir_server.ecm.files.format import Format
+from fhir_server.ecm.files.reporting import Asked
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine import records
 from fhir_server.engine.context import Context
-from fhir_server.fhir.errors import BadValue, RequiredMissing
+from fhir_server.fhir.errors import BadValue
 from fhir_server.rest.message import Operation, Request, Response
-from fhir_server.store.resources import Row
 
 _NAME = "export-return-file"
-_KNOWN = ("period", "file", "format", "as-of", "plan")
-_REFERRALS = "community-supports"
-_FILES: Mapping[str, tuple[str, Callable[[Report], Iterator[Pair]], tuple[str, ...]]] = {
-    "return": ("return-transmission", returning.rows, returning.TYPES),
-    "outreach": ("outreach-tracker", outreach.rows, outreach.TYPES),
-    _REFERRALS: ("community-supports-return", gathering_referrals.rows, ("Task", "ServiceRequest", "Patient")),
-}
+_KNOWN = (*reporting.PARAMETERS, "provider", "format", "as-of", "number", "changes")
 
 
 def export_return_file(context: Context, request: Request) -> Response:
     """The file; X-As-Of gives the same bytes again, X-Withheld counts what the plan may not be told.
 
-    403 if the token lacks a type that the file is made of, 404 for a roster that is absent or hidden.
+    403 if the token lacks a type that the file is made of, 404 for a roster that is absent or hidden, or a version that
+    was not sent.
     """
     given = exporting.parameters(request, _KNOWN)
     form = exporting.chosen_format(request, given)
-    name = given.get("file", "return")
-    if name not in _FILES:
-        raise BadValue(f"file is one of {', '.join(sorted(_FILES))}.", "file")
-    layout, rows, types = _FILES[name]
-    for type_ in types:
-        context.require("r", type_)
-    report = _report(context, request, given, name)
-    told = exporting.produce(known_layouts(context)[layout], form, withholding.released(report, layout, rows(report)))
+    asked = reporting.asked(context, request, given, _NAME)
+    number = exporting.whole_number(given, "number")
+    if number is not None:
+        return _sent(asked, form, given, number)
+    if "provider" in given or "changes" in given:
+        raise BadValue("provider and changes go with number: a version that was sent.", "number")
+    asked = asked.at(exporting.state_of_knowledge(context, given))
+    told = exporting.produce(asked.layout, form, asked.facts())
     headers = {
         "Content-Length": str(told.size),
         "X-Withheld": str(told.withheld),
-        **exporting.as_of_header(report.as_of),
+        **exporting.as_of_header(asked.report.as_of),
     }
-    records.log(context, _NAME, [], f"{name} {report.period.text}")
-    return exporting.attached(f"{layout}-{report.period.text}", form, exporting.sent(told), headers)
+    records.log(context, _NAME, [], f"{asked.name} {asked.report.period.text}")
+    name = f"{asked.kind.layout}-{asked.report.period.text}"
+    return exporting.attached(name, form, exporting.sent(told), headers)
 
 
-def _report(context: Context, request: Request, given: Mapping[str, str], name: str) -> Report:
-    if "period" not in given:
-        raise RequiredMissing("Give the reporting period: period=2025-07 or period=2025-Q3.", "period")
-    period = exporting.reporting_period(context, given["period"])
-    as_of = exporting.state_of_knowledge(context, given)
-    if request.id:
-        group = exporting.roster(context, request, _NAME)
-        return _of_roster(context, records.version_at(context, group, as_of), period, as_of)
-    if name != _REFERRALS:
-        raise BadValue("Without a roster only file=community-supports can be made: Group/[id]/$export-return-file.")
-    context.require("s", "Task")
-    plan = given.get("plan", "")
-    if not plan.startswith("Organization/"):
-        raise RequiredMissing("Name the plan that gets the file: plan=Organization/[id].", "plan")
-    return Report(context, None, plan, context.caller.org, period, as_of)
-
-
-def _of_roster(context: Context, group: Row, period: Any, as_of: int) -> Report:
-    plan, provider = parties_of(orjson.loads(group.body))
-    return Report(context, group, plan, provider, period, as_of)
+def _sent(asked: Asked, form: Format, given: Mapping[str, str], number: int) -> Response:
+    if "as-of" in given:
+        raise BadValue("Give number (as sent) or as-of (as known then), not both.", "number")
+    if given.get("changes", "false") not in {"true", "false"}:
+        raise BadValue("changes is true or false.", "changes")
+    row, report = sending_return.version(asked, number), asked.report
+    only_changes = given.get("changes") == "true"
+    lines = (sending_return.changes if only_changes else sending_return.as_sent)(asked, row)
+    body = b"".join(rendering.render(form, lines))
+    headers = {
+        "X-File-Number": str(number),
+        "X-Withheld": str(orjson.loads(row.said)["withheld"]),
+        **({"X-Corrects": str(number - 1)} if number > 1 else {}),
+        **exporting.as_of_header(row.as_of),
+    }
+    records.log(report.context, _NAME, [], f"{asked.name} {report.period.text} number {number}")
+    suffix = "-changes" if only_changes else ""
+    return exporting.attached(f"{asked.kind.layout}-{report.period.text}-{number}{suffix}", form, body, headers)
 
 
 OPERATION = Operation(
