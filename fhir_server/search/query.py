@@ -187,7 +187,7 @@ def _contained(_draft: _Draft, value: str) -> str:
         raise BadValue(f"_contained is false, true or both, not {shown(value)}")
     if value != "false":
         raise NotSupported(
-            "contained resources are no matches here: they have no identity of their own that access could be decided on. "
+            "contained resources are no matches here: they have no identity that access could be decided on. "
             "Search the resource that holds them, by its own parameters or by _content"
         )
     return value

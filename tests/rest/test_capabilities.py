@@ -94,7 +94,8 @@ def test_every_listed_parameter_can_be_asked(server: LiveServer, by_type: Any) -
     for kind, row in by_type.items():
         listed = {param["name"]: param for param in row["searchParam"]}
         for name, param in listed.items():
-            parse(kind, [(name, PLAUSIBLE[param["type"]])])
+            three = param["type"] == "composite" and kind == "MolecularSequence"
+            parse(kind, [(name, PLAUSIBLE[param["type"]] + "$2026" * three)])
         for name in set(server.engine.definitions.search_params(kind)) - set(listed):
             with pytest.raises(FHIRError):
                 parse(kind, [(name, "1")])
