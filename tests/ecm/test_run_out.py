@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from fhir_server.ecm.vocabulary import CHANGE_TYPE
 from tests.ecm.files.world import call, job_of, seen, sees, send
-from tests.ecm.scene import Scene, as_csv, row, scene
+from tests.ecm.scene import Scene, as_csv, cin, row, scene
 from tests.ecm.test_rosters import deny
 
 DAYS = 30
@@ -131,6 +132,25 @@ def test_what_is_said_anew_is_not_shown(world: Scene) -> None:
     assign(world, number, "street", Phone="619-555-0177")
     assert status(world, "clinic", f"Patient/{patient}") == 404
     assert "0177" in world.street.get(f"Patient/{patient}").text
+
+
+def test_the_last_return_file_holds_who_left(world: Scene) -> None:
+    """What a run-out is for: the former provider still reports on the member, who is `dropped` in its roster."""
+    number = next(NUMBERS)
+    assign(world, number)
+    group = world.roster(world.clinic)
+    path, since = f"Group/{group['id']}", group["meta"]["versionId"]
+    patient = world.member(world.clinic, number)["id"]
+    world.move_clock(1)
+    assign(world, number, "street")
+    file = f"{path}/$export-return-file?period={today(world)[:7]}"
+    assert cin(number) in world.clinic.get(file).text
+    entries = world.clinic.get(f"{path}/$changes-since?version={since}").json()["member"]
+    (left,) = [one for one in entries if one["entity"]["reference"] == f"Patient/{patient}"]
+    assert left["inactive"]
+    assert {"url": CHANGE_TYPE, "valueCode": "dropped"} in left["extension"]
+    world.move_clock(DAYS * DAY)
+    assert cin(number) not in world.clinic.get(file).text
 
 
 def test_access_opened_by_mistake_has_no_run_out(world: Scene) -> None:
