@@ -6,23 +6,27 @@ What a person denied in one of them is denied in all.  https://hl7.org/fhir/R4/p
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from fhir_server.access.relations import Inputs
+from fhir_server.access.relations import Directive, Inputs
 
 Links = Sequence[tuple[int, int, int]]  # (the Patient that was replaced, the one that stands, since when)
 
 
 def joined(found: Mapping[int, Inputs], links: Links) -> dict[int, Inputs]:
-    """What access to each patient follows from, when these merges are taken into account."""
+    """What access to each patient follows from, when these merges are taken into account: all those of each person."""
     result = dict(found)
+    said: dict[int, list[Directive]] = {target: list(found[target].directives) for _, target, _ in links}
+    for source, target, _ in links:
+        said[target] += found[source].directives
     for source, target, since in links:
-        own, standing = found[source], found[target]
-        followed = tuple(
-            rel._replace(patient=source, begins=max(rel.begins, since)) for rel in standing.rels if rel.ends > since
-        )
-        denied = tuple(replace(one, patient=source) for one in standing.directives)
-        result[source] = replace(own, rels=(*own.rels, *followed), directives=(*own.directives, *denied))
-        also = tuple(replace(one, patient=target) for one in own.directives)
-        result[target] = replace(result[target], directives=(*result[target].directives, *also))
-    for one in {patient for link in links for patient in link[:2]}:  # a run-out asks for what its own record denies
-        result[one] = replace(result[one], rels=tuple(rel._replace(stays=0) for rel in result[one].rels))
+        followed = [
+            rel._replace(patient=source, begins=max(rel.begins, since))
+            for rel in found[target].rels
+            if rel.ends > since
+        ]
+        result[source] = replace(_denied(found[source], said[target]), rels=(*found[source].rels, *followed))
+        result[target] = _denied(found[target], said[target])
     return result
+
+
+def _denied(inputs: Inputs, said: Sequence[Directive]) -> Inputs:
+    return replace(inputs, directives=tuple(replace(one, patient=inputs.patient) for one in said))

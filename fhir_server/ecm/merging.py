@@ -211,10 +211,17 @@ def check(transaction: Transaction, change: Change) -> None:
         raise BusinessRule("This Patient takes part in a merge. Undo the merge first: Patient/$unmerge.")
     if any(link not in change.resource.get("link", []) for link in said):
         raise BusinessRule("The link of merged Patients ends by Patient/$unmerge.", "Patient.link")
+    if _former(change.old) - _former(change.resource):
+        message = "Former identifiers came with a merge. They stay until Patient/$unmerge."
+        raise BusinessRule(message, "Patient.identifier")
     replaced = any(link["type"] == REPLACED_BY for link in said)
     if replaced and (change.resource.get("active") is not False or change.resource.get("identifier")):
         message = "This Patient was replaced: it stays inactive, and its identifiers are at the other one."
         raise BusinessRule(message, "Patient.link")
+
+
+def _former(patient: Resource) -> set[tuple[Any, Any]]:
+    return {(one.get("system"), one.get("value")) for one in patient.get("identifier", []) if one.get("use") == "old"}
 
 
 def _merge_links(patient: Resource) -> list[Resource]:

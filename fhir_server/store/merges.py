@@ -24,16 +24,20 @@ class Merge(NamedTuple):
 
 
 def links(connection: Connection, patients: Collection[int]) -> list[tuple[int, int, int]]:
-    """(source, target, since when) of every merge in which one of these patients stands; [] at no cost where nothing was merged."""
+    """(source, target, since when) of every merge of the persons whom these patients are; [] at no cost without any."""
     if not patients or not _ANY.rows(connection, {}):
         return []
-    found: set[tuple[int, int, int]] = set()
     wanted = sorted(set(patients))
+    targets: set[int] = set()
     for start in range(0, len(wanted), _CHUNK):
         some = wanted[start : start + _CHUNK]
-        either = or_(merged.c.source.in_(some), merged.c.target.in_(some))
-        query = select(merged.c.source, merged.c.target, merged.c.at).where(either)
-        found.update((row.source, row.target, row.at) for row in connection.execute(query))
+        query = select(merged.c.target).where(or_(merged.c.source.in_(some), merged.c.target.in_(some)))
+        targets.update(connection.execute(query).scalars())
+    found: list[tuple[int, int, int]] = []
+    for start in range(0, len(targets), _CHUNK):
+        of = sorted(targets)[start : start + _CHUNK]
+        rows = connection.execute(select(merged.c.source, merged.c.target, merged.c.at).where(merged.c.target.in_(of)))
+        found += [(row.source, row.target, row.at) for row in rows]
     return sorted(found)
 
 

@@ -185,3 +185,6 @@ def test_what_cannot_be_merged(world: Scene) -> None:
     assert world.plan.put(f"Patient/{source}", {**replaced, "link": []} | {"active": True}).status_code in {400, 422}
     assert world.plan.put(f"Patient/{source}", {**replaced, "active": True}).status_code == 422
     assert world.plan.delete(f"Patient/{target}").status_code == 422
+    stands = world.plan.get(f"Patient/{target}").json()
+    current = [one for one in stands["identifier"] if one.get("use") != "old"]
+    assert world.plan.put(f"Patient/{target}", {**stands, "identifier": current}).status_code == 422
