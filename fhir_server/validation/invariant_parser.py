@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from fhir_server.validation.invariant_functions import FUNCTIONS
 from fhir_server.validation.invariant_steps import (
     COMPARE,
-    FUNCTIONS,
     SUMS,
     MemberOf,
     Step,

@@ -83,11 +83,19 @@ def form(stem: str, kind: str) -> Step:
     def step(items: Items) -> Items:
         holders = [item for item in items if isinstance(item, dict)]
         plain = [one for item in holders if stem in item for one in member(stem)([item])]
-        if not all(isinstance(one, dict) and "resourceType" in one for one in plain):
-            raise CannotTellError
-        return [item[key] for item in holders if key in item] + [one for one in plain if one["resourceType"] == kind]
+        chosen = [item[key] for item in holders if key in item]
+        return chosen + [one for one in plain if _is_resource(one, kind)]
 
     return step
+
+
+def _is_resource(value: Any, kind: str) -> bool:
+    """Whether a value whose name does not tell its type is a resource of this type; primitives are of no such type."""
+    if isinstance(value, dict) != kind[:1].isupper():
+        return False
+    if not isinstance(value, dict) or "resourceType" not in value:
+        raise CannotTellError
+    return bool(value["resourceType"] == kind)
 
 
 def refers_to(kind: str) -> Step:
@@ -228,91 +236,3 @@ def arithmetic(sign: str, first: Step, second: Step) -> Step:
         return [reckon(one[0], other[0])]
 
     return step
-
-
-# ---- functions
-def _where(criteria: Step) -> Step:
-    return lambda items: [item for item in items if truth(criteria([item]))]
-
-
-def _exists(criteria: Step | None = None) -> Step:
-    if criteria is None:
-        return lambda items: [bool(items)]
-    return lambda items: [any(truth(criteria([item])) for item in items)]
-
-
-def _all(criteria: Step) -> Step:
-    return lambda items: [all(truth(criteria([item])) for item in items)]
-
-
-def _not(items: Items) -> Items:
-    answer = truth(items)
-    return [] if answer is None else [not answer]
-
-
-def _matches(argument: Step) -> Step:
-    pattern = re.compile(re.sub(r"\$$", r"\\Z", argument([])[0]))
-    return lambda items: [pattern.search(items[0]) is not None] if items else []
-
-
-def _of_text(test: Callable[[str, str], bool]) -> Callable[[Step], Step]:
-    return lambda argument: lambda items: [test(str(items[0]), argument(items)[0])] if items else []
-
-
-def _extension(argument: Step) -> Step:
-    url = argument([])[0]
-    return then(member("extension"), lambda items: [item for item in items if item.get("url") == url])
-
-
-def _select(projection: Step) -> Step:
-    return lambda items: [one for item in items for one in projection([item])]
-
-
-def _iif(criteria: Step, yes: Step, no: Step = lambda _: []) -> Step:
-    return lambda items: yes(items) if truth(criteria(items)) else no(items)
-
-
-def _substring(start: Step, length: Step | None = None) -> Step:
-    def step(items: Items) -> Items:
-        at = start(items)[0] if items else 0
-        if not items or not 0 <= at < len(items[0]):
-            return []
-        return [items[0][at : None if length is None else at + length(items)[0]]]
-
-    return step
-
-
-def _to_integer(items: Items) -> Items:
-    return [int(items[0])] if items and re.fullmatch(r"[+-]?\d+", str(items[0])) else []
-
-
-def _to_string(items: Items) -> Items:
-    return [items[0] if isinstance(items[0], str) else str(items[0]).lower()] if items else []
-
-
-FUNCTIONS: Final[dict[tuple[str, int], Callable[..., Step]]] = {
-    ("exists", 0): _exists,
-    ("exists", 1): _exists,
-    ("empty", 0): lambda: lambda items: [not items],
-    ("not", 0): lambda: _not,
-    ("where", 1): _where,
-    ("all", 1): _all,
-    ("select", 1): _select,
-    ("iif", 2): _iif,
-    ("iif", 3): _iif,
-    ("matches", 1): _matches,
-    ("startsWith", 1): _of_text(str.startswith),
-    ("endsWith", 1): _of_text(str.endswith),
-    ("contains", 1): _of_text(operator.contains),
-    ("substring", 1): _substring,
-    ("substring", 2): _substring,
-    ("length", 0): lambda: lambda items: [len(items[0])] if items else [],
-    ("toInteger", 0): lambda: _to_integer,
-    ("toString", 0): lambda: _to_string,
-    ("hasValue", 0): lambda: lambda items: [len(items) == 1 and not isinstance(items[0], dict)],
-    ("count", 0): lambda: lambda items: [len(items)],
-    ("first", 0): lambda: lambda items: items[:1],
-    ("last", 0): lambda: lambda items: items[-1:],
-    ("tail", 0): lambda: lambda items: items[1:],
-    ("extension", 1): _extension,
-}

@@ -10,6 +10,7 @@ from tests.validation.test_profile import URL, found, profile, validator
 DAY = "$this is dateTime implies $this.toString().length() >= 10"
 UCUM = "ofType(Quantity).system.empty() or ofType(Quantity).system = 'http://unitsofmeasure.org'"
 AGENT = "who.exists((resolve() is Practitioner) or (resolve() is Device)) implies onBehalfOf.exists()"
+UNIQUE = "repeat(item).linkId.isDistinct() and repeat(item).select(linkId.exists()).allTrue()"
 TARGET = "focus.resolve().all($this is DocumentReference)"
 
 
@@ -29,6 +30,7 @@ TARGET = "focus.resolve().all($this is DocumentReference)"
         ("(value as Quantity).code = 'kg'", "Observation", {"valueQuantity": {"code": "kg"}}, True),
         ("contained.ofType(Patient).exists()", "", {"contained": [{"resourceType": "Group"}]}, False),
         ("name is HumanName", "Patient", {"name": [{}]}, None),
+        ("value.ofType(Quantity).system.empty()", "Quantity", {"value": 1, "system": "urn:x"}, True),
         (AGENT, "", {"who": {"reference": "Practitioner/1"}}, False),
         (AGENT, "", {"who": {"reference": "Patient/1"}}, True),
         (AGENT, "", {"who": {"reference": "#inside"}}, None),
@@ -36,6 +38,8 @@ TARGET = "focus.resolve().all($this is DocumentReference)"
         (TARGET, "Task", {"focus": {"reference": "Patient/1"}}, False),
         (TARGET, "Task", {"focus": {"reference": "#inside"}}, None),
         (TARGET, "Task", {}, True),
+        (UNIQUE, "", {"item": [{"linkId": "a"}, {"linkId": "b", "item": [{"linkId": "c"}]}]}, True),
+        (UNIQUE, "", {"item": [{"linkId": "a"}, {"linkId": "b", "item": [{"linkId": "a"}]}]}, False),
         ("start <= end", "Period", {"start": "2020-05", "end": "2019-12-31"}, False),
         ("start <= end", "Period", {"start": "2020", "end": "2020-12-31T23:00:00-08:00"}, None),
         ("start <= end", "Period", {"start": "2020-01-01T00:30:00+01:00", "end": "2020-01-01T00:00:00Z"}, True),
