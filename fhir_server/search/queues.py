@@ -6,7 +6,6 @@ behind it. So the list is in the order of the answer to `owner=...&status=...&_s
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, or_
@@ -49,30 +48,28 @@ def plant_queue(
     queue = QUEUES.get(kind)
     if queue is None or (kind, queue.code) not in params:
         return
-    known = site.definitions.search_params(kind)
-    codes = queue.reference, queue.token, queue.date
-    reference, token, date = (_part(site, kind, known[code], converters) for code in codes)
+    extract = _extract(site, kind, queue, converters)
 
     def convert(rows: Adders, param: int, resource: Mapping[str, Any]) -> None:
-        owners = _values(reference, resource, "ref")
-        for (_, code, system), (_, owner) in product(_values(token, resource, "tok"), owners):
-            dates = _values(date, resource, "dat")
-            rows.comp((param, code, system, str(owner), "", "", "", dates[0][1] if dates else OPEN_START, 0))
+        tokens: list[tuple[Any, ...]] = []
+        owners: list[tuple[Any, ...]] = []
+        dates: list[tuple[Any, ...]] = []
+        extract(resource, _NOWHERE._replace(tok=tokens.append, ref=owners.append, dat=dates.append))
+        since = dates[0][1] if dates else OPEN_START
+        for which, code, system in tokens:
+            for _, owner in owners if which == _TOKEN else ():
+                rows.comp((param, code, system, str(owner), "", "", "", since, 0))
 
     converters["queue"] = convert
     place(root, ()).calls.append(("queue", params[kind, queue.code]))
 
 
-def _part(site: Site, kind: str, param: Any, converters: Mapping[str, Converter]) -> Extract:
-    root = Node()
-    plant(root, site, kind, param, (0, 0, "") if param.type == "reference" else 0, converters)
-    return generate(f"{kind}.{param.code}", root, [], site, converters)
-
-
-def _values(extract: Extract, resource: Mapping[str, Any], column: str) -> list[tuple[Any, ...]]:
-    found: list[tuple[Any, ...]] = []
-    extract(resource, _NOWHERE._replace(**{column: found.append}))
-    return found
+def _extract(site: Site, kind: str, queue: Queue, converters: Mapping[str, Converter]) -> Extract:
+    known, root = site.definitions.search_params(kind), Node()
+    plant(root, site, kind, known[queue.reference], (_REFERENCE, _LOGICAL, ""), converters)
+    plant(root, site, kind, known[queue.token], _TOKEN, converters)
+    plant(root, site, kind, known[queue.date], _DATE, converters)
+    return generate(f"{kind}.{queue.code}", root, [], site, converters)
 
 
 def _nowhere(_row: tuple[Any, ...]) -> None:
@@ -80,6 +77,7 @@ def _nowhere(_row: tuple[Any, ...]) -> None:
 
 
 _NOWHERE = Adders(*[_nowhere] * len(Adders._fields))
+_REFERENCE, _LOGICAL, _TOKEN, _DATE = range(4)
 
 
 def clause(row: FromClause, op: str, terms: Sequence[Binds]) -> ColumnElement[bool]:
