@@ -153,7 +153,7 @@ def running(url: str, folder: Path, threads: int = 16, **settings: Any) -> Itera
     app = create_app(chosen)
     engine: Engine = app.extensions["engine"]
     hermit.move_in(engine)
-    listener.app = watch = hermit.Watch(app)
+    listener.app = watch = hermit.Watch(app, engine)
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

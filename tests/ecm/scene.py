@@ -19,6 +19,7 @@ from fhir_server.engine.build import clock
 from fhir_server.fhir.definitions import type_names
 from fhir_server.jobs.worker import Worker
 from fhir_server.store import tables
+from tests import hermit
 from tests.live import Client, LiveServer, running
 
 HEADERS = (
@@ -185,3 +186,4 @@ def join(
         entry["identifier"] = [{"system": words.NPI, "value": number}]
     stored = world.server.client(f"{name}-setup", **own).put(f"Organization/{name}", entry)
     assert stored.status_code == 201, stored.text
+    hermit.keep_secret(world.server.engine, f"Organization/{name}")

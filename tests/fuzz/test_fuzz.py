@@ -1,4 +1,4 @@
-"""Nothing that is sent makes the server fail: no answer of 500, no dead worker, flat memory.
+"""Nothing that is sent makes the server fail: no answer of 500, no dead worker, flat memory, nothing of others' told.
 
 How many requests: ECM_FUZZ_REQUESTS (100000 for a thorough run); ECM_KILLS_SEED repeats a run.
 """
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from fhir_server.fhir.definitions import Definitions, load
+from tests import hermit
 from tests.fuzz.generator import Generator, Sent
 from tests.live import Client
 from tests.reliability.site import Site, chance, site
@@ -83,6 +84,8 @@ class Attacker:
         self.statuses[status] += 1
         if status >= 500 and status not in {501, UNAVAILABLE}:
             self.failures.append(f"{status} for {shown(sent)}: {body[:300]!r}")
+        elif hermit.MARK.encode() in body or hermit.MARK in location:
+            self.failures.append(f"what nobody may see, for {shown(sent)}")
         elif status >= 400 and sent.method != "HEAD" and not explained(body):
             self.failures.append(f"{status} without an OperationOutcome for {shown(sent)}: {body[:300]!r}")
         if location and len(self.generator.known) < 200:
@@ -113,6 +116,16 @@ def resident(site: Site) -> int:
     return total
 
 
+def move_in(server: Site) -> None:
+    """An organization that nobody is related to stores its records."""
+    client: Client = server.client(hermit.MARK, rights="update-create")
+    server.start()
+    for type_, content in hermit.RECORDS.items():
+        fid = f"{hermit.MARK}-{type_}"
+        stored = client.put(f"{type_}/{fid}", {"resourceType": type_, "id": fid, **hermit.COMMON, **content})
+        assert stored.status_code == 201, stored.text
+
+
 def attackers(server: Site, client: Client, definitions: Definitions) -> list[Attacker]:
     """As many as there are threads, each with its own chance."""
     examples = sorted((ROOT / "profiles" / "ecm" / "examples").glob("*.json"))
@@ -138,7 +151,7 @@ def at_once(crowd: list[Attacker], number: int) -> None:
 def test_nothing_sent_makes_the_server_fail(server: Site, definitions: Definitions) -> None:
     """Rows 1-122 as a crowd: hostile requests over the real socket, 0 answers of 500, 0 deaths, memory flat."""
     client: Client = server.client("plan", rights="update-create")
-    server.start()
+    move_in(server)
     crowd = attackers(server, client, definitions)
     at_once(crowd, REQUESTS // THREADS // 2)
     half_way = resident(server)

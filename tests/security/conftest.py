@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from fhir_server.smart import clients
+from tests import hermit
 from tests.conftest import FreshUrl
 from tests.live import Client, LiveServer, running
 
@@ -43,6 +44,7 @@ def joined(server: LiveServer, name: str, law_class: str = "covered", **more: An
     client = server.client(name, law_class=law_class, rights=rights, **more)
     put = client.put(f"Organization/{name}", {"resourceType": "Organization", "id": name, "name": name})
     assert put.status_code == 201, put.text
+    hermit.keep_secret(server.engine, f"Organization/{name}")
     return client
 
 

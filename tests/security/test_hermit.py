@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fhir_server.engine import repository
+from fhir_server.store.hashing import rh
 from tests import hermit
 from tests.security.conftest import Exchange
 
@@ -41,3 +42,16 @@ def test_the_watch_notices(place: str, way: str) -> None:
     answered = b"".join(watch({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *_: None))
     assert answered == body
     assert watch.found == {"body": ["GET /"], "headers": ["GET /: headers"], "nowhere": []}[place]
+
+
+def test_everybody_keeps_a_secret(exchange: Exchange) -> None:
+    """L1-L25: each organization finds its own secret and no other; the watch tells whose it is by the token."""
+    watch = hermit.Watch(lambda *_: [], exchange.server.engine)
+    clients = (exchange.plan, exchange.clinic, exchange.pantry, exchange.stranger)
+    marks = {client.id: hermit.secret_of(rh(f"Organization/{client.id}")) for client in clients}
+    for client in clients:
+        told = client.get("Flag").text
+        assert [name for name, mark in marks.items() if mark in told] == [client.id]
+        told_of = {name for name, mark in marks.items() if watch._is_told(mark.encode(), client.authorize_once())}
+        assert told_of == marks.keys() - {client.id}
+    assert watch._is_told(marks["plan"].encode(), "no token")
