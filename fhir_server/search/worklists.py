@@ -19,14 +19,18 @@ _APART = ({"eq"}, {"code"}, {"both"}, {"none"}, {"both", "none"})  # comparisons
 
 
 def joined(kind: str, sort: Sequence[SortKey], criteria: tuple[Criterion, ...]) -> tuple[Criterion, ...]:
-    """The criteria of a sorted search, those on whose queue and on which status made into one."""
+    """The criteria, those on whose queue and on which status made into one.
+
+    In the default order whose queue it is stays beside it: that list is the one to walk where the queue is long.
+    """
     queue = QUEUES.get(kind)
     owner, status = (_asked(criteria, kind, code) for code in (queue.reference, queue.token)) if queue else (None, None)
-    if not (queue and owner and status and sort) or len(owner.terms) * len(status.terms) > MOST_TERMS:
+    if not (queue and owner and status) or len(owner.terms) * len(status.terms) > MOST_TERMS:
         return criteria
     pairs = product(dict.fromkeys(status.terms), dict.fromkeys(owner.terms))
     terms = tuple(Term(one.op, (*one.values, str(other.values[0]))) for one, other in pairs)
-    others = tuple(one for one in criteria if one not in (owner, status))
+    told = (owner, status) if sort else (status,)
+    others = tuple(one for one in criteria if one not in told)
     return (Match(kind, queue.code, NAME, terms), *others)
 
 
