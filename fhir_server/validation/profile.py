@@ -59,7 +59,7 @@ class ProfileValidator:
     def check(
         self, type: str, resource: Mapping[str, Any], required: Sequence[str] = (), text: bytes = b""
     ) -> list[Issue]:
-        """What is wrong under the profiles in meta.profile and those required, at most 50 issues; empty if nothing.
+        """What is wrong under the profiles in meta.profile, contained resources' too, and those required; at most 50.
 
         `text` is the resource as compact JSON, where it is known already.
 
@@ -110,17 +110,26 @@ class ProfileValidator:
 
     def _checked(self, type: str, resource: Mapping[str, Any], required: Sequence[str], text: bytes = b"") -> Findings:
         issues = Findings(resource)
-        claimed = resource.get("meta", {}).get("profile", ())
-        for index, canonical in enumerate(claimed):
-            self._conform(type, resource, canonical, f"{type}.meta.profile[{index}]", issues)
+        claimed = self._claims(type, resource, type, issues)
         for canonical in required:
             if canonical not in claimed:
-                self._conform(type, resource, canonical, type, issues)
+                self._conform(type, resource, canonical, type, type, issues)
+        for number, inner in enumerate(resource.get("contained", ())):
+            self._claims(inner["resourceType"], inner, f"{type}.contained[{number}]", issues)
         for trail, name, extension in _extensions(resource, text or compact(resource)):
             self._extension(type, trail, name, extension, issues)
         return issues
 
-    def _conform(self, type: str, resource: Mapping[str, Any], canonical: str, where: str, issues: Findings) -> None:
+    def _claims(self, type: str, resource: Mapping[str, Any], at: str, issues: Findings) -> Sequence[str]:
+        """Holds a resource to the profiles in its meta.profile, which it answers."""
+        claimed: Sequence[str] = resource.get("meta", {}).get("profile", ())
+        for index, canonical in enumerate(claimed):
+            self._conform(type, resource, canonical, at, f"{at}.meta.profile[{index}]", issues)
+        return claimed
+
+    def _conform(  # the place of the resource, and that of the claim
+        self, type: str, resource: Mapping[str, Any], canonical: str, at: str, where: str, issues: Findings
+    ) -> None:
         if canonical.startswith(BASE) and canonical.removeprefix(BASE) == type:
             return
         if (found := self._profile(canonical)) is None:
@@ -129,7 +138,7 @@ class ProfileValidator:
         elif found.type != type:
             issues.append(Issue("invariant", f"{where}: the profile {canonical[:128]} is for {found.type}.", where))
         elif not found.gate(resource):
-            found.check(resource, type, issues)
+            found.check(resource, at, issues)
 
     def _profile(self, canonical: str) -> _Profile | None:
         if canonical not in self._compiled:

@@ -66,6 +66,20 @@ def test_two_contained_resources_that_ask_for_each_other_come_to_an_end(tmp_path
     assert checker.check("Patient", resource, [URL]) == []
 
 
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [
+        (NAMED, [("invariant", "Patient.contained[0].name")]),
+        ("urn:none", [("not-supported", "Patient.contained[0].meta.profile[0]")]),
+        (BASE + "Organization", []),
+    ],
+)
+def test_a_contained_resource_keeps_what_it_claims(tmp_path, claim, expected):
+    """Catalogue row 47: a claim that is not known is refused there as well."""
+    resource = patient(alias=["C"], meta={"profile": [claim]})
+    assert found(validator(tmp_path, named).check("Patient", resource)) == expected
+
+
 # ---- slices
 def by(kind, path, *slices, rules="open"):
     slicing = {"discriminator": [{"type": kind, "path": path}], "rules": rules}
