@@ -55,7 +55,7 @@ def world(module_database_url):
         yield made
 
 
-@pytest.fixture(scope="module", params=[2000, 3], ids=["few", "many"])
+@pytest.fixture(params=[2000, 3], ids=["few", "many"])
 def planned(world, request):
     """With a small bound every list counts as long."""
     with pytest.MonkeyPatch.context() as patch:
