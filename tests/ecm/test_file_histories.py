@@ -1,6 +1,7 @@
 """Any interleaving of full, delta, correction and recall, with workers that die, ends as the same files in order.
 
-R3, "What it must show" 3. The model knows files and members only; the server is asked over HTTP.
+What a step of the plan ends with is a word among theirs, which no recall undoes. R3, "What it must show" 3. The model
+knows files, steps and members only; the server is asked over HTTP.
 """
 
 from __future__ import annotations
@@ -13,12 +14,21 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from fhir_server.jobs.worker import Worker
 from tests.ecm.files.world import call, job_of, seen
 from tests.ecm.scene import Killed, Scene, as_csv, row
 from tests.ecm.test_import_jobs import LEASE, Stopper
+from tests.ecm.test_outcomes import WHY, output
+from tests.ecm.test_requests import begun, ended
 
 PROVIDERS = ("clinic", "street")
 MEMBERS = range(3)
@@ -34,6 +44,7 @@ class File:
     job: str
     full: bool
     says: dict[int, tuple[str, str]] = field(default_factory=dict)  # member -> (provider, telephone)
+    gone: int | None = None  # whom a step discontinued
 
 
 def told(files: list[File]) -> dict[int, tuple[str, str]]:
@@ -44,6 +55,7 @@ def told(files: list[File]) -> dict[int, tuple[str, str]]:
         if file.full:
             state = {who: where for who, where in state.items() if where[0] not in covered or who in file.says}
         state |= file.says
+        state = {who: where for who, where in state.items() if who != file.gone}
     return state
 
 
@@ -93,12 +105,30 @@ class Histories(RuleBasedStateMachine):
 
     @rule(at=st.integers(0, 5))
     def recall(self, at: int) -> None:
-        if not self.files:
+        files = [file for file in self.files if file.job]
+        if not files:
             return
-        file = self.files.pop(at % len(self.files))
+        file = files[at % len(files)]
+        self.files.remove(file)
         answer = call(self.world, "recall-file", file.job)
         assert answer.status_code == 200, answer.text
         type(self).left.remove(file.job)
+
+    @precondition(lambda self: told(self.files))
+    @rule(at=st.integers(0, 5), where=st.sampled_from([None, *PROVIDERS]))
+    def step(self, at: int, where: str | None) -> None:
+        """The plan changes the provider of a member, or discontinues."""
+        places = sorted(told(self.files).items())
+        who, standing = places[at % len(places)]
+        patient = self.world.member(self.world.plan, self.first + who)["id"]
+        task = begun(self.world.plan, patient, "plan", "change-provider" if where else "discontinue").json()
+        if where:
+            done = ended(self.world.plan, task, "changed", output=output(where))
+            self.files.append(File("", full=False, says={who: (where, standing[1])}))
+        else:
+            done = ended(self.world.plan, task, "discontinued", **WHY)
+            self.files.append(File("", full=False, gone=who))
+        assert done.status_code == 200, done.text
 
     @invariant()
     def rosters_are_those_of_the_files_in_order(self) -> None:
