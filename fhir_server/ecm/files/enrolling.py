@@ -18,6 +18,7 @@ from fhir_server.ecm.files import contracts, identity, mapping, publishing, team
 from fhir_server.ecm.files.assignment import Assignment, dump, row_hash
 from fhir_server.ecm.files.judging import Refusal
 from fhir_server.ecm.files.newborn_numbers import is_of_child
+from fhir_server.ecm.files.publishing import RECALLING
 from fhir_server.ecm.files.roster_entries import shown
 from fhir_server.engine import keys, roster_rows, writing
 from fhir_server.engine.transaction import Transaction
@@ -35,7 +36,6 @@ from fhir_server.store.resources import TENANT, Row
 Rows = Sequence[tuple[int, Assignment, Provider]]
 
 _PATIENT = type_number("Patient")
-RECALLING = "recall"  # the mark of a transaction that puts back what was known before
 _KEPT_META = ("security", "tag")  # what the plan said of its Patient in another way than by file
 
 
