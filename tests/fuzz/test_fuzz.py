@@ -121,8 +121,8 @@ def move_in(server: Site) -> None:
     client: Client = server.client(hermit.MARK, rights="update-create")
     server.start()
     for type_, content in hermit.RECORDS.items():
-        fid = f"{hermit.MARK}-{type_}"
-        stored = client.put(f"{type_}/{fid}", {"resourceType": type_, "id": fid, **hermit.COMMON, **content})
+        body = {"resourceType": type_, "id": f"{hermit.MARK}-{type_}", **hermit.COMMON, **content}
+        stored = client.put(f"Patient/{body['id']}", body) if type_ == "Patient" else client.post(type_, body)
         assert stored.status_code == 201, stored.text
 
 
