@@ -114,7 +114,7 @@ def test_what_was_sent_is_shown_to_whom_it_may_be_told_now(world: World) -> None
 @pytest.mark.parametrize(
     ("who", "query", "status"),
     [
-        ("clinic", "number=99", 404), ("clinic", "number=0", 404), ("clinic", "number=x", 400),
+        ("clinic", "number=99", 404), ("clinic", "number=0", 400), ("clinic", "number=x", 400),
         ("clinic", "number=1&as-of=2026-01-01", 400), ("clinic", "number=1&changes=maybe", 400),
         ("clinic", "number=1&changes=true", 422), ("clinic", "changes=true", 400), ("clinic", "provider=x", 400),
         ("rival", "number=1", 404), ("unit", "number=1", 404),

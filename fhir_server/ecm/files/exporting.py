@@ -20,66 +20,22 @@ from fhir_server.ecm.files.layouts.column import Layout
 from fhir_server.ecm.member import Unreadable
 from fhir_server.engine import records
 from fhir_server.engine.context import Context
-from fhir_server.fhir import wire
-from fhir_server.fhir.errors import BadValue, BusinessRule, NotAcceptable, NotSupported
+from fhir_server.fhir.errors import BadValue, BusinessRule, NotAcceptable
 from fhir_server.fhir.values import instant, parse_date
 from fhir_server.rest.arguments import Arguments
 from fhir_server.rest.message import Request, Response
 from fhir_server.store.resources import Row
-from fhir_server.validation import structure
 
 _PIECE = 64 * 1024
 _MONTHS_OF_A_QUARTER = 3
-_DIGITS = 9
-_ALWAYS = frozenset({"_format", "_pretty"})
 
 
-def parameters(request: Request, known: Iterable[str]) -> dict[str, str]:
-    """The operation's parameters by name, from the URL or a Parameters body; NotSupported for an unknown one."""
-    given = [pair for pair in request.parameters if pair[0] not in _ALWAYS]
-    if request.body:
-        given += _of_body(request.body)
-    names = sorted(known)
-    for name, _ in given:
-        if name not in names:
-            raise NotSupported(f"This operation has no parameter {name[:64]}. It has: {', '.join(names)}.")
-    found = dict(given)
-    if len(found) < len(given):
-        raise BadValue("Each parameter is given once.")
-    return found
-
-
-def _of_body(body: bytes) -> Iterator[tuple[str, str]]:
-    content = wire.parse(body)
-    if content.get("resourceType") != "Parameters":
-        raise BadValue("Send the parameters in the URL, or a Parameters resource as the body.", "resourceType")
-    structure.check("Parameters", content)
-    for item in content.get("parameter", []):
-        value = next((value for name, value in item.items() if name.startswith("value")), "")
-        yield str(item.get("name", "")), str(value.get("reference", "")) if isinstance(value, dict) else str(value)
-
-
-def texts(given: Arguments) -> dict[str, str]:
-    """Checked arguments as they were written, by name, for an operation that takes each of them once."""
-    return {name: str(values[0]) for name, values in given.values.items()}
-
-
-def whole_number(given: Mapping[str, str], name: str) -> int | None:
-    """A parameter as a whole number, None if it is not given; BadValue for anything else."""
-    text = given.get(name)
-    if text is None:
-        return None
-    if not text.isdecimal() or len(text) > _DIGITS:
-        raise BadValue(f"{name} must be a whole number.", name)
-    return int(text)
-
-
-def chosen_format(request: Request, given: Mapping[str, str]) -> Format:
+def chosen_format(request: Request, given: Arguments) -> Format:
     """The format by parameter, else the first one that Accept names, else CSV; BadValue or NotAcceptable."""
     if "format" in given:
-        if given["format"] not in FORMATS:
+        if given.one("format") not in FORMATS:
             raise BadValue(f"format is one of {', '.join(sorted(FORMATS))}.", "format")
-        return FORMATS[given["format"]]
+        return FORMATS[given.one("format")]
     offers = [part.partition(";")[0].strip().lower() for part in request.header("accept").split(",")]
     for offer in offers:
         for form in FORMATS.values():
@@ -90,11 +46,11 @@ def chosen_format(request: Request, given: Mapping[str, str]) -> Format:
     return FORMATS["csv"]
 
 
-def state_of_knowledge(context: Context, given: Mapping[str, str]) -> int:
+def state_of_knowledge(context: Context, given: Arguments) -> int:
     """The last millisecond of `as-of`, now without it; BadValue for the future."""
     if "as-of" not in given:
         return context.now
-    first, after = parse_date(given["as-of"], context.engine.settings.zone)
+    first, after = parse_date(given.one("as-of"), context.engine.settings.zone)
     if first > context.now:
         raise BadValue("as-of lies in the future.", "as-of")
     return min(after - 1, context.now)

@@ -16,12 +16,12 @@ from fhir_server.ecm.files.withholding import Pair
 from fhir_server.engine import records
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue, RequiredMissing
+from fhir_server.rest.arguments import Arguments
 from fhir_server.rest.message import Request
 from fhir_server.store.hashing import rh
 from fhir_server.store.reports import Series
 
 REFERRALS = "community-supports"
-PARAMETERS = ("period", "file", "plan")
 
 
 @dataclass(frozen=True)
@@ -83,19 +83,19 @@ class Asked:
         return {str(getattr(whole, self.kind.key) or "") for whole, _ in self.kind.rows(self.report)}
 
 
-def asked(context: Context, request: Request, given: Mapping[str, str], interaction: str) -> Asked:
+def asked(context: Context, request: Request, given: Arguments, interaction: str) -> Asked:
     """The file that a request names, as known now.
 
     403 if the token lacks a type that the file is made of, 404 for a roster that is absent or hidden.
     """
-    name = given.get("file", "return")
+    name = given.one("file", "return")
     if name not in KINDS:
         raise BadValue(f"file is one of {', '.join(sorted(KINDS))}.", "file")
     for type_ in KINDS[name].types:
         context.require("r", type_)
     if "period" not in given:
         raise RequiredMissing("Give the reporting period: period=2025-07 or period=2025-Q3.", "period")
-    period = exporting.reporting_period(context, given["period"])
+    period = exporting.reporting_period(context, given.one("period"))
     if request.id:
         group = exporting.roster(context, request, interaction)
         plan, provider = parties_of(orjson.loads(group.body))
@@ -106,11 +106,11 @@ def asked(context: Context, request: Request, given: Mapping[str, str], interact
     return Asked(name, Report(context, None, *_parties(context, given), period, context.now))
 
 
-def _parties(context: Context, given: Mapping[str, str]) -> tuple[str, str]:
+def _parties(context: Context, given: Arguments) -> tuple[str, str]:
     """(plan, provider) of a file without a roster: the caller is the provider, or, if it names one, the plan."""
-    if given.get("provider", "").startswith("Organization/"):
-        return context.caller.org, given["provider"]
-    plan = given.get("plan", "")
+    if given.one("provider", "").startswith("Organization/"):
+        return context.caller.org, given.one("provider")
+    plan = given.one("plan", "")
     if not plan.startswith("Organization/"):
         raise RequiredMissing("Name the plan that gets the file: plan=Organization/[id].", "plan")
     return plan, context.caller.org

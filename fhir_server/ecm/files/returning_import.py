@@ -6,7 +6,7 @@ A file that was taken in before writes nothing. The response file has a row for 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import IO, Any
 
@@ -21,6 +21,7 @@ from fhir_server.ecm.files.gathering import parties_of
 from fhir_server.ecm.files.opening import known_layouts, open_rows
 from fhir_server.ecm.files.returning_record import Contract, record
 from fhir_server.ecm.files.returning_rows import Judged, Reading, accepted, judged
+from fhir_server.ecm.files.tally import Outcomes
 from fhir_server.engine import records
 from fhir_server.engine.transaction import Transaction
 from fhir_server.jobs import files
@@ -31,28 +32,17 @@ LAYOUT = "return-transmission"
 
 
 @dataclass
-class Tally:
+class Tally(Outcomes):
     """What became of the rows so far; it is kept in the job's cursor."""
 
-    rows: int = 0
-    accepted: int = 0
-    warnings: int = 0
-    rejected: int = 0
     changed: int = 0
     unchanged: int = 0
 
     def after(self, chunk: Sequence[Judged], changed: int) -> Tally:
         """The tally with one more chunk."""
-        outcomes = [one.result.outcome for one in chunk]
-        taken = len(accepted(chunk))
-        return Tally(
-            self.rows + len(chunk),
-            self.accepted + outcomes.count(v.ACCEPTED),
-            self.warnings + outcomes.count(v.ACCEPTED_WITH_WARNINGS),
-            self.rejected + outcomes.count(v.REJECTED),
-            self.changed + changed,
-            self.unchanged + taken - changed,
-        )
+        after = replace(self, changed=self.changed + changed, unchanged=self.unchanged + len(accepted(chunk)) - changed)
+        after.count([one.result for one in chunk])
+        return after
 
 
 def work(run: Run) -> None:

@@ -4,24 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.files.enrolling import Enrolment
-from fhir_server.ecm.files.judging import Refusal, Result
+from fhir_server.ecm.files.judging import Refusal
+from fhir_server.ecm.files.rows import RowResult
 
 
 @dataclass
-class Tally:
+class Outcomes:
+    """Rows by what became of them."""
+
+    rows: int = 0
+    accepted: int = 0
+    warnings: int = 0
+    rejected: int = 0
+
+    def count(self, results: Sequence[RowResult[Any]]) -> None:
+        """Count rows by their outcome."""
+        outcomes = [one.outcome for one in results]
+        self.rows += len(results)
+        self.accepted += outcomes.count(words.ACCEPTED)
+        self.warnings += outcomes.count(words.ACCEPTED_WITH_WARNINGS)
+        self.rejected += outcomes.count(words.REJECTED)
+
+
+@dataclass
+class Tally(Outcomes):
     """Counts by outcome and by change.
 
     rosters: provider id -> Group id; touched: Groups to publish; refused: "fact|code|advice" -> row numbers.
     """
 
-    rows: int = 0
-    accepted: int = 0
-    warnings: int = 0
     parked: int = 0
-    rejected: int = 0
     new: int = 0
     changed: int = 0
     unchanged: int = 0
@@ -35,14 +51,10 @@ class Tally:
         refused = {reason: list(rows) for reason, rows in self.refused.items()}
         return Tally(**{**vars(self), "rosters": dict(self.rosters), "touched": list(self.touched), "refused": refused})
 
-    def count(self, results: Sequence[Result]) -> None:
-        """Count rows by their outcome."""
-        outcomes = [one.outcome for one in results]
-        self.rows += len(results)
-        self.accepted += outcomes.count(words.ACCEPTED)
-        self.warnings += outcomes.count(words.ACCEPTED_WITH_WARNINGS)
-        self.parked += outcomes.count(words.PARKED)
-        self.rejected += outcomes.count(words.REJECTED)
+    def count(self, results: Sequence[RowResult[Any]]) -> None:
+        """Count rows by their outcome, parked ones too."""
+        super().count(results)
+        self.parked += sum(one.outcome == words.PARKED for one in results)
 
     def add(self, enrolment: Enrolment, together: Mapping[int, Sequence[int]]) -> dict[int, Refusal]:
         """Count what a chunk changed; the rows refused, with those that were one with them."""

@@ -22,15 +22,15 @@ _TYPES = ("Task", "ServiceRequest", "Patient", "Communication")
 
 def clr_data_set(context: Context, request: Request) -> Response:
     """The data set; X-As-Of gives the same bytes again. 403 if the token lacks a type it is made of."""
-    given = exporting.texts(arguments(context.engine.definitions, _DEFINITION, request))
+    given = arguments(context.engine.definitions, _DEFINITION, request)
     context.require("s", "Task")
     for type_ in _TYPES:
         context.require("r", type_)
-    period = exporting.reporting_period(context, given["period"])
+    period = exporting.reporting_period(context, given.one("period"))
     as_of = exporting.state_of_knowledge(context, given)
     found = list(closed_loop.referrals(context, period, as_of))
     headers = exporting.as_of_header(as_of)
-    if given.get("format", request.header("accept").partition(";")[0].strip()) in _FHIR:
+    if given.one("format", request.header("accept").partition(";")[0].strip()) in _FHIR:
         return Response(200, _bundle(request, found, as_of), headers)
     form = exporting.chosen_format(request, given)
     lines = [[column["header"] for column in closed_loop.columns()], *(closed_loop.row(context, one) for one in found)]

@@ -5,8 +5,6 @@ As known now (or at an instant), or as sent: one of its numbered versions, or wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import orjson
 
 from fhir_server.ecm.files import exporting, rendering, reporting, sending_return
@@ -16,10 +14,11 @@ from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine import records
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue
+from fhir_server.rest.arguments import Arguments, arguments
 from fhir_server.rest.message import Operation, Request, Response
 
 _NAME = "export-return-file"
-_KNOWN = (*reporting.PARAMETERS, "provider", "format", "as-of", "number", "changes")
+_DEFINITION = f"{BASE}/OperationDefinition/Group-export-return-file"
 
 
 def export_return_file(context: Context, request: Request) -> Response:
@@ -28,12 +27,11 @@ def export_return_file(context: Context, request: Request) -> Response:
     403 if the token lacks a type that the file is made of, 404 for a roster that is absent or hidden, or a version that
     was not sent.
     """
-    given = exporting.parameters(request, _KNOWN)
+    given = arguments(context.engine.definitions, _DEFINITION, request)
     form = exporting.chosen_format(request, given)
     asked = reporting.asked(context, request, given, _NAME)
-    number = exporting.whole_number(given, "number")
-    if number is not None:
-        return _sent(asked, form, given, number)
+    if "number" in given:
+        return _sent(asked, form, given)
     if "provider" in given or "changes" in given:
         raise BadValue("provider and changes go with number: a version that was sent.", "number")
     asked = asked.at(exporting.state_of_knowledge(context, given))
@@ -48,13 +46,11 @@ def export_return_file(context: Context, request: Request) -> Response:
     return exporting.attached(name, form, exporting.sent(told), headers)
 
 
-def _sent(asked: Asked, form: Format, given: Mapping[str, str], number: int) -> Response:
+def _sent(asked: Asked, form: Format, given: Arguments) -> Response:
     if "as-of" in given:
         raise BadValue("Give number (as sent) or as-of (as known then), not both.", "number")
-    if given.get("changes", "false") not in {"true", "false"}:
-        raise BadValue("changes is true or false.", "changes")
+    number, only_changes = int(given.one("number")), given.flag("changes")
     row, report = sending_return.version(asked, number), asked.report
-    only_changes = given.get("changes") == "true"
     lines = (sending_return.changes if only_changes else sending_return.as_sent)(asked, row)
     body = b"".join(rendering.render(form, lines))
     headers = {
@@ -74,6 +70,6 @@ OPERATION = Operation(
     types=("Group",),
     handler=export_return_file,
     methods=("GET", "POST"),
-    definition=f"{BASE}/OperationDefinition/Group-export-return-file",
+    definition=_DEFINITION,
     answers_file=True,
 )

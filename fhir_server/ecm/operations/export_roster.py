@@ -18,7 +18,7 @@ from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine import records
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue, NotFound
-from fhir_server.rest.arguments import arguments
+from fhir_server.rest.arguments import Arguments, arguments
 from fhir_server.rest.message import Operation, Request, Response
 from fhir_server.store.members import Member
 from fhir_server.store.resources import Row
@@ -30,9 +30,9 @@ _AUDITED = 500
 
 def export_roster(context: Context, request: Request) -> Response:
     """The file, streamed page by page; 404 for a roster that is absent or hidden, or a version that never was."""
-    given = exporting.texts(arguments(context.engine.definitions, _DEFINITION, request))
+    given = arguments(context.engine.definitions, _DEFINITION, request)
     form = exporting.chosen_format(request, given)
-    layout = known_layouts(context).get(given.get("layout", "roster"))
+    layout = known_layouts(context).get(given.one("layout", "roster"))
     if layout is None:
         raise BadValue("There is no such layout.", "layout")
     row = exporting.roster(context, request, _NAME)
@@ -43,15 +43,13 @@ def export_roster(context: Context, request: Request) -> Response:
     )
 
 
-def _version(context: Context, row: Row, given: dict[str, str]) -> int:
+def _version(context: Context, row: Row, given: Arguments) -> int:
     if "version" in given and "as-of" in given:
         raise BadValue("Give version or as-of, not both.", "version")
     if "as-of" in given:
         return records.version_at(context, row, exporting.state_of_knowledge(context, given)).ver
-    wanted = exporting.whole_number(given, "version")
-    if wanted is None:
-        return row.ver
-    if not 1 <= wanted <= row.ver:
+    wanted = int(given.one("version", row.ver))
+    if wanted > row.ver:
         raise NotFound(f"The roster has no such version. The published one is {row.ver}.")
     return wanted
 

@@ -9,15 +9,17 @@ from fhir_server.ecm.operations._sent import parts
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine import records
 from fhir_server.engine.context import Context
+from fhir_server.rest.arguments import arguments
 from fhir_server.rest.message import Operation, Request, Response
 from fhir_server.store import reports
 
 _NAME = "return-files"
+_DEFINITION = f"{BASE}/OperationDefinition/Group-return-files"
 
 
 def return_files(context: Context, request: Request) -> Response:
     """Parameters with one part for each version; 404 for a roster that is absent or hidden."""
-    given = exporting.parameters(request, ("period", "file"))
+    given = arguments(context.engine.definitions, _DEFINITION, request)
     mine = context.caller.org_hash
     if request.id:
         found = reports.of_roster(context.connection, exporting.roster(context, request, _NAME).rh)
@@ -28,8 +30,8 @@ def return_files(context: Context, request: Request) -> Response:
         {"name": "sent", "part": parts(row)}
         for row in found
         if mine in (row.plan, row.provider)
-        and given.get("period", row.period) == row.period
-        and given.get("file", row.kind) == row.kind
+        and given.one("period", row.period) == row.period
+        and given.one("file", row.kind) == row.kind
     ]
     records.log(context, _NAME, [], f"{len(shown)} versions")
     return Response(200, orjson.dumps({"resourceType": "Parameters", **({"parameter": shown} if shown else {})}))
@@ -41,5 +43,5 @@ OPERATION = Operation(
     types=("Group",),
     handler=return_files,
     methods=("GET", "POST"),
-    definition=f"{BASE}/OperationDefinition/Group-return-files",
+    definition=_DEFINITION,
 )

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import orjson
 
-from fhir_server.ecm.files import exporting, reporting, sending_return
+from fhir_server.ecm.files import reporting, sending_return
 from fhir_server.ecm.operations._sent import parts
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine.context import Context
+from fhir_server.rest.arguments import arguments
 from fhir_server.rest.message import Operation, Request, Response
 
 _NAME = "send-return-file"
+_DEFINITION = f"{BASE}/OperationDefinition/Group-send-return-file"
 
 
 def send_return_file(context: Context, request: Request) -> Response:
     """201 with what was sent; 200 with the version there is, if nothing has changed; 422 for any but the provider."""
-    given = exporting.parameters(request, reporting.PARAMETERS)
+    given = arguments(context.engine.definitions, _DEFINITION, request)
     row, is_new = sending_return.send(reporting.asked(context, request, given, _NAME))
     return Response(201 if is_new else 200, orjson.dumps({"resourceType": "Parameters", "parameter": parts(row)}))
 
@@ -25,5 +27,5 @@ OPERATION = Operation(
     levels=("instance", "type"),
     types=("Group",),
     handler=send_return_file,
-    definition=f"{BASE}/OperationDefinition/Group-send-return-file",
+    definition=_DEFINITION,
 )
