@@ -1,6 +1,7 @@
 """Labels of what is stored follow the code lists when these change ($relabel), and access follows with them."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.live import Client, running
 from tests.security.conftest import Exchange, joined
 from tests.security.world import (
     Json,
+    attempt,
     care_team,
     changed,
     condition,
@@ -190,4 +192,29 @@ def test_a_job_that_is_killed_goes_on(exchange: Exchange, monkeypatch: pytest.Mo
     assert Worker(exchange.server.engine).work_once()
     monkeypatch.undo()
     assert operator.get(place).json()["labelled"] == 250
+    assert clinic.get("Condition?_summary=count").json()["total"] == 0
+
+
+def test_writes_beside_it_lose_no_label(exchange: Exchange) -> None:
+    """P4, R17: resources that are written while the job walks end with the labels of their earlier versions."""
+    plan, clinic = exchange.plan, exchange.clinic
+    person = patient(plan)
+    care_team(plan, person, clinic)
+    found = [condition(plan, person, code=coded("intimate")) for _ in range(15)]
+    list_codes(exchange)
+    refused: list[str] = []
+
+    def write() -> None:
+        for one in found:
+            last = one
+            for number in range(3):
+                answer = attempt(plan, last, code={"text": f"version {number}"})
+                refused.extend([answer.text] * (answer.status_code != 200))
+                last = answer.json()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    relabelled(exchange)
+    writer.join()
+    assert refused == []
     assert clinic.get("Condition?_summary=count").json()["total"] == 0
