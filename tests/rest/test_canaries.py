@@ -158,8 +158,8 @@ def values_of(one: dict[str, Any]) -> list[str]:
     return [value for value in CANARY.findall(str(one)) if "identifier" not in value][:6]
 
 
-OFTEN = ["Patient", "Condition", "Task"]
-OTHERS = ["Observation", "CarePlan", "Goal", "Encounter", "ServiceRequest", "DocumentReference", "Basic"]
+OFTEN = ["Patient", "Task"]
+OTHERS = ["Condition", "Observation", "CarePlan", "Goal", "Encounter", "ServiceRequest", "DocumentReference", "Basic"]
 
 
 @pytest.mark.parametrize("kind", [*OFTEN, *(pytest.param(kind, marks=pytest.mark.long) for kind in OTHERS)])
