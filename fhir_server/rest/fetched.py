@@ -69,11 +69,19 @@ def _only_reads(context: Context, request: Request) -> bool:
 
 
 def _tells_of_hidden(context: Context, request: Request, answer: dict[str, Any]) -> bool:
-    """Whether a write's answer without a resource of its own names what is hidden now, in its words or its place."""
+    """Whether a write's answer without a resource of its own names what is hidden now, in its words or its place.
+
+    What the client named itself tells it nothing, such as the missing target of a reference.
+    """
     if identity(answer.get("resource", {})):
         return False
     words = orjson.dumps([answer.get("resource"), answer["response"].get("outcome")]).decode()
-    named = {(type_, fid) for type_, fid in _REFERENCE.findall(words) if type_ in context.engine.definitions.types}
+    asked: set[tuple[str, str]] = {
+        *_REFERENCE.findall(request.body.decode(errors="replace")),
+        (request.type, request.id),
+    }
+    named: set[tuple[str, str]] = {*_REFERENCE.findall(words)} - asked
     if request.id and answer["response"]["status"].startswith("2"):
         named.add((request.type, request.id))
-    return any(shown_again(context, *one, None) is None for one in sorted(named))
+    known = context.engine.definitions.types
+    return any(shown_again(context, type_, fid, None) is None for type_, fid in sorted(named) if type_ in known)

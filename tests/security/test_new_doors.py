@@ -82,11 +82,13 @@ def test_a_file_of_a_batch_shows_nothing_once_access_is_lost(exchange: Exchange)
     reads = fetched_later(clinic, *({"request": one} for one in asked))
     mine = {"resourceType": "Basic", "code": {"text": "mine"}}
     refused = {"request": {"method": "PUT", "url": name_of(person)}, "resource": {**person, "gender": "other"}}
-    writes = fetched_later(clinic, refused, {"request": {"method": "POST", "url": "Basic"}, "resource": mine})
+    nowhere = {"resourceType": "Basic", "code": {"text": "a"}, "subject": {"reference": "Patient/nowhere"}}
+    bodies = [{"request": {"method": "POST", "url": "Basic"}, "resource": one} for one in (mine, nowhere)]
+    writes = fetched_later(clinic, refused, *bodies)
     before = clinic.get(reads).json()
     assert [one["response"]["status"] for one in before["entry"]] == ["200"] * len(asked)
     assert [before["entry"][number]["resource"]["total"] for number in (0, 1, 5)] == [1, 1, 1]
-    assert [one["response"]["status"] for one in clinic.get(writes).json()["entry"]] == ["422", "201"]
+    assert [one["response"]["status"] for one in clinic.get(writes).json()["entry"]] == ["422", "201", "422"]
     changed(plan, team, status="inactive")
     again = clinic.get(url)
     assert again.status_code == 410
