@@ -32,7 +32,7 @@ from fhir_server.access.classes import ALL, COVERED
 from fhir_server.access.consequences import live_kinds
 from fhir_server.access.directory import DIRECTORY_TYPES
 from fhir_server.access.law import standard
-from fhir_server.access.merged import joined
+from fhir_server.access.merged import Links, joined
 from fhir_server.access.relations import ASSIGNED, Directive, Inputs, Rel
 from fhir_server.access.scopes import ALL as ALL_TYPES
 from fhir_server.access.scopes import LETTERS
@@ -269,13 +269,13 @@ def facts(connection: Connection, caller: Caller, patient: int | None, task: int
     return Facts(kinds, party)
 
 
-def inputs(connection: Connection, patients: Collection[int]) -> dict[int, Inputs]:
+def inputs(connection: Connection, patients: Collection[int], links: Links | None = None) -> dict[int, Inputs]:
     """All that access to each of these patients is computed from: its owner, relations and directives.
 
     A relation's grantor is the owner of the resource that gave it; without such a resource it has none and no effect.
-    Of a record that was merged into another, the other's relations are among them.
+    Of a record that was merged into another, the other's relations are among them; `links`: the merges, where known.
     """
-    links, wanted = merges.links(connection, patients), set(patients)
+    links, wanted = merges.links(connection, patients) if links is None else links, set(patients)
     if not links:
         return _inputs(connection, wanted)
     found = _inputs(connection, {*wanted, *(patient for link in links for patient in link[:2])})

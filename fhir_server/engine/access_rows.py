@@ -16,6 +16,7 @@ from fhir_server.access import predicate, referral
 from fhir_server.access.consent import directives_of, require_denials_kept
 from fhir_server.access.consequences import consequences, run_outs
 from fhir_server.access.law import standard
+from fhir_server.access.merged import Links
 from fhir_server.access.relations import Directive, Rel, Share, from_care_team, from_coverage, local, roster_share
 from fhir_server.fhir import wire
 from fhir_server.fhir.errors import BusinessRule
@@ -221,10 +222,10 @@ def show(transaction: Transaction, row: Row, org: int) -> None:
     transaction.batch.add(share, TENANT, row.part, *roster_share(row.rh, org, mask).values, transaction.context.now)
 
 
-def recompute(transaction: Transaction) -> None:
-    """Replace the access rows and run-outs of every patient this transaction touched."""
+def recompute(transaction: Transaction, links: Links) -> None:
+    """Replace the access rows and run-outs of every patient this transaction touched; `links`: merges among them."""
     patients = sorted(transaction.touched_patients)
-    found = predicate.inputs(transaction.connection, patients)
+    found = predicate.inputs(transaction.connection, patients, links)
     parts = {change.row.patient: change.row.part for change in transaction.changes}
     new = {change.row.rh for change in transaction.changes if change.type == "Patient" and change.before is None}
     known = [patient for patient in patients if patient not in new]

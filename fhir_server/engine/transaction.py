@@ -91,6 +91,10 @@ class Transaction:
         entities = [[change.reference, change.row.ver, change.row.patient, change.row.labels] for change in changes]
         self.events.append(event(self.context, interaction, status, entities))
 
+    def _born(self) -> set[int]:
+        """The Patients that this transaction made: nobody has merged them yet."""
+        return {change.row.rh for change in self.changes if change.type == "Patient" and change.before is None}
+
     def finish(self) -> None:
         """Write everything that must stand beside the changes."""
         removed = [change for change in self.changes if change.interaction == "delete"]
@@ -98,10 +102,11 @@ class Transaction:
             self.flush()
             referrers.require_none(self, removed)
         if self.touched_patients:
-            self.touched_patients |= merges.linked(self.connection, self.touched_patients)
+            links = merges.links(self.connection, self.touched_patients - self._born())
+            self.touched_patients |= {patient for link in links for patient in link[:2]}
             lock_keys(self.connection, self.touched_patients)  # who comes second must see what the first one wrote
             self.flush()
-            access_rows.recompute(self)
+            access_rows.recompute(self, links)
         audit.add(self.batch, self.connection, self.context.engine.secret, self.events)
         self.flush()
 
