@@ -101,9 +101,9 @@ def test_relations_and_rosters_forget_it(server: LiveServer, clinic: Client, era
 
     def work(connection: Any) -> None:
         batch = Batch()
-        batch.add(rel, 1, 0, patient, rh("Organization/other"), "treating", 0, 2**62, rh("CareTeam/theirs"))
+        batch.add(rel, 1, 0, patient, rh("Organization/other"), "treating", 0, 2**62, rh("CareTeam/theirs"), 0, 0)
         batch.add(
-            member, 1, 0, group, patient, "k", made["patient"], "", "", "", "new", 1, 2**31 - 1, 0, 2**62, 0, b"{}"
+            member, 1, 0, group, patient, "k", made["patient"], "", "", "", "new", 1, 2**31 - 1, 0, 2**62, 0, b"{}", b""
         )
         batch.add(ref, 1, 0, server.engine.params["Group", "member"], 4711, patient)
         batch.add(ref, 1, 0, server.engine.params["Condition", "subject"], 4712, patient)
