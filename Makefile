@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
+TEST_JOBS ?= 3  # one more than cores: tests wait for disks and beats
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test test-long conformance check bench docs lock clean \
@@ -22,13 +23,13 @@ demo: $(STAMP)  ## play the whole exchange over HTTP against a fresh server
 	@$(BIN)/ecm-fhir demo
 
 test: $(STAMP)  ## run the tests on SQLite and PostgreSQL (brings its own PostgreSQL)
-	$(BIN)/python -m pytest -n $(JOBS) -m "not long" -q
+	$(BIN)/python -m pytest -n $(TEST_JOBS) -m "not long" -q
 
 test-long: $(STAMP)  ## run the tests that take their time: crashes, races, load, laws with many examples
 	ECM_LAWS=10 $(BIN)/python -m pytest -n $(JOBS) -m "long or law" -q
 
 conformance: $(STAMP)  ## run the tests that cite a requirement and write docs/conformance.md
-	$(BIN)/python -m pytest -p tests.conformance.plugin --conformance docs/conformance.md -n $(JOBS) -m "not long" -q
+	$(BIN)/python -m pytest -p tests.conformance.plugin --conformance docs/conformance.md -n $(TEST_JOBS) -m "not long" -q
 
 check: lint types imports dead-code spelling audit  ## everything a machine can judge without running the product
 

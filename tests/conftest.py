@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -36,7 +36,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every test that reaches `database_kind` once per chosen database, with ids `sqlite` and `postgresql`."""
     if "database_kind" in metafunc.fixturenames:
         kinds = KINDS[metafunc.config.getoption("--db")]
-        marks = {"postgresql": pytest.mark.postgresql, "sqlite": ()}
+        marks: dict[str, Any] = {"postgresql": pytest.mark.postgresql, "sqlite": ()}
+        if "heavy" in {mark.name for mark in metafunc.definition.iter_markers()}:
+            marks["postgresql"] = (pytest.mark.postgresql, pytest.mark.long)
         values = [pytest.param(kind, marks=marks[kind], id=kind) for kind in kinds]
         metafunc.parametrize("database_kind", values, scope="session")
 

@@ -16,6 +16,8 @@ from fhir_server.store.reach import listed
 from tests.access.scene import EARLY, NOW, RUN_OUT, Scene
 from tests.access.test_predicate import CLASSES, RELATIONS, callers
 
+pytestmark = pytest.mark.heavy
+
 PUBLIC = tuple(sorted(DIRECTORY_TYPES))
 KINDS = ("", "Patient", "Condition", "Organization")
 

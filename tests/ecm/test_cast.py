@@ -19,6 +19,8 @@ from tests.ecm.referral import made, organization, sent
 from tests.ecm.scene import NPIS, Scene, npi, scene
 from tests.live import Client
 
+pytestmark = pytest.mark.heavy
+
 ORGANIZATIONS = {"provider": "clinic", "other-provider": "street", "community": "pantry"}
 SITE, TIN = npi(870), "951234570"
 NUMBERS = {"provider": NPIS["clinic"], "other-provider": NPIS["street"], "site": SITE}

@@ -11,6 +11,8 @@ from fhir_server.jobs.worker import Worker
 from tests.ecm.files.world import call, job_of, rows_of, seen, send
 from tests.ecm.scene import HEADERS, NPIS, Scene, as_csv, cin, row, scene, table
 
+pytestmark = pytest.mark.heavy
+
 NUMBERS = count(300_000, 100)
 DATED = (*HEADERS, "Production Date", "Reporting Period", "Plan Code", "File Type")
 XLSX = FORMATS["xlsx"].media_types[0]

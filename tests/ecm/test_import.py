@@ -10,6 +10,8 @@ from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.files.formats import FORMATS
 from tests.ecm.scene import HEADERS, Scene, as_csv, cin, npi, row, table
 
+pytestmark = pytest.mark.heavy
+
 NUMBERS = count(1000)
 DAY = 86_400_000
 

@@ -11,6 +11,8 @@ from tests.ecm.scene import Scene, as_csv, cin, row
 from tests.ecm.test_import_jobs import LEASE, killed
 from tests.ecm.test_requests import MEALS, begun, due, ended, found, request_of, steps, submitted
 
+pytestmark = pytest.mark.heavy
+
 NUMBERS = itertools.count(700)
 MEDICAID = {"coding": [{"system": words.IDENTIFIER_TYPE, "code": "MA"}]}
 WHY = {"statusReason": {"text": "The test says so."}}

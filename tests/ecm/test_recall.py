@@ -2,10 +2,13 @@
 
 from itertools import count
 
+import pytest
+
 from fhir_server.ecm import vocabulary as words
 from tests.ecm.files.world import call, rows_of, seen, send
 from tests.ecm.scene import HEADERS, NPIS, Scene, as_csv, cin, npi, row
 
+pytestmark = pytest.mark.heavy
 NUMBERS = count(400_000, 100)
 
 

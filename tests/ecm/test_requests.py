@@ -14,6 +14,8 @@ from fhir_server.smart import clients
 from tests.ecm.referral import issue, made, organization
 from tests.ecm.scene import Scene, cin, row
 
+pytestmark = pytest.mark.heavy
+
 BORN = "1984-05-02"
 ECM = {"system": words.SERVICES, "code": "enhanced-care-management"}
 MEALS = {"system": words.COMMUNITY_SUPPORTS, "code": "medically-tailored-meals"}

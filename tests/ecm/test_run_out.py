@@ -18,6 +18,8 @@ from tests.ecm.files.world import call, job_of, seen, sees, send
 from tests.ecm.scene import Scene, as_csv, cin, row, scene
 from tests.ecm.test_rosters import deny
 
+pytestmark = pytest.mark.heavy
+
 DAYS = 30
 DAY = 86_400_000
 NUMBERS = count(700_000, 100)

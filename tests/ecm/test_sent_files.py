@@ -15,6 +15,8 @@ from fhir_server.ecm.files.sending_return import ADDED, CHANGED, REMOVED, Row, d
 from tests.ecm.exchange import MEALS, MEMBERS, MONTH, World, build, encounter, move, read, referral
 from tests.live import running
 
+pytestmark = pytest.mark.heavy
+
 A, BEE, C = MEMBERS
 QUERY = f"period={MONTH}"
 

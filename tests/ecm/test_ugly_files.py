@@ -15,6 +15,8 @@ from fhir_server.ecm.files.formats import FORMATS
 from tests.ecm.files.world import rows_of, seen, send
 from tests.ecm.scene import HEADERS, NPIS, Scene, as_csv, cin, npi, row, table
 
+pytestmark = pytest.mark.heavy
+
 NUMBERS = count(500_000, 20)
 CSV, XLSX = "text/csv", FORMATS["xlsx"].media_types[0]
 Rows = list[dict[str, str]]

@@ -11,6 +11,8 @@ from tests.ecm.referral import issue, sent
 from tests.ecm.scene import HEADERS, Scene, as_csv, row
 from tests.live import Client
 
+pytestmark = pytest.mark.heavy
+
 NUMBERS = itertools.count(300)
 HOME = {"use": "home", "line": ["9 New Street"], "city": "Fresno", "state": "CA", "postalCode": "93701"}
 PHONE = {"system": "phone", "value": "559-555-0111"}

@@ -15,6 +15,8 @@ from tests.ecm.scene import Scene, as_csv, row, scene
 from tests.ecm.test_rosters import deny
 from tests.ecm.test_run_out import DAY, DAYS, tell, today
 
+pytestmark = pytest.mark.heavy
+
 WATCHERS = ("plan", "other-plan", "clinic", "street", "pantry", "stranger")
 NUMBER = 800_000
 

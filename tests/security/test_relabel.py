@@ -33,6 +33,8 @@ from tests.security.world import (
     to,
 )  # fmt: skip
 
+pytestmark = pytest.mark.heavy
+
 CODES = "urn:codes"
 KNOWN = {"intimate": SENS, "illness": HIV, "drug": SUD2}
 

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from tests.ecm.exchange import MEMBERS, NPIS, done, mif
 from tests.live import Client
 from tests.security.conftest import Exchange
 from tests.security.world import attempt, changed, deny, name_of, organization, request, sees, task
 
+pytestmark = pytest.mark.heavy
 NPI = "http://hl7.org/fhir/sid/us-npi"
 CIN = "https://ecm-exchange.org/fhir/sid/medi-cal-cin"
 
