@@ -9,6 +9,8 @@ from tests.ecm.scene import Scene, row
 from tests.ecm.test_import import entries
 from tests.ecm.test_rosters import deny
 
+pytestmark = pytest.mark.heavy
+
 PURPOSE = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 RECEIVER = {
     "role": {"coding": [{"system": words.PARTICIPATION_TYPE, "code": "IRCP"}]},

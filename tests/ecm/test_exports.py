@@ -10,6 +10,8 @@ from python_calamine import CalamineWorkbook
 from tests.ecm.exchange import MEMBERS, World, build, read
 from tests.live import running
 
+pytestmark = pytest.mark.heavy
+
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 OPERATIONS = (
     "export-roster",

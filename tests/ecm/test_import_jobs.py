@@ -11,6 +11,8 @@ from fhir_server.jobs.worker import Worker
 from tests.ecm.scene import HEADERS, Killed, Scene, as_csv, row, table
 from tests.ecm.test_import import entries
 
+pytestmark = pytest.mark.heavy
+
 XLSX = FORMATS["xlsx"].media_types[0]
 LEASE = 31_000
 

@@ -11,6 +11,8 @@ from tests.ecm.referral import made
 from tests.ecm.scene import Scene, as_csv, cin, row
 from tests.live import Client
 
+pytestmark = pytest.mark.heavy
+
 NUMBERS = count(640_000, 20)
 MEDI_CAL = {"coding": [{"system": words.IDENTIFIER_TYPE, "code": "MA"}]}
 

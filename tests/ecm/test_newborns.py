@@ -9,6 +9,8 @@ from fhir_server.ecm import vocabulary as words
 from tests.ecm.files.world import rows_of, send
 from tests.ecm.scene import NPIS, Scene, as_csv, cin, row
 
+pytestmark = pytest.mark.heavy
+
 NUMBERS = count(680_000, 20)
 BORN = "01/05/2026"
 

@@ -9,6 +9,8 @@ from tests.ecm import referral
 from tests.ecm.referral import issue, loop, loop_date, made, moved, sent, walked
 from tests.ecm.scene import Scene, row
 
+pytestmark = pytest.mark.heavy
+
 AUTHORIZED = {"system": words.AUTHORIZATION_DECISIONS, "code": "authorized"}
 
 

@@ -10,6 +10,8 @@ from tests.ecm import referral
 from tests.ecm.referral import made, moved, sent, walked
 from tests.ecm.scene import Scene, cin, row
 
+pytestmark = pytest.mark.heavy
+
 GRACE = 30 * 86_400_000
 CONTACT = {
     "resourceType",

@@ -11,6 +11,8 @@ from tests.ecm import referral
 from tests.ecm.referral import issue, moved, organization, sent, walked
 from tests.ecm.scene import Scene, row
 
+pytestmark = pytest.mark.heavy
+
 STATES = (
     "draft", "requested", "accepted", "in-progress", "on-hold", "rejected", "completed", "failed", "cancelled",
     "entered-in-error",

@@ -11,6 +11,8 @@ from fhir_server.store import statements
 from tests.ecm.exchange import DAY, ECM, MEALS, MONTH, World, build, code, coding, encounter, move, read, referral
 from tests.live import running
 
+pytestmark = pytest.mark.heavy
+
 A, BEE, C = "90000001A", "90000002B", "90000003C"
 B = "https://ecm-exchange.org/fhir"
 US_DAY = f"{MONTH[5:]}/02/{MONTH[:4]}"

@@ -16,6 +16,8 @@ from tests.ecm.exchange import DAY, MEALS, MONTH, NPI, World, build, encounter, 
 from tests.ecm.scene import npi
 from tests.live import running
 
+pytestmark = pytest.mark.heavy
+
 A, BEE, C = "90000001A", "90000002B", "90000003C"
 PART2 = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "42CFRPart2"}]}
 KINDS: dict[str, type[Any]] = {

@@ -9,6 +9,8 @@ import pytest
 from tests.live import Client, LiveServer
 from tests.rest.scene import organization, stored
 
+pytestmark = pytest.mark.heavy
+
 CANARY = re.compile(r"canary-[0-9]+-[a-z]+")
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 ABSENT = "0190a0a0-0000-7000-8000-00000000dead"

@@ -12,6 +12,8 @@ from tests.live import Client
 from tests.security.conftest import Exchange
 from tests.security.world import Json, attempt, changed, made
 
+pytestmark = pytest.mark.heavy
+
 NPI = "http://hl7.org/fhir/sid/us-npi"
 NUMBER = "1234567893"
 VERIFIED = f"{NPI}|{NUMBER}"
