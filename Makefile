@@ -26,7 +26,7 @@ test: $(STAMP)  ## run the tests on SQLite and PostgreSQL (brings its own Postgr
 	$(BIN)/python -m pytest -n $(TEST_JOBS) -m "not long" -q
 
 test-long: $(STAMP)  ## run the tests that take their time: crashes, races, load, laws with many examples
-	ECM_LAWS=10 $(BIN)/python -m pytest -n $(JOBS) -m "long or law" -q
+	ECM_LAWS=6 $(BIN)/python -m pytest -n $(JOBS) -m "long or law" -q
 
 conformance: $(STAMP)  ## run the tests that cite a requirement and write docs/conformance.md
 	$(BIN)/python -m pytest -p tests.conformance.plugin --conformance docs/conformance.md -n $(TEST_JOBS) -m "not long" -q
