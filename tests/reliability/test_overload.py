@@ -15,13 +15,13 @@ from tests.reliability.site import site, twin
 
 pytestmark = pytest.mark.long
 
-CROWD, SECONDS = 60, 6.0
+CROWD, SECONDS = 260, 6.0  # more than are worked on and may wait
 
 
 def test_a_crowd_is_answered_or_turned_away(
     database_kind: str, fresh_url: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """P14: 200, 201 or 503 with Retry-After; health within a second; afterwards every request is answered."""
+    """P14: 200, 201 or 503 with Retry-After; health answers meanwhile; afterwards every request is answered."""
     with site(fresh_url(database_kind), tmp_path / "var", threads="2") as server:
         client = server.client("crowd")
         server.start()
