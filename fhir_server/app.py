@@ -21,7 +21,7 @@ from fhir_server.jobs.worker import Worker
 from fhir_server.rest import asynchronous
 from fhir_server.rest.answer import ANYONE, Service
 from fhir_server.rest.failures import places_only
-from fhir_server.rest.gate import Gate
+from fhir_server.rest.gate import WAITING, Gate
 from fhir_server.rest.health import Health
 from fhir_server.rest.routes import all_routes
 from fhir_server.rest.shares import Shares
@@ -37,8 +37,6 @@ structlog.configure(
         structlog.processors.JSONRenderer(),
     ]
 )
-
-WAITING = 100  # requests of a process that wait for a place, in threads that rest.serving has to spare (P14)
 
 Guest = Callable[[Engine], None]
 

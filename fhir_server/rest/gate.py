@@ -9,6 +9,8 @@ from time import monotonic
 
 from fhir_server.fhir.errors import Unavailable
 
+WAITING = 100  # requests of a process that may wait for a place
+
 _LATER = {"Retry-After": "1"}
 _ENDS = {"PUT", "PATCH", "POST", "DELETE"}
 

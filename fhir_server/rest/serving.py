@@ -9,9 +9,10 @@ from granian import Granian
 from granian.constants import Interfaces
 
 from fhir_server.config import Settings
+from fhir_server.rest.gate import WAITING
 from fhir_server.rest.health import STOPPING
 
-SPARE_THREADS = 112  # for requests that wait or are refused, and for those that must always get through
+SPARE_THREADS = WAITING + 12  # for requests that wait, are refused, or must always get through
 _NOTICE_SECONDS = 2.0  # readiness says no before the socket closes, so that a balancer looks elsewhere
 _FINISH_SECONDS = 25
 
