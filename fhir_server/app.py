@@ -1,6 +1,7 @@
 """The application: build the engine, let its guests in, mount the blueprints; nothing else."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing import parent_process
@@ -77,6 +78,7 @@ def create_engine(settings: Settings, guests: Sequence[Guest] | None = None) -> 
 def _service(settings: Settings, guests: Sequence[Guest] | None) -> Service:
     """The engine with its guests, the routes, and the kinds of jobs."""
     engine = build(settings)
+    engine.recipe = partial(create_engine, guests=guests)
     for register in installed_guests() if guests is None else guests:
         register(engine)
     routes = all_routes(engine.definitions.types, engine.operations)

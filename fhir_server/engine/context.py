@@ -54,6 +54,7 @@ class Engine:
     jobs: dict[str, Any] = field(default_factory=dict)  # rows of jobs.job.Job by kind
     follow: Callable[..., None] = lambda **_how: None  # see parameters.Follower
     chores: list[Callable[[Engine], bool]] = field(default_factory=list)  # done between jobs; True: there was something
+    recipe: Callable[[Settings], Engine] | None = None  # makes another such engine, in another process
 
     def start(self) -> None:
         """Begin background work: the audit log of reads."""

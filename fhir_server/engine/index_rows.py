@@ -22,9 +22,17 @@ _ALL_OF = [
 ]
 
 
-def add(transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any]) -> None:
-    """Index a new resource."""
-    rows = transaction.context.engine.extractor.rows(type_, resource)
+def add(
+    transaction: Transaction,
+    row: Row,
+    type_: str,
+    resource: Mapping[str, Any],
+    ahead: tuple["IndexRows", int] | None = None,
+) -> None:
+    """Index a new resource; `ahead`: its rows made before, and of which generation."""
+    rows, generation = ahead or (None, -1)
+    if rows is None or generation != row.gen:
+        rows = transaction.context.engine.extractor.rows(type_, resource)
     for table, values in _placed(row, rows):
         transaction.batch.extend(table, values)
 

@@ -34,12 +34,16 @@ def release(transaction: Transaction, row: Row) -> None:
 def preload(transaction: Transaction, owner: int, type_: int, wanted: Iterable[str]) -> dict[str, str]:
     """Key -> logical id for those of these keys that are held; the others are known to be free afterwards."""
     names = sorted(set(wanted))
-    query = select(keys.c.key, keys.c.fid).where(
-        keys.c.tenant == TENANT, keys.c.owner == owner, keys.c.type == type_, keys.c.key.in_(names)
-    )
-    found: dict[str, str] = {row.key: row.fid for row in transaction.connection.execute(query)}
+    found = holders(transaction.connection, owner, type_, names)
     transaction.held_keys.update({(owner, type_, name): found.get(name) for name in names})
     return found
+
+
+def holders(connection: Connection, owner: int, type_: int, wanted: Iterable[str]) -> dict[str, str]:
+    """Key -> logical id for those of these keys that an owner holds."""
+    mine = keys.c.tenant == TENANT, keys.c.owner == owner, keys.c.type == type_
+    query = select(keys.c.key, keys.c.fid).where(*mine, keys.c.key.in_(sorted(set(wanted))))
+    return {row.key: row.fid for row in connection.execute(query)}
 
 
 def hold(transaction: Transaction, row: Row, key: str) -> None:

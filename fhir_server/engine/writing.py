@@ -22,6 +22,7 @@ from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir import contents, wire
 from fhir_server.fhir.definitions import type_number
 from fhir_server.fhir.errors import BadValue, BusinessRule, Invalid, PreconditionFailed, RequiredMissing, Unprocessable
+from fhir_server.search.extract import IndexRows
 from fhir_server.store import resources
 from fhir_server.store.hashing import rh
 from fhir_server.store.ids import part_of
@@ -33,11 +34,15 @@ _PEOPLE = ("Patient", "RelatedPerson", "Person")
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A checked resource on its way in: its type, bytes (b"" for what our own code made) and parsed form."""
+    """A checked resource on its way in: its type, bytes (b"" for what our own code made) and parsed form.
+
+    indexed: its index rows and their generation, where they were made ahead.
+    """
 
     type: str
     body: bytes
     resource: Mapping[str, Any]
+    indexed: tuple[IndexRows, int] | None = None
 
 
 def draft(context: Context, type_: str, body: bytes, parsed: Any = None) -> Draft:
@@ -60,6 +65,13 @@ def built(context: Context, type_: str, resource: dict[str, Any]) -> Draft:
     """A draft of a resource that the server's own code built; checked like any other."""
     check(context, type_, resource)
     return Draft(type_, b"", resource)
+
+
+def ready(context: Context, type_: str, resource: dict[str, Any]) -> Draft:
+    """A draft of a resource that our own code built, with its index rows: all that can be done before a transaction."""
+    check(context, type_, resource)
+    extractor = context.engine.extractor
+    return Draft(type_, b"", resource, (extractor.rows(type_, resource), extractor.generation(type_)))
 
 
 def check(context: Context, type_: str, resource: dict[str, Any]) -> None:
@@ -207,7 +219,7 @@ def _store(transaction: Transaction, what: Change, new: Draft) -> Change:
     keys.claim(transaction, what)
     if what.before is None:
         resources.insert(transaction.batch, what.row)
-        index_rows.add(transaction, what.row, what.type, resource)
+        index_rows.add(transaction, what.row, what.type, resource, None if edits else new.indexed)
     else:
         resources.replace(transaction.connection, transaction.batch, what.before, what.row)
         index_rows.change(transaction, what)

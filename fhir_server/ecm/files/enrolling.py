@@ -14,13 +14,15 @@ from fhir_server.access.classes import OPEN
 from fhir_server.ecm import rosters
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.directory import Provider
-from fhir_server.ecm.files import contracts, identity, mapping, publishing, teams, verified
+from fhir_server.ecm.files import contracts, drafting, identity, mapping, publishing, teams, verified
 from fhir_server.ecm.files.assignment import Assignment, dump, row_hash
+from fhir_server.ecm.files.drafting import Drafted, MemberIds, Source
 from fhir_server.ecm.files.judging import Refusal
 from fhir_server.ecm.files.newborn_numbers import is_of_child
 from fhir_server.ecm.files.publishing import RECALLING
 from fhir_server.ecm.files.roster_entries import shown
 from fhir_server.engine import keys, roster_rows, writing
+from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
 from fhir_server.engine.writing import Draft
 from fhir_server.fhir import wire
@@ -37,14 +39,6 @@ Rows = Sequence[tuple[int, Assignment, Provider]]
 
 _PATIENT = type_number("Patient")
 _KEPT_META = ("security", "tag")  # what the plan said of its Patient in another way than by file
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the rows come from: the file's SHA-256 and the instant it was received."""
-
-    sha256: str
-    recorded: str
 
 
 @dataclass
@@ -64,14 +58,6 @@ class Enrolment:
     noted: dict[int, Refusal] = field(default_factory=dict)
 
 
-class _Ids(NamedTuple):
-    """The logical ids of a member's resources."""
-
-    patient: str
-    coverage: str
-    team: str
-
-
 class _Planned(NamedTuple):
     """A resource to be stored: over `current`, or new under `fid`."""
 
@@ -87,6 +73,7 @@ class _Chunk:
     transaction: Transaction
     source: Source
     result: Enrolment
+    ahead: Mapping[int, Drafted] = field(default_factory=dict)  # by row number
     groups: dict[str, Row] = field(default_factory=dict)  # by provider id
     rosters: dict[int, Row] = field(default_factory=dict)  # by hash, the former ones of these members among them
     patients: dict[str, str] = field(default_factory=dict)
@@ -102,10 +89,23 @@ class _Chunk:
         return self.transaction.context.caller.org
 
 
-def enrol(transaction: Transaction, source: Source, rows: Rows, known: Mapping[str, str]) -> Enrolment:
-    """Write the members of these rows; `known` are the rosters found by earlier chunks."""
+def unknown(context: Context, rows: Rows) -> Rows:
+    """Those of these rows whose members have no Patient of this plan under their number."""
+    wanted = [_cin_key(facts) for _, facts, _ in rows]
+    held = keys.holders(context.connection, context.caller.org_hash, _PATIENT, wanted)
+    return [row for row, key in zip(rows, wanted, strict=True) if key not in held]
+
+
+def enrol(
+    transaction: Transaction,
+    source: Source,
+    rows: Rows,
+    known: Mapping[str, str],
+    ahead: Mapping[int, Drafted] | None = None,
+) -> Enrolment:
+    """Write the members of these rows; `known` are the rosters found by earlier chunks, `ahead` drafts made before."""
     transaction.marks.add(rosters.IMPORTING)
-    chunk = _Chunk(transaction, source, Enrolment(rosters=dict(known)))
+    chunk = _Chunk(transaction, source, Enrolment(rosters=dict(known)), ahead or {})
     for provider in {provider.id: provider for _, _, provider in rows}.values():
         chunk.groups[provider.id] = _roster(chunk, provider)
     for number, facts, provider, digest in _look_up(chunk, rows):
@@ -181,16 +181,17 @@ def _member(chunk: _Chunk, number: int, facts: Assignment, provider: Provider, d
     renamed = [row for row in mine if row.key != facts.cin and row.change != "dropped"]
     here = next((row for row in (*rows, *renamed) if row.grp == group.rh), None)
     known = here or next(iter((*rows, *renamed)), None)
-    ids = _ids(chunk, patient, known, same_team=here is not None)
+    fresh = chunk.ahead.get(number) if patient is None and known is None else None
     try:
-        planned = _planned(chunk, facts, ids, provider)
+        ids = fresh.ids if fresh else _ids(chunk, patient, known, same_team=here is not None)
+        planned = _fresh(fresh) if fresh else _planned(chunk, facts, ids, provider)
     except FHIRError as error:
         chunk.result.refused[number] = ("cin", "refused", error.issues[0].diagnostics)
         return
     if number_refused := _number_taken(chunk, facts, patient):
         chunk.result.refused[number] = number_refused
         return
-    _store(chunk, number, planned, _team_kept(chunk, facts, ids))
+    _store(chunk, number, planned, _team_kept(chunk, facts, ids), fresh.origin if fresh else None)
     chunk.patients[_cin_key(facts)] = ids.patient
     here_before = [row for row in renamed if row.grp == group.rh]
     _enter(chunk, facts, provider, ids, digest, is_renamed=bool(here_before))
@@ -214,29 +215,28 @@ def _identified(chunk: _Chunk, number: int, facts: Assignment) -> tuple[str | No
     return holder if verdict else None, None
 
 
-def _ids(chunk: _Chunk, patient: str | None, known: Member | None, *, same_team: bool) -> _Ids:
+def _ids(chunk: _Chunk, patient: str | None, known: Member | None, *, same_team: bool) -> MemberIds:
     """The ids of what is stored of the member, and new ones for the rest: what was deleted stays deleted."""
     new = chunk.transaction.context.engine.ids.fid
     fid = patient or new()
     part = part_of(fid)
     coverage = known.coverage_fid if known and rh(f"Coverage/{known.coverage_fid}") in chunk.stored else new(part)
     keeps_team = known and same_team and rh(f"CareTeam/{known.team_fid}") in chunk.stored
-    return _Ids(fid, coverage, known.team_fid if known and keeps_team else new(part))
+    return MemberIds(fid, coverage, known.team_fid if known and keeps_team else new(part))
 
 
-def _planned(chunk: _Chunk, facts: Assignment, ids: _Ids, provider: Provider) -> list[_Planned]:
+def _planned(chunk: _Chunk, facts: Assignment, ids: MemberIds, provider: Provider) -> list[_Planned]:
     """What must be stored of the member, checked before any of it is: Patient, Coverage, a care team that is new."""
-    reference, recorded = f"Patient/{ids.patient}", chunk.source.recorded
-    built = [
-        ("Patient", ids.patient, mapping.patient(facts, ids.patient, chunk.plan)),
-        ("Coverage", ids.coverage, mapping.coverage(facts, ids.coverage, reference, chunk.plan, recorded)),
-    ]
+    built = drafting.resources(facts, ids, chunk.plan, chunk.source.recorded)
     if rh(f"CareTeam/{ids.team}") not in chunk.stored:
-        team = mapping.care_team(facts, ids.team, reference, provider.reference, chunk.plan)
-        built.append(("CareTeam", ids.team, team))
-    day = facts.production_date or recorded[:10]
+        built.append(drafting.team(facts, ids, chunk.plan, provider))
+    day = facts.production_date or chunk.source.recorded[:10]
     planned = [_plan(chunk, *one, day) for one in built]
     return [one for one in planned if one]
+
+
+def _fresh(found: Drafted) -> list[_Planned]:
+    return [_Planned(fid, draft, None) for fid, draft in found.drafts]
 
 
 def _plan(chunk: _Chunk, type_: str, fid: str, resource: dict[str, Any], day: str) -> _Planned | None:
@@ -268,14 +268,16 @@ def _number_taken(chunk: _Chunk, facts: Assignment, patient: str | None) -> Refu
     return "member_id", words.DUPLICATE_IDENTIFIER, advice
 
 
-def _team_kept(chunk: _Chunk, facts: Assignment, ids: _Ids) -> list[str]:
+def _team_kept(chunk: _Chunk, facts: Assignment, ids: MemberIds) -> list[str]:
     """Keep the stored care team in step with the assignment; its reference if that was written."""
     team = chunk.stored.get(rh(f"CareTeam/{ids.team}"))
     period = mapping.period(facts.assignment_date or facts.authorization_start, facts.authorization_end)
     return [f"CareTeam/{ids.team}"] if team and teams.keep(chunk.transaction, team, period) else []
 
 
-def _store(chunk: _Chunk, number: int, planned: Sequence[_Planned], written: list[str]) -> None:
+def _store(
+    chunk: _Chunk, number: int, planned: Sequence[_Planned], written: list[str], origin: tuple[str, Draft] | None
+) -> None:
     """Store what is planned and, of all that was written, where it comes from."""
     transaction = chunk.transaction
     for one in planned:
@@ -286,15 +288,19 @@ def _store(chunk: _Chunk, number: int, planned: Sequence[_Planned], written: lis
         chunk.stored[made.row.rh] = made.row
         written = [*written, made.reference]
     if written:
-        context, part = transaction.context, part_of(written[0].partition("/")[2])
-        origin = mapping.provenance(
-            context.engine.ids.fid(part), written, recorded=chunk.source.recorded, plan=chunk.plan,
-            file_hash=chunk.source.sha256, row=number,
-        )  # fmt: skip
-        writing.insert(transaction, writing.built(context, "Provenance", origin), origin["id"])
+        fid, draft = origin or _origin(chunk, number, written)
+        writing.insert(transaction, draft, fid)
 
 
-def _enter(chunk: _Chunk, facts: Assignment, provider: Provider, ids: _Ids, digest: int, *, is_renamed: bool) -> None:
+def _origin(chunk: _Chunk, number: int, written: list[str]) -> tuple[str, Draft]:
+    context = chunk.transaction.context
+    built = drafting.origin(context, chunk.source, number, written)
+    return built["id"], writing.built(context, "Provenance", built)
+
+
+def _enter(
+    chunk: _Chunk, facts: Assignment, provider: Provider, ids: MemberIds, digest: int, *, is_renamed: bool
+) -> None:
     """The member's row in the roster's next version, in place of the one in force."""
     group = chunk.groups[provider.id]
     standing = chunk.standing.get((group.rh, facts.cin))

@@ -9,7 +9,7 @@ remembered. Files of one plan are taken in one after another.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -18,8 +18,10 @@ import orjson
 
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.files import answering, holding, identity, parking, publishing
+from fhir_server.ecm.files.ahead import Drafts, ahead
 from fhir_server.ecm.files.attempt import Attempt, opened
-from fhir_server.ecm.files.enrolling import Enrolment, Source, enrol
+from fhir_server.ecm.files.drafting import Source
+from fhir_server.ecm.files.enrolling import Enrolment, enrol
 from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.judging import Chunk, Reading, Refusal, settled
 from fhir_server.ecm.files.scanning import number_of
@@ -48,8 +50,10 @@ def take_in(run: Run) -> None:
                 _hold(this, held)
                 return
             this.transact(partial(_begin, this), 0, "looked over")
-        for chunk in this.chunks():
-            _take_in(this, chunk)
+        source = Source(run.arguments["sha256"], run.arguments["recorded"])
+        with ahead(run, source, reading.scan.rows) as helped:
+            for chunk, drafts in helped.drafted(_to_do(this)):
+                _take_in(this, source, chunk, drafts)
         if reading.declared.mode == "full":
             _drop_absent(this)
         if this.findings.are_all:
@@ -139,16 +143,20 @@ def _note(transaction: Transaction, this: Attempt, state: str) -> None:
     loads.put(transaction.connection, transaction.batch, row)
 
 
-def _take_in(this: Attempt, chunk: Chunk) -> None:
-    """Store a chunk, unless an earlier try did."""
-    this.findings.add(chunk)
-    if chunk.last <= this.row:
-        return
-    source = Source(this.run.arguments["sha256"], this.run.arguments["recorded"])
+def _to_do(this: Attempt) -> Iterator[Chunk]:
+    """The chunks that no earlier try has stored."""
+    for chunk in this.chunks():
+        this.findings.add(chunk)
+        if chunk.last > this.row:
+            yield chunk
+
+
+def _take_in(this: Attempt, source: Source, chunk: Chunk, drafts: Drafts) -> None:
+    """Store a chunk."""
     together = this.reading.together
 
     def store(transaction: Transaction, tally: Tally) -> None:
-        done = enrol(transaction, source, chunk.entries, tally.rosters) if chunk.entries else Enrolment()
+        done = enrol(transaction, source, chunk.entries, tally.rosters, drafts) if chunk.entries else Enrolment()
         refused = tally.add(done, together)
         tally.count(settled(this.reading.bound, chunk.results, refused))
         parking.park(transaction, this.run.id, chunk, refused)

@@ -17,7 +17,8 @@ from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.directory import AMBIGUOUS, Provider, providers_by_npi
 from fhir_server.ecm.files import importing, publishing
 from fhir_server.ecm.files.assignment import Assignment, load
-from fhir_server.ecm.files.enrolling import Source, enrol
+from fhir_server.ecm.files.drafting import Source
+from fhir_server.ecm.files.enrolling import enrol
 from fhir_server.ecm.files.judging import Entry
 from fhir_server.ecm.files.newborn_numbers import number_of_child
 from fhir_server.ecm.files.resolving import note_taken_in

@@ -17,7 +17,8 @@ from fhir_server.ecm import merging
 from fhir_server.ecm.directory import Provider
 from fhir_server.ecm.files import importing, parking, publishing, readers
 from fhir_server.ecm.files.assignment import load
-from fhir_server.ecm.files.enrolling import Enrolment, Source, enrol
+from fhir_server.ecm.files.drafting import Source
+from fhir_server.ecm.files.enrolling import Enrolment, enrol
 from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.judging import CHUNK, Entry
 from fhir_server.ecm.files.publishing import RECALLING

@@ -16,7 +16,8 @@ import orjson
 from fhir_server.ecm.directory import AMBIGUOUS, Provider, providers_by_npi
 from fhir_server.ecm.files import importing, parking, publishing
 from fhir_server.ecm.files.assignment import load
-from fhir_server.ecm.files.enrolling import Source, enrol
+from fhir_server.ecm.files.drafting import Source
+from fhir_server.ecm.files.enrolling import enrol
 from fhir_server.ecm.files.judging import CHUNK, Entry
 from fhir_server.ecm.files.scanning import number_of
 from fhir_server.engine.transaction import Transaction

@@ -14,7 +14,7 @@ import orjson
 
 from fhir_server.ecm import vocabulary as v
 from fhir_server.ecm.files import response
-from fhir_server.ecm.files.enrolling import Source
+from fhir_server.ecm.files.drafting import Source
 from fhir_server.ecm.files.facets import identifier
 from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.gathering import parties_of

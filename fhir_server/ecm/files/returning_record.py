@@ -14,7 +14,7 @@ import orjson
 from fhir_server.ecm import loops
 from fhir_server.ecm import vocabulary as v
 from fhir_server.ecm.files import mapping, verified
-from fhir_server.ecm.files.enrolling import Source
+from fhir_server.ecm.files.drafting import Source
 from fhir_server.ecm.files.facets import Resource, code_in, codes_in, extension, extensions
 from fhir_server.ecm.files.facts import MemberFacts
 from fhir_server.ecm.files.gathering import Entry
