@@ -12,6 +12,7 @@ from typing import Any
 from fhir_server.fhir import literal, path
 from fhir_server.fhir.definitions import core_elements
 from fhir_server.fhir.elements import Element
+from fhir_server.fhir.wire import MAX_DEPTH
 
 Path = tuple[str | int, ...]
 Node = dict[str, Any]
@@ -63,6 +64,8 @@ class Spot:
 
 def spot(tree: Node, holder: Path, name: str, index: int | None = None) -> Spot:
     """The element of that name in the structure at a path; LookupError if it knows no such element."""
+    if len(holder) > MAX_DEPTH:
+        raise LookupError("the path leads deeper than a resource may be")
     node, kind = _at(tree, holder), _kind_at(tree, holder)
     for json_name, (element, _) in core_elements().members(kind).items():
         if name in (json_name, element.name.removesuffix("[x]")):

@@ -108,8 +108,13 @@ def download(context: Context, job_id: str, name: str) -> tuple[str, Iterator[by
 
 
 def discard(engine: Engine, file_id: str) -> None:
-    """Remove a file."""
-    engine.database.write(lambda connection: connection.execute(_DISCARD, {"id_": file_id}).rowcount)
+    """Remove a file, in a transaction of its own."""
+    engine.database.write(partial(remove, file_id))
+
+
+def remove(file_id: str, connection: Connection) -> None:
+    """Remove a file in the transaction of this connection."""
+    connection.execute(_DISCARD, {"id_": file_id})
 
 
 _PIECE = Statement(select(file.c.body).where(file.c.id == bindparam("id"), file.c.piece == bindparam("piece")))

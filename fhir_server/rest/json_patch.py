@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 
 _VERBS = {"add", "remove", "replace", "move", "copy", "test"}
 _SERVER_OWNED = {"id", "meta", "resourceType", "subject", "patient", "for", "beneficiary"}
-_MOST_WORK = 48 * 1024**2  # bytes gone through by all operations together, about a second
+_MOST_WORK = 256 * 1024**2  # bytes gone through by all operations, once for each level they lead down: about a second
 _STEP_ARRAY = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -31,18 +31,26 @@ def operations(body: bytes) -> Sequence[Mapping[str, Any]]:
         raise Unprocessable(f"A JSON Patch is an array of at most {MOST_STEPS} operations.")
     for number, step in enumerate(steps):
         _require_form(number, step)
-    return [{**step, "raw": raw.get("value")} for step, raw in zip(steps, _STEP_ARRAY.decode(body), strict=True)]
+    try:
+        raws = _STEP_ARRAY.decode(body)
+    except RecursionError as error:
+        raise Unprocessable("The values of a JSON Patch nest too deeply.") from error
+    return [{**step, "raw": raw.get("value")} for step, raw in zip(steps, raws, strict=True)]
 
 
 def _require_form(number: int, step: Any) -> None:
     where = f"Operation {number}"
-    if not isinstance(step, dict) or step.get("op") not in _VERBS:
+    if not isinstance(step, dict) or str(step.get("op")) not in _VERBS:
         raise Unprocessable(f"{where} needs an op: {', '.join(sorted(_VERBS))}.")
-    for name in ("path", "from") if step["op"] in {"move", "copy"} else ("path",):
+    for name in _pointers(step):
         if not isinstance(step.get(name), str) or (step[name] and not step[name].startswith("/")):
             raise Unprocessable(f"{where} needs {name}, a JSON Pointer such as /status.")
     if step["op"] in {"add", "replace", "test"} and "value" not in step:
         raise Unprocessable(f"{where} needs a value.")
+
+
+def _pointers(step: Mapping[str, Any]) -> Sequence[str]:
+    return ("path", "from") if step["op"] in {"move", "copy"} else ("path",)
 
 
 def apply(steps: Sequence[Mapping[str, Any]], body: bytes, type_: str) -> bytes:
@@ -50,13 +58,17 @@ def apply(steps: Sequence[Mapping[str, Any]], body: bytes, type_: str) -> bytes:
     worked = 0
     for number, step in enumerate(steps):
         _require_free(step, type_)
+        if worked > _MOST_WORK:
+            raise TooLarge("The patch leads too deep into a long resource too often. Send it in several.")
         try:
             body = _STEPS[step["op"]](body, step)
-            worked += len(body)
         except (LookupError, ValueError) as error:
             raise Unprocessable(f"Operation {number} ({step['op']}) failed: {error}.") from error
-        if worked > _MOST_WORK or len(body) > wire.RESOURCE_LIMIT:  # copies of copies double at every step
+        except RecursionError as error:
+            raise Unprocessable(f"Operation {number} ({step['op']}) nests too deeply.") from error
+        if len(body) > wire.RESOURCE_LIMIT:  # copies of copies double at every step
             raise TooLarge("The patch makes the resource longer than is taken.")
+        worked += len(body) * sum(step[name].count("/") for name in _pointers(step))
     return body
 
 

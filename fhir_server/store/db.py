@@ -166,6 +166,7 @@ class SQLiteDatabase(Database):
         super().__init__(engine)
         self._queue: deque[_Ticket[Any]] = deque()
         self._lead = threading.Lock()
+        self._leader = 0  # the thread that works on a group
         self._writer: Connection | None = None
         self._stop = threading.Event()
         self._checkpointer = threading.Thread(target=self._checkpoint, name="checkpoint", daemon=True)
@@ -181,10 +182,16 @@ class SQLiteDatabase(Database):
         raise Conflict(_TOO_MANY)
 
     def _queued(self, ticket: _Ticket[T]) -> T:
+        if self._leader == threading.get_ident():
+            raise RuntimeError("A transaction within a transaction would wait for itself for ever.")
         self._queue.append(ticket)
         with self._lead:
-            while not ticket.done:  # more may be waiting than one group holds
-                self._run(self._next_group())
+            self._leader = threading.get_ident()
+            try:
+                while not ticket.done:  # more may be waiting than one group holds
+                    self._run(self._next_group())
+            finally:
+                self._leader = 0
         return ticket.result()
 
     def close(self) -> None:

@@ -190,3 +190,21 @@ def test_what_cannot_be_merged(world: Scene) -> None:
     stands = world.plan.get(f"Patient/{target}").json()
     current = [one for one in stands["identifier"] if one.get("use") != "old"]
     assert world.plan.put(f"Patient/{target}", {**stands, "identifier": current}).status_code == 422
+
+
+def test_a_preview_stands_alone(world: Scene) -> None:
+    """P13, B-59: within a transaction, or under a key, a preview is refused: what is taken back has one of its own."""
+    _, source, target = pair(world, "clinic", "clinic")
+    sides = {"source-patient": source, "target-patient": target}
+    given = [{"name": name, "valueReference": {"reference": f"Patient/{fid}"}} for name, fid in sides.items()]
+    preview = {"resourceType": "Parameters", "parameter": [*given, {"name": "preview", "valueBoolean": True}]}
+    entry = {"request": {"method": "POST", "url": "Patient/$merge"}, "resource": preview}
+    answers = [
+        world.plan.post("", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}),
+        world.plan.post("Patient/$merge", preview, headers={"Idempotency-Key": f"preview-{source}"}),
+    ]
+    for answer in answers:
+        assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "not-supported")
+    assert world.plan.post("Patient/$merge", preview).status_code == 200
+    done = asked(world.plan, "merge", source, target)
+    assert done.status_code == 200, done.text

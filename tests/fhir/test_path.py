@@ -57,9 +57,27 @@ def test_broken_expressions_are_refused(expression):
         "Observation.where(9.power(9.power(9)) > 1)",
         "Observation.descendants().descendants().descendants().descendants()",
         "Observation.where(%context.descendants().where(%context.descendants().exists()).exists())",
+        "Observation.id.matches /* */ ('(a+)+$')",
+        "Observation.id.replace//\n('', 'aaaa')",
+        "Observation.where(1.5.round(100000) > 1)",
+        "Observation.id | Observation.id",
         "Observation.`select`(%`context`.name.where(%`context`.name.exists()))",
     ],
 )
 def test_foreign_expressions_may_not_run_away(expression):
     with pytest.raises(TooCostly):
         evaluate(expression, OBSERVATION, foreign=True)
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("Observation.where(status.exists() and (1 = 1)).id", []),
+        ("Observation.value.ofType(Quantity).where(value in (1)).value", [1]),
+        ("Observation.subject.where(reference = '' or(reference is string)).reference", ["Patient/1"]),
+        ("Observation.subject.where(reference = 'a|b % + & matches(').reference", []),
+    ],
+)
+def test_foreign_expressions_choose(expression, found):
+    """Operators and texts are no functions."""
+    assert evaluate(expression, OBSERVATION, foreign=True) == found

@@ -1,6 +1,7 @@
 """Conditional create, update, delete and patch, and JSON Patch."""
 
 import base64
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -220,6 +221,39 @@ def test_copies_of_copies_are_cut_short(clinic: Client) -> None:
     answer = clinic.patch(f"Basic/{made['id']}", patch)
     assert answer.status_code == 413
     assert clinic.get(f"Basic/{made['id']}").json() == made
+
+
+def nested(depth: int, pointer: str = "/extension") -> bytes:
+    return b'{"op":"add","path":"%b","value":%b%b}' % (pointer.encode(), b"[" * depth, b"]" * depth)
+
+
+@pytest.mark.parametrize("patch", [
+    b"[%b]" % nested(1020),
+    b"[%b]" % b",".join(nested(50, "/extension" + "/0" * 50 * number) for number in range(25)),
+    b'[{"op":[],"path":"/code"}]',
+])  # fmt: skip
+def test_a_patch_that_nests_too_deeply(clinic: Client, patch: bytes) -> None:
+    """Rows 17, 18 and 64: 422 and nothing changed."""
+    made = clinic.post("Basic", named("deep")).json()
+    answer = clinic.patch(f"Basic/{made['id']}", patch)
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (422, "processing"), answer.text
+    assert clinic.get(f"Basic/{made['id']}").json() == made
+
+
+def test_a_patch_goes_through_a_long_resource_so_often(clinic: Client) -> None:
+    """T29: what each operation has to read of the resource, level by level, is counted together."""
+    item: dict[str, Any] = {"linkId": "x", "answer": [{"valueString": "b" * 500_000}] * 4}
+    for _ in range(28):
+        item = {"linkId": "x", "item": [item]}
+    made = clinic.post("QuestionnaireResponse", {
+        "resourceType": "QuestionnaireResponse", "status": "completed", "item": [item]
+    }).json()  # fmt: skip
+    path = "/item/0" * 29 + "/linkId"
+    once, often = ([{"op": "move", "from": path, "path": path}] * number for number in (1, 999))
+    url, began = f"QuestionnaireResponse/{made['id']}", time.monotonic()
+    assert clinic.patch(url, often).status_code == 413
+    assert time.monotonic() - began < 5
+    assert clinic.patch(url, once).status_code == 200
 
 
 def test_a_patch_has_its_own_media_type(clinic: Client) -> None:

@@ -1,6 +1,7 @@
 """FHIRPath Patch: HL7's cases, what leads from any example to any other, and over HTTP."""
 
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -181,3 +182,33 @@ def test_long_resources_are_not_searched_again_and_again(clinic: Client) -> None
     assert clinic.patch(f"Patient/{made['id']}", patch, headers=FHIR).status_code == 413
     plain = patch_of(operation("replace", "Patient.name[1999].family", {"valueString": "y"}))
     assert clinic.patch(f"Patient/{made['id']}", plain, headers=FHIR).status_code == 200
+
+
+@pytest.mark.parametrize("path", [
+    "Basic.identifier.where(value.matches/* */('(a|a|a|aa)+$'))",
+    "Basic.identifier.where(value.replace//\n('', 'bbbbbbbb').length() > 1)",
+    "Basic.identifier.where(1.5.round(100000) = 1)",
+    "(Basic.identifier | Basic.identifier).where(value = 'a')",
+    "Basic.identifier.where(%context.identifier.where(value = 'b').exists())",
+])  # fmt: skip
+def test_no_path_keeps_the_server_busy(clinic: Client, path: str) -> None:
+    """T24, T29: what could run for minutes is refused however it is written; the server has one interpreter for all."""
+    made = stored(clinic, {"resourceType": "Basic", "code": {"text": "a"}, "identifier": [{"value": "a" * 40 + "!"}]})
+    began = monotonic()
+    answer = clinic.patch(f"Basic/{made['id']}", patch_of(operation("delete", path)), headers=FHIR)
+    assert (answer.status_code, monotonic() - began < 5) == (422, True), answer.text
+
+
+@pytest.mark.parametrize("rounds", [8, 40])
+def test_depth_upon_depth(clinic: Client, rounds: int) -> None:
+    """Row 17, P14: operations that hang one deep structure below the other are refused, in no time."""
+    made = stored(clinic, {"resourceType": "Basic", "code": {"text": "a"}})
+    deep: dict[str, Any] = {"name": "extension", "part": [{"name": "url", "valueUri": "urn:a"}]}
+    for _ in range(27):
+        deep = {"name": "extension", "part": [{"name": "url", "valueUri": "urn:a"}, deep]}
+    paths = ["Basic" + ".extension[0]" * 28 * number for number in range(rounds)]
+    patch = patch_of(*[operation("add", path, {"part": deep["part"]}, name="extension") for path in paths])
+    began = monotonic()
+    answer = clinic.patch(f"Basic/{made['id']}", patch, headers=FHIR)
+    assert (answer.status_code, monotonic() - began < 5) == (422, True), answer.text
+    assert clinic.get(f"Basic/{made['id']}").json() == made

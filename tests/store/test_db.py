@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, text, update
+from sqlalchemy.exc import InvalidRequestError
 
 from fhir_server.fhir.errors import BusinessRule, Conflict, LockError, NoStore
 from fhir_server.store.db import Database, RunAgain, Taken, _Ticket, lock_key, open_database
@@ -103,6 +104,13 @@ def test_a_failing_write_leaves_nothing_and_raises_its_own_error(database: Datab
         database.write(fail(BusinessRule("no")))
     assert "half done" not in stored(database)
     assert database.write(put("after")) == 1
+
+
+def test_a_transaction_within_a_transaction_fails_instead_of_waiting_for_itself(database: Database) -> None:
+    """P14: whoever leads a group of writers would wait for itself, and all others with it, for ever."""
+    with pytest.raises((RuntimeError, InvalidRequestError)):
+        database.write(lambda _: database.write(lambda _: 1))
+    assert database.write(lambda _: 2) == 2
 
 
 def test_a_follower_s_failure_stays_with_it(sqlite: Any) -> None:

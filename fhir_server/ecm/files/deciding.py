@@ -46,10 +46,10 @@ def withdraw(context: Context, job_id: str) -> None:
 
     def work(transaction: Transaction) -> None:
         _move(transaction, found, loads.HELD, loads.WITHDRAWN)
+        files.remove(orjson.loads(found.arguments)["file"], transaction.connection)
         transaction.audit("import-withdrawn", 200, [])
 
     context.transact(work)
-    files.discard(context.engine, orjson.loads(found.arguments)["file"])
 
 
 def recall(context: Context, job_id: str, request: str) -> str:

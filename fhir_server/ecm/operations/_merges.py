@@ -13,7 +13,7 @@ from fhir_server.engine import repository
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction, rehearse
 from fhir_server.fhir import wire
-from fhir_server.fhir.errors import BadValue, Issue
+from fhir_server.fhir.errors import BadValue, Issue, NotSupported
 from fhir_server.fhir.outcome import outcome
 from fhir_server.rest.arguments import Arguments, parameters, value
 from fhir_server.rest.message import Response
@@ -31,10 +31,15 @@ def named(given: Arguments, side: str) -> Named:
 
 
 def answer(context: Context, given: Arguments, name: str, work: Work) -> Response:
-    """200 and what was done, or for `preview` what would be: nothing of it is kept then."""
+    """200 and what was done, or for `preview` what would be: nothing of it is kept then.
+
+    NotSupported (400) for a preview within a transaction.
+    """
     merging.require_right(context)
     if not given.flag("preview"):
         return _told(context.transact(work), given)
+    if context.transaction:
+        raise NotSupported("A preview changes nothing: send it alone, and without an Idempotency-Key.", "preview")
     kept: list[Outcome] = []
     rehearse(context, lambda inner: kept.append(work(_open(inner))))
     repository.note(context, f"{name}-preview", 200, f"{kept[-1].source} Patient/{kept[-1].target.fid}")
