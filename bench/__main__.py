@@ -63,36 +63,41 @@ def main(  # an option each
         console.print(f"[bold]{name}[/bold]: {text}")
     found: list[Figure] = measure_validation() if validation or not (only or scale) else []
     for one in () if validation else [engine] if engine else _ENGINES:
-        found += _measure(one, QUICK if quick else FULL, only, postgres, long=long, scale=scale)
+        for figure in _measure(one, QUICK if quick else FULL, only, postgres, long=long, scale=scale):
+            found.append(figure)
+            _keep(found, out)
+    _keep(found, out)
     console.print(_table(found))
-    out.write_text(json.dumps([figure._asdict() for figure in found], indent=1) + "\n")
     console.print(f"Written to {out}.")
 
 
-def _measure(engine: str, plan: Plan, only: str, postgres: str, *, long: bool, scale: int) -> list[Figure]:
+def _keep(found: list[Figure], out: Path) -> None:
+    """What is known so far outlives a run that is broken off."""
+    out.write_text(json.dumps([figure._asdict() for figure in found], indent=1) + "\n")
+
+
+def _measure(engine: str, plan: Plan, only: str, postgres: str, *, long: bool, scale: int) -> Iterator[Figure]:
     chosen = [] if scale else [figure for figure in FIGURES if only in figure.__name__]
-    found = []
     bars = Progress(TextColumn("{task.description:<44}"), BarColumn(), TimeElapsedColumn(), console=console)
     with bars, ready(engine, plan, postgres, bars) as bench:
         console.print(f"[bold]{engine}[/bold]: {machine.durability(bench.server.database)}")
         bar = bars.add_task(engine, total=len(chosen) + long)
         for measure in chosen:
             bars.update(bar, description=f"{engine}: {measure.__name__}")
-            found.append(measure(bench))
+            yield measure(bench)
             bars.advance(bar)
         if long:
             bars.update(bar, description=f"{engine}: memory")
-            found += measure_memory(bench)
+            yield from measure_memory(bench)
             bars.advance(bar)
         if scale:
             bars.update(bar, description=f"{engine}: searches while it grows")
-            found += measure_scaling(bench, scale)
+            yield from measure_scaling(bench, scale)
         bars.update(bar, description=f"{engine}: done")
         console.print(
             f"{engine}: {audited(bench):,} audit rows; the generator used at most "
             f"{bench.busiest_generator:.0%} of one processor."
         )
-    return found
 
 
 @contextmanager

@@ -187,7 +187,7 @@ def _create(bench: Bench, connections: int) -> Figure:
         ours = bench.drive(
             bench.server.port, [request(token, "POST", "CarePlan", body) for body in bodies], connections
         )
-        rounds.append((ours, bench.bare(sets, threads, int(8000 * bench.plan.seconds))["rate"]))
+        rounds.append((ours, bench.bare(sets, threads, int(4000 * bench.plan.seconds))["rate"]))
     return _figure(bench, f"create, {connections} clients", "resources/s", rounds)
 
 

@@ -4,14 +4,14 @@ A refusal costs microseconds, a request that waits for ever costs its client and
 get through (health, ends of tokens, consents) has a lane of its own.
 """
 
-from threading import Condition, Lock
-from time import monotonic
+from _thread import LockType
+from collections import deque
+from threading import Lock
 
 from fhir_server.fhir.errors import Unavailable
 
 WAITING = 100  # requests of a process that may wait for a place
 
-_LATER = {"Retry-After": "1"}
 _ENDS = {"PUT", "PATCH", "POST", "DELETE"}
 
 
@@ -21,38 +21,47 @@ def says_consent(path: str, method: str) -> bool:
 
 
 class Gate:
-    """At most `running` requests at once; `waiting` more may wait for `patience` seconds."""
+    """At most `running` requests at once; `waiting` more may wait for `patience` seconds, and the first goes first."""
 
     def __init__(self, running: int, waiting: int, patience: float = 1.0) -> None:
-        self._free, self._places, self._patience = running, waiting, patience
+        self._free, self._waiting, self._patience = running, waiting, patience
         self._lock = Lock()
-        self._freed = Condition(self._lock)
+        self._queue: deque[LockType] = deque()
 
     def enter(self, *, reserved: bool = False) -> bool:
         """Take a place and say whether it is to be left; Unavailable (503, Retry-After) if none is free in time."""
         if reserved:
             return False
         with self._lock:
-            if self._free <= 0:
-                self._wait()
-            self._free -= 1
+            if self._free > 0:
+                self._free -= 1
+                return True
+            if len(self._queue) >= self._waiting:
+                raise _busy()
+            turn = Lock()
+            turn.acquire()  # whoever leaves a place to this request releases it
+            self._queue.append(turn)
+        if not turn.acquire(timeout=self._patience):
+            self._give_up(turn)
         return True
 
     def leave(self, *, held: bool) -> None:
-        """Leave the place that `enter` gave."""
-        if held:
-            with self._lock:
+        """Leave the place that `enter` gave, to the first who waits if somebody does."""
+        if not held:
+            return
+        with self._lock:
+            if self._queue:
+                self._queue.popleft().release()
+            else:
                 self._free += 1
-                self._freed.notify()
 
-    def _wait(self) -> None:
-        if self._places <= 0:
-            raise Unavailable("The server has all it can do. Send the request again.", headers=_LATER)
-        self._places -= 1
-        until = monotonic() + self._patience
-        try:
-            while self._free <= 0:
-                if not self._freed.wait(until - monotonic()) and self._free <= 0:
-                    raise Unavailable("The server has all it can do. Send the request again.", headers=_LATER)
-        finally:
-            self._places += 1
+    def _give_up(self, turn: LockType) -> None:
+        """Unavailable, unless the place came at the last moment."""
+        with self._lock:
+            if turn in self._queue:
+                self._queue.remove(turn)
+                raise _busy()
+
+
+def _busy() -> Unavailable:
+    return Unavailable("The server has all it can do. Send the request again.", headers={"Retry-After": "1"})

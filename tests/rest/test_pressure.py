@@ -59,6 +59,25 @@ def test_patience_ends() -> None:
     assert gate.enter()
 
 
+def test_who_waits_first_goes_first() -> None:
+    """P14: a request that comes when a place is left does not overtake those that wait for it."""
+    gate, entered = Gate(running=1, waiting=3, patience=5), list[int]()
+    held = gate.enter()
+
+    def work(number: int) -> None:
+        mine = gate.enter()
+        entered.append(number)
+        gate.leave(held=mine)
+
+    with ThreadPoolExecutor(3) as pool:
+        for number in range(3):
+            pool.submit(work, number)
+            _until(lambda waiting=number + 1: len(gate._queue) == waiting)
+        gate.leave(held=held)
+        gate.leave(held=gate.enter())
+        assert entered == [0, 1, 2]
+
+
 def _until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 5
     while not condition():
