@@ -146,6 +146,8 @@ def _shares(transaction: Transaction, change: Change) -> None:
     rows = referral.shares_of_task(write, may_pass_on, mask_of, previous, working_for.get)
     rows = [_with_own_words(item, change.row, context.caller.org_hash, previous) for item in rows]
     _put(transaction, change, share, share.c.source, [item.values for item in rows])
+    shown, before = ({item.target for item in some if item.view} for some in (rows, previous))
+    transaction.contacts.shown |= shown - before
 
 
 def _with_own_words(item: Share, task: Row, writer: int, previous: Sequence[Share]) -> Share:

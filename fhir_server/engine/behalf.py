@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse
+from fhir_server.engine import contact_rows
 from fhir_server.engine.context import Context, Engine
 from fhir_server.engine.labelling import law_classes
 from fhir_server.engine.transaction import Transaction
@@ -46,7 +47,9 @@ def acting_for(transaction: Transaction, organization: str) -> Iterator[Context]
     caller = Caller(before.caller.client, organization, rh(organization), law_class, _EVERYTHING, _PURPOSE)
     transaction.context = replace(before, caller=caller, notes={}, _visible={})
     transaction.flush()
+    contact_rows.settle(transaction)
     try:
         yield transaction.context
+        contact_rows.settle(transaction)
     finally:
         transaction.context = before

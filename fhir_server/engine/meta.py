@@ -10,12 +10,13 @@ from typing import Any
 
 from fhir_server.access.contact import contact_view
 from fhir_server.access.labels import raise_only, risen
-from fhir_server.engine import index_rows, inheriting
+from fhir_server.engine import contact_rows, index_rows, inheriting
 from fhir_server.engine.labelling import labels, labels_of_contact, require_right_to_label
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.engine.writing import check
 from fhir_server.fhir import wire
 from fhir_server.store import amending
+from fhir_server.store.db import lock_keys
 from fhir_server.store.resources import Row
 
 Meta = Mapping[str, Any]
@@ -54,5 +55,6 @@ def change(transaction: Transaction, type_: str, current: Row, edit: Callable[[M
 
 def _raise_contact(transaction: Transaction, current: Row, patient: Mapping[str, Any]) -> None:
     """The contact view is a body of its own without these tags; it only may become more sensitive."""
-    bits = labels_of_contact(transaction, patient, contact_view(patient))
-    amending.relabel(transaction.connection, current.rid + 1, current.part, bits)
+    if bits := labels_of_contact(transaction, patient, contact_view(patient)):
+        lock_keys(transaction.connection, [current.rh])
+        contact_rows.label(transaction, current, bits)

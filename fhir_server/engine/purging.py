@@ -12,6 +12,7 @@ from fhir_server.fhir import wire
 from fhir_server.fhir.definitions import type_names
 from fhir_server.fhir.errors import BusinessRule, Forbidden, NotFound
 from fhir_server.store import purging, resources
+from fhir_server.store.db import lock_keys
 from fhir_server.store.resources import Row
 
 RIGHT = "purge"
@@ -40,6 +41,7 @@ def purge(context: Context, fid: str) -> dict[str, int]:
 
 def _purged(transaction: Transaction, patient: Row) -> dict[str, int]:
     view = transaction.context.visible("d")
+    lock_keys(transaction.connection, [patient.rh])  # a first referral for it leaves no contact view behind
     rows = purging.owned(transaction.connection, view, patient.rh, patient.owner)
     changes = [_gone(transaction, row) for row in rows]
     transaction.flush()

@@ -54,9 +54,9 @@ def renew(transaction: Transaction, rows: list[Row]) -> int:
     """Index these rows anew, but for those that were written meanwhile and are indexed by that; how many it were."""
     current = [row for row in map(_numbered(transaction), rows) if resources.mark(transaction.connection, row)]
     bodies = [orjson.loads(row.body) for row in current]
-    contacts = [row._replace(rid=row.rid + 1, view=1) for row in current if type_names()[row.type] == "Patient"]
-    for contact in contacts:
-        resources.mark(transaction.connection, contact)
+    patients = [row for row in current if type_names()[row.type] == "Patient"]
+    contacts = [row._replace(rid=row.rid + 1, view=1) for row in patients]
+    contacts = [row for row in contacts if resources.mark(transaction.connection, row)]
     index_rows.forget(transaction, [row.rid for row in (*current, *contacts)])
     for row, body in zip(current, bodies, strict=True):
         index_rows.fill(transaction, row, type_names()[row.type], body)

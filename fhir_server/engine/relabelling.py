@@ -19,7 +19,7 @@ from fhir_server.access.consent import directives_of
 from fhir_server.access.contact import contact_view
 from fhir_server.access.predicate import Visible
 from fhir_server.access.relations import Directive
-from fhir_server.engine import access_rows, inheriting
+from fhir_server.engine import access_rows, contact_rows, inheriting
 from fhir_server.engine.context import Context
 from fhir_server.engine.labelling import labels, labels_of_contact
 from fhir_server.engine.transaction import Change, Transaction, event
@@ -27,6 +27,7 @@ from fhir_server.engine.walking import CHUNK, Place, beyond, owner_caller, view_
 from fhir_server.fhir.definitions import type_names
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store import amending, history
+from fhir_server.store.db import lock_keys
 from fhir_server.store.resources import Row, from_columns
 from fhir_server.store.statements import Statements
 
@@ -115,7 +116,11 @@ def raise_labels(transaction: Transaction, findings: list[Finding]) -> int:
 
     Directives of Consents follow, and with them the access to their patients.
     """
-    changed = [one for one in findings if _raise(transaction, one)]
+    raised = {one.row.rid for one in findings if _raise(transaction, one)}
+    if shown := [one for one in findings if one.contact]:
+        lock_keys(transaction.connection, [one.row.rh for one in shown])
+        raised |= {one.row.rid for one in shown if contact_rows.label(transaction, one.row, one.contact)}
+    changed = [one for one in findings if one.row.rid in raised]
     entities = [[type_names()[one.row.type], one.row.fid, one.row.ver, one.row.patient, one.row.labels | one.bits]
                 for one in changed]  # fmt: skip
     if entities:
@@ -128,8 +133,6 @@ def _raise(transaction: Transaction, finding: Finding) -> bool:
     changed = amending.relabel(connection, row.rid, row.part, finding.bits)
     if changed:
         inheriting.spread(transaction, row.rh, row.labels, row.labels | finding.bits)
-    if finding.contact:
-        changed = amending.relabel(connection, row.rid + 1, row.part, finding.contact) or changed
     return (finding.says_else and _read_again(transaction, row)) or changed
 
 

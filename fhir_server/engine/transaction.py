@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from fhir_server.engine import access_rows, audit, inheriting, referrers
 from fhir_server.engine.audit import Event
+from fhir_server.engine.contacts import Contacts
 from fhir_server.engine.context import Context
 from fhir_server.engine.labelling import OPERATOR, law_classes
 from fhir_server.store import merges
@@ -55,6 +56,7 @@ class Transaction:
     promised: set[int] = field(default_factory=set)  # what later entries of the same Bundle will write
     seen: dict[int, int] = field(default_factory=dict)  # targets of references, visible to the caller -> labels
     touched_patients: set[int] = field(default_factory=set)
+    contacts: Contacts = field(default_factory=Contacts)
     events: list[Event] = field(default_factory=list)
     marks: set[str] = field(default_factory=set)  # what a guest does in this transaction, for its own gates
     held_keys: dict[tuple[int, int, str], str | None] = field(default_factory=dict)  # identities looked up before
@@ -97,16 +99,20 @@ class Transaction:
 
     def finish(self) -> None:
         """Write everything that must stand beside the changes."""
+        from fhir_server.engine import contact_rows  # noqa: PLC0415 - it works on transactions
+
         removed = [change for change in self.changes if change.interaction == "delete"]
         if removed and self.context.engine.settings.delete_referenced == "refuse":
             self.flush()
             referrers.require_none(self, removed)
-        if self.touched_patients:
-            links = merges.links(self.connection, self.touched_patients - self._born())
-            self.touched_patients |= {patient for link in links for patient in link[:2]}
-            lock_keys(self.connection, self.touched_patients)  # who comes second must see what the first one wrote
+        links = merges.links(self.connection, self.touched_patients - self._born())
+        self.touched_patients |= {patient for link in links for patient in link[:2]}
+        if held := self.touched_patients | self.contacts.sought:
+            lock_keys(self.connection, held)  # who comes second must see what the first one wrote
             self.flush()
+        if self.touched_patients:
             access_rows.recompute(self, links)
+        contact_rows.keep(self)
         audit.add(self.batch, self.connection, self.context.engine.secret, self.events)
         self.flush()
 

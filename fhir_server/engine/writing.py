@@ -12,11 +12,10 @@ from typing import Any
 
 import orjson
 
-from fhir_server.access.contact import contact_view
 from fhir_server.access.labels import raise_only, risen
-from fhir_server.engine import index_rows, keys, security_context
+from fhir_server.engine import contacts, index_rows, keys, security_context
 from fhir_server.engine.context import Context
-from fhir_server.engine.labelling import labels, labels_of_contact, require_right_to_label
+from fhir_server.engine.labelling import labels, require_right_to_label
 from fhir_server.engine.references import references, require_targets
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir import contents, wire
@@ -166,7 +165,7 @@ def remove(transaction: Transaction, type_: str, current: Row) -> Change:
     _before_write(transaction, deleted)
     resources.replace(transaction.connection, transaction.batch, current, row)
     if type_ == "Patient":
-        _replace_contact(transaction, deleted)
+        contacts.follow(transaction, deleted)
     index_rows.remove(transaction, current, type_, old)
     keys.release(transaction, current)
     transaction.record(deleted)
@@ -224,7 +223,7 @@ def _store(transaction: Transaction, what: Change, new: Draft) -> Change:
         resources.replace(transaction.connection, transaction.batch, what.before, what.row)
         index_rows.change(transaction, what)
     if what.type == "Patient":
-        _replace_contact(transaction, what)
+        contacts.follow(transaction, what)
     transaction.record(what)
     return what
 
@@ -234,27 +233,6 @@ def _before_write(transaction: Transaction, what: Change) -> dict[tuple[str | in
     for hook in transaction.context.engine.hooks.before_write:
         edits.update(hook(transaction, what) or {})
     return edits
-
-
-def _replace_contact(transaction: Transaction, what: Change) -> None:
-    """Keep the Patient's second body, the contact view, with index rows of its own."""
-    view = contact_view(what.resource)
-    row = _contact_row(transaction, what.row, what.resource, view)
-    if what.before is None:
-        resources.insert(transaction.batch, row)
-        index_rows.add(transaction, row, "Patient", view)
-        return
-    old = what.old or {}
-    old_view = contact_view(old)
-    before = _contact_row(transaction, what.before, old, old_view)
-    resources.replace(transaction.connection, transaction.batch, before, row, rising=True)
-    contact = Change(what.interaction, "Patient", row, view, before, old_view)
-    index_rows.change(transaction, contact)
-
-
-def _contact_row(transaction: Transaction, row: Row, resource: Mapping[str, Any], view: Mapping[str, Any]) -> Row:
-    body = b"" if row.deleted else wire.dump(view, row.fid, row.ver, row.ts)
-    return row._replace(rid=row.rid + 1, view=1, labels=labels_of_contact(transaction, resource, view), body=body)
 
 
 def if_match(current: Row, tag: int | None) -> None:

@@ -149,26 +149,22 @@ def mark(connection: Connection, row: Row) -> bool:
     return connection.execute(_MARK, values).rowcount == 1
 
 
-def replace(connection: Connection, batch: Batch, before: Row, row: Row, *, rising: bool = False) -> None:
-    """Put `row` in place of `before`, which moves to history; RunAgain if `before` is no longer the current version.
-
-    `rising`: labels are added to those that are stored, and none is taken away.
-    """
-    new = {name: getattr(row, name) for name in _CHANGING}
+def replace(connection: Connection, batch: Batch, before: Row, row: Row) -> None:
+    """Put `row` in place of `before`, which moves to history; RunAgain if `before` is no longer the current version."""
+    new = {name: getattr(row, name) for name in CHANGING}
     place = {"old": before.ver, "rid_": row.rid, "part_": row.part}
-    changed = connection.execute(_RAISE if rising else _REPLACE, {**new, **place})
+    changed = connection.execute(_REPLACE, {**new, **place})
     if changed.rowcount != 1:
         raise RunAgain
     batch.add(hist, *before)
 
 
-_CHANGING = ("ver", "ts", "deleted", "owner", "patient", "labels", "gen", "enc", "body")
+CHANGING = ("ver", "ts", "deleted", "owner", "patient", "labels", "gen", "enc", "body")
 _REPLACE = (
     update(res)
     .where(res.c.rid == bindparam("rid_"), res.c.part == bindparam("part_"), res.c.ver == bindparam("old"))
-    .values({name: bindparam(name) for name in _CHANGING})
+    .values({name: bindparam(name) for name in CHANGING})
 )
-_RAISE = _REPLACE.values(labels=res.c.labels.bitwise_or(bindparam("labels")))
 _MARK = (
     update(res)
     .where(res.c.rid == bindparam("rid_"), res.c.part == bindparam("part_"), res.c.ver == bindparam("old"))
