@@ -1,32 +1,21 @@
 """Contact views come into being with the first share of one, as if they had been there all along, and follow."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
-import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from fhir_server.access.classes import HIV, SENS, SUD2
-from fhir_server.access.contact import contact_labels, contact_view
-from fhir_server.engine import behalf, purging, reindexing, relabelling, repository, writing
+from fhir_server.engine import behalf, purging, reindexing, repository, writing
 from fhir_server.engine.context import Engine
 from fhir_server.engine.index_rows import LISTS
 from fhir_server.engine.transaction import Change, Transaction, run
 from fhir_server.engine.walking import Place
-from fhir_server.fhir.errors import FHIRError
-from fhir_server.store.tables import hist, outbox, res, share
+from fhir_server.store.tables import hist, outbox, res
 from fhir_server.store.word_tables import words
-from tests.engine.conftest import Org, caller
+from tests.engine.conftest import Org
 from tests.engine.test_access_rows import care_team, known, referral, task  # noqa: F401 - a fixture
-from tests.laws import examples
 
-ACT, CODES = "http://terminology.hl7.org/CodeSystem/v3-ActCode", "urn:codes"
 PATIENT = {
     "resourceType": "Patient",
     "identifier": [{"system": "urn:cin", "value": "90000000A"}],
@@ -181,162 +170,6 @@ def test_whoever_the_transaction_acts_for_sees_it(known: Callable[..., Any]) -> 
     assert request.row.patient == made.row.rh
 
 
-# ---- labels: the law
-
-
-@dataclass
-class Expected:
-    """A contact view as it would be if every write had kept it."""
-
-    labels: int = 0
-    version: int = 0
-    view: dict[str, Any] | None = None
-    stored: dict[int, dict[str, Any]] = field(default_factory=dict)
-
-
-class Eager:
-    """The contact view of one Patient, told of every change, with labels judged by who makes it at that moment."""
-
-    def __init__(self, lists: dict[str, int]) -> None:
-        self.lists, self.now = lists, Expected()
-
-    def labels(self, resource: dict[str, Any], law_class: str) -> int:
-        def of_codes(_system: str, code: str) -> int:
-            return self.lists.get(code, 0) & ~SUD2  # no Patient names a source that nobody knows
-
-        return contact_labels(resource, source_is_part2=law_class == "part2", membership=of_codes)
-
-    def note(self, transaction: Transaction, change: Change) -> None:
-        if change.type == "Patient":
-            self.now.labels |= self.labels(dict(change.resource), transaction.context.caller.law_class)
-            self.now.version = change.row.ver
-            self.now.view = contact_view(change.resource) if not change.row.deleted else None
-            self.now.stored[change.row.ver] = dict(change.resource)
-
-    def amended(self, resource: dict[str, Any], law_class: str) -> None:
-        self.now.labels |= self.labels(resource, law_class)
-        self.now.stored[self.now.version] = resource
-
-    def relabelled(self) -> None:
-        for resource in self.now.stored.values():
-            self.now.labels |= self.labels(resource, "covered") if resource else 0
-
-
-def labelled(*codes: str) -> dict[str, Any]:
-    return {"meta": {"security": [{"system": ACT, "code": code} for code in codes]}} if codes else {}
-
-
-def spoken(code: str) -> dict[str, Any]:
-    return {"communication": [{"language": {"coding": [{"system": CODES, "code": code}]}}]}
-
-
-BODIES = {
-    "plain": PATIENT, "renamed": RENAMED, "ill": {**PATIENT, **labelled("HIV")}, "more": {**RENAMED, **labelled("SEX")},
-    "both": {**PATIENT, **labelled("HIV", "SEX")}, "spoken": {**PATIENT, **spoken("intimate")},
-    "listed": {**RENAMED, **spoken("later")}, "drug": {**PATIENT, **spoken("drug")},
-    "outside": {**PATIENT, "maritalStatus": {"coding": [{"system": CODES, "code": "intimate"}]}},
-}  # fmt: skip
-WRITERS = [("plan", "covered"), ("plan", "part2"), ("clinic", "covered"), ("clinic", "part2")]
-STEP = st.one_of(
-    st.tuples(st.just("write"), st.sampled_from(WRITERS), st.sampled_from(sorted(BODIES))),
-    st.tuples(st.just("meta"), st.sampled_from(WRITERS), st.sampled_from(["HIV", "SEX", ""])),
-    st.tuples(st.just("delete"), st.sampled_from(WRITERS[:2]), st.just("")),
-    st.tuples(st.just("relabel"), st.just(WRITERS[0]), st.just("")),
-    st.tuples(st.just("refer"), st.just(WRITERS[0]), st.just("")),
-)
-
-
-class World:
-    """What the law is tried in; it has no words for a whole engine when it fails."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-
-
-@pytest.fixture
-def world(engine: Engine, known: Callable[..., Any]) -> World:  # noqa: F811
-    return World(engine)
-
-
-SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-
-
-@settings(max_examples=examples(25), deadline=None, suppress_health_check=SUPPRESSED)
-@example(first=WRITERS[0], body="plain", steps=[("delete", WRITERS[1], ""), ("write", WRITERS[0], "plain")])
-@given(first=st.sampled_from(WRITERS[:2]), body=st.sampled_from(sorted(BODIES)), steps=st.lists(STEP, max_size=8))
-def test_made_late_it_is_as_if_made_at_once(world: World, first: tuple[str, str], body: str, steps: list[Any]) -> None:
-    """R12, R17: any history of versions, labels, code lists and writers: the view, its labels and its index rows."""
-    engine = world.engine
-    engine.hooks.by_assigned.add("Patient")
-    lists = {"intimate": SENS, "drug": SUD2}
-    eager = Eager(lists)
-    engine.hooks.membership = lambda _system, code: lists.get(code, 0)
-    engine.hooks.in_transaction[:] = [eager.note]
-    body_of = lambda name: {key: value for key, value in BODIES[name].items() if key != "identifier"}  # noqa: E731
-    made = Org(engine, caller(first[0], law_class=first[1])).create(body_of(body))
-    Org(engine, caller("plan")).create(care_team(made, "clinic"))
-    for kind, writer, what in steps:
-        _step(engine, eager, made, kind, writer, body_of(what) if kind == "write" else what)
-        _as_expected(engine, eager.now, made)
-    _step(engine, eager, made, "refer", WRITERS[0], "")
-    _as_expected(engine, eager.now, made)
-
-
-def _step(engine: Engine, eager: Eager, made: Change, kind: str, writer: tuple[str, str], what: Any) -> None:
-    who = Org(engine, caller(writer[0], law_class=writer[1]))
-    try:
-        if kind == "write":
-            who.update(made, what)
-        elif kind == "meta":
-            tags = {"security": [{"system": ACT, "code": what}]} if what else {"tag": [{"code": "x"}]}
-            _amend(eager, who, made, tags)
-        elif kind == "delete":
-            who.delete(made)
-        elif kind == "relabel":
-            eager.lists["later"] = HIV
-            _relabel(who)
-            eager.relabelled()
-        else:
-            refer(who, made)
-    except FHIRError:
-        return  # a label cannot be taken away, a provider labels nothing, nobody refers the deleted
-
-
-def _amend(eager: Eager, who: Org, made: Change, more: dict[str, Any]) -> None:
-    def edit(meta: Any) -> Any:
-        return {**meta, **{name: [*meta.get(name, []), *values] for name, values in more.items()}}
-
-    repository.amend(who.context(), "Patient", made.row.fid, edit)
-    (row,) = rows(who.engine, res, made.row.rid)
-    eager.amended(json.loads(bytes(row.body)), who.who.law_class)
-
-
-def _relabel(who: Org) -> None:
-    place: Place | None = Place()
-    while place is not None:
-        findings, place = relabelling.look(who.context(), place)
-        due = [one for one in findings if one.is_due]
-        run(who.context(), lambda open_, due=due: relabelling.raise_labels(open_, due))
-
-
-def _as_expected(engine: Engine, expected: Expected, made: Change) -> None:
-    row = contact_of(engine, made)
-    shown = list(engine.database.read().execute(select(share.c.view).where(share.c.target == made.row.rh)))
-    if row is None:
-        assert (expected.labels, shown) == (0, [])
-        return
-    assert bool(shown) or expected.labels
-    assert (row.labels, row.ver, bool(row.deleted)) == (expected.labels, expected.version, expected.view is None)
-    body = json.loads(bytes(row.body)) if row.body else {}
-    assert _said(body) == _said(expected.view or {})
-    wanted = asked(engine, row.rid, body) if body else {name: [] for name in posted(engine, row.rid)}
-    assert posted(engine, row.rid) == wanted
-
-
-def _said(body: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if name not in {"id", "meta"}}
-
-
 # ---- upkeep
 
 
@@ -385,101 +218,3 @@ def test_a_purge_leaves_nothing_of_either(engine: Engine, known: Callable[..., A
         for rid in (made.row.rid, made.row.rid + 1):
             assert [rows(engine, table, rid) for table in (res, hist, outbox)] == [[], [], []]
             assert not any(posted(engine, rid).values())
-
-
-# ---- at the same time
-
-HIDING = labelled("HIV")["meta"]
-
-
-@pytest.mark.parametrize(
-    ("late", "meanwhile", "is_done"),
-    [("update", "referral", False), ("update", "referral", True), ("referral", "update", False),
-     ("referral", "update", True), ("delete", "referral", True), ("referral", "delete", False),
-     ("referral", "label", False), ("label", "referral", True), ("referral", "purge", False),
-     ("referral", "purge", True)],
-)  # fmt: skip
-def test_a_write_beside_the_first_referral(
-    engine: Engine,
-    known: Callable[..., Any],  # noqa: F811
-    late: str,
-    meanwhile: str,
-    is_done: bool,
-) -> None:
-    """P4: of two transactions that are open at once either ends first: the view is of the last version, or gone."""
-    if engine.database.dialect == "sqlite":
-        pytest.skip("one writer: no two transactions are open at once")
-    plan, pantry = known("plan"), known("pantry")
-    made = plan.create(PATIENT)
-    _, asked_for = referral(plan, made)
-    purger = Org(engine, caller("plan", rights=frozenset({"purge"})))
-    acts: dict[str, Callable[[], Any]] = {
-        "update": lambda: plan.update(made, RENAMED),
-        "referral": lambda: plan.create(asked_for),
-        "label": lambda: repository.amend(plan.context(), "Patient", made.row.fid, lambda meta: {**meta, **HIDING}),
-        "delete": lambda: plan.delete(made),
-        "purge": lambda: purging.purge(purger.context(), made.row.fid),
-    }
-    with held_up(acts[late], is_done=is_done):
-        other = Doing(acts[meanwhile])
-        other.join(0.2 if is_done else 20)  # who comes second waits for the first
-    other.end()
-    row, whole = contact_of(engine, made), next(iter(rows(engine, res, made.row.rid)), None)
-    if meanwhile == "purge":
-        assert row is whole is None
-        return
-    assert (row.ver, row.ts, bool(row.deleted)) == (whole.ver, whole.ts, bool(whole.deleted))
-    assert row.labels == whole.labels == (HIV if "label" in {late, meanwhile} else 0)
-    if "update" in {late, meanwhile}:
-        assert b"Vang" in bytes(pantry.read(made).body)
-
-
-class Doing(threading.Thread):
-    """Something done beside the test; its failure is the test's."""
-
-    def __init__(self, act: Callable[[], Any]) -> None:
-        super().__init__()
-        self.act, self.failed = act, list[BaseException]()
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self.act()
-        except BaseException as error:  # noqa: BLE001 - told to the test
-            self.failed.append(error)
-
-    def end(self) -> None:
-        self.join(20)
-        assert self.failed == []
-
-
-@contextmanager
-def held_up(act: Callable[[], Any], *, is_done: bool) -> Iterator[None]:
-    """The transaction of `act` waits for the end of the block: before it finishes, or when all it does is done."""
-    waiting, go = threading.Event(), threading.Event()
-    finish, test = Transaction.finish, threading.current_thread()
-    slow: list[threading.Thread] = []
-
-    def hold() -> None:
-        waiting.set()
-        go.wait(20)
-
-    def finish_late(self: Transaction) -> None:
-        first = not slow and threading.current_thread() is not test
-        if first:
-            slow.append(threading.current_thread())
-        if first and not is_done:
-            hold()
-        finish(self)
-        if first and is_done:
-            hold()
-
-    Transaction.finish = finish_late  # type: ignore[method-assign]
-    try:
-        doing = Doing(act)
-        assert waiting.wait(20), doing.failed
-        yield
-    finally:
-        go.set()
-        Transaction.finish = finish  # type: ignore[method-assign]
-    doing.end()

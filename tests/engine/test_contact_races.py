@@ -1,0 +1,113 @@
+"""A write of a Patient and the first referral for it at the same time: the contact view is of the last version (P4)."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from fhir_server.access.classes import HIV
+from fhir_server.engine import purging, repository
+from fhir_server.engine.context import Engine
+from fhir_server.engine.transaction import Transaction
+from fhir_server.store.tables import res
+from tests.engine.conftest import Org, caller
+from tests.engine.test_access_rows import known, referral  # noqa: F401 - a fixture
+from tests.engine.test_contact_labels import labelled
+from tests.engine.test_contact_rows import PATIENT, RENAMED, contact_of, rows
+
+HIDING = labelled("HIV")["meta"]
+
+
+@pytest.mark.parametrize(
+    ("late", "meanwhile", "is_done"),
+    [("update", "referral", False), ("update", "referral", True), ("referral", "update", False),
+     ("referral", "update", True), ("delete", "referral", True), ("referral", "delete", False),
+     ("referral", "label", False), ("label", "referral", True), ("referral", "purge", False),
+     ("referral", "purge", True)],
+)  # fmt: skip
+def test_a_write_beside_the_first_referral(
+    engine: Engine,
+    known: Callable[..., Any],  # noqa: F811
+    late: str,
+    meanwhile: str,
+    is_done: bool,
+) -> None:
+    """P4: of two transactions that are open at once either ends first: the view is of the last version, or gone."""
+    if engine.database.dialect == "sqlite":
+        pytest.skip("one writer: no two transactions are open at once")
+    plan, pantry = known("plan"), known("pantry")
+    made = plan.create(PATIENT)
+    _, asked_for = referral(plan, made)
+    purger = Org(engine, caller("plan", rights=frozenset({"purge"})))
+    acts: dict[str, Callable[[], Any]] = {
+        "update": lambda: plan.update(made, RENAMED),
+        "referral": lambda: plan.create(asked_for),
+        "label": lambda: repository.amend(plan.context(), "Patient", made.row.fid, lambda meta: {**meta, **HIDING}),
+        "delete": lambda: plan.delete(made),
+        "purge": lambda: purging.purge(purger.context(), made.row.fid),
+    }
+    with held_up(acts[late], is_done=is_done):
+        other = Doing(acts[meanwhile])
+        other.join(0.2 if is_done else 20)  # who comes second waits for the first
+    other.end()
+    row, whole = contact_of(engine, made), next(iter(rows(engine, res, made.row.rid)), None)
+    if meanwhile == "purge":
+        assert row is whole is None
+        return
+    assert (row.ver, row.ts, bool(row.deleted)) == (whole.ver, whole.ts, bool(whole.deleted))
+    assert row.labels == whole.labels == (HIV if "label" in {late, meanwhile} else 0)
+    if "update" in {late, meanwhile}:
+        assert b"Vang" in bytes(pantry.read(made).body)
+
+
+class Doing(threading.Thread):
+    """Something done beside the test; its failure is the test's."""
+
+    def __init__(self, act: Callable[[], Any]) -> None:
+        super().__init__()
+        self.act, self.failed = act, list[BaseException]()
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.act()
+        except BaseException as error:  # noqa: BLE001 - told to the test
+            self.failed.append(error)
+
+    def end(self) -> None:
+        self.join(20)
+        assert self.failed == []
+
+
+@contextmanager
+def held_up(act: Callable[[], Any], *, is_done: bool) -> Iterator[None]:
+    """The transaction of `act` waits for the end of the block: before it finishes, or when all it does is done."""
+    waiting, go = threading.Event(), threading.Event()
+    finish, test = Transaction.finish, threading.current_thread()
+    slow: list[threading.Thread] = []
+
+    def hold() -> None:
+        waiting.set()
+        go.wait(20)
+
+    def finish_late(self: Transaction) -> None:
+        first = not slow and threading.current_thread() is not test
+        if first:
+            slow.append(threading.current_thread())
+        if first and not is_done:
+            hold()
+        finish(self)
+        if first and is_done:
+            hold()
+
+    Transaction.finish = finish_late  # type: ignore[method-assign]
+    try:
+        doing = Doing(act)
+        assert waiting.wait(20), doing.failed
+        yield
+    finally:
+        go.set()
+        Transaction.finish = finish  # type: ignore[method-assign]
+    doing.end()
