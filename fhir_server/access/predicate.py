@@ -39,7 +39,7 @@ from fhir_server.access.scopes import LETTERS
 from fhir_server.access.writes import Facts
 from fhir_server.fhir.definitions import type_number, type_numbers
 from fhir_server.store import merges
-from fhir_server.store.tables import access, dat, directive, hist, param, rel, res, runout, share
+from fhir_server.store.tables import access, contained, dat, directive, hist, param, rel, res, runout, share
 
 Condition = ColumnElement[bool]
 
@@ -51,6 +51,7 @@ _ASSIGNED_MASK: Final = bindparam("v_assigned", type_=BigInteger())
 _OF_PERSONS: Final = ("birthdate", "death-date")  # dates that say nothing of when a resource is about
 _ZERO: Final = literal_column("0", BigInteger())
 _ONE: Final = literal_column("1", BigInteger())
+_TWO: Final = literal_column("2", BigInteger())
 _CHUNK: Final = 500
 
 
@@ -90,12 +91,25 @@ class Visible:
         row = res.alias(f"{alias}_row")
         return select(row).where(_visible(self.shape, row, of)).subquery(alias)
 
+    def contained(self, alias: str, of: str) -> Subquery:
+        """Contained resources of a type: whoever sees the resource that holds one sees it, if the type is in scope too.
+
+        All columns of the table are the container's, but for rid, type, fid, view (2), gen, and rh (0: no reference
+        leads there); `holder` is the container's rid. Nothing is contained in a contact view.
+        """
+        inner, row = contained.alias(f"{alias}_inner"), res.alias(f"{alias}_row")
+        own = {name: inner.c[name] for name in ("rid", "type", "fid", "gen")} | {"view": _TWO, "rh": _ZERO}
+        columns = [own.get(column.name, column).label(column.name) for column in row.c]
+        holds = inner.join(row, and_(row.c.rid == inner.c.holder, row.c.part == inner.c.part))
+        rules = _in_scope(self.shape, inner, of), _whole(self.shape, row, None)
+        return select(*columns, inner.c.holder).select_from(holds).where(*rules).subquery(alias)
+
     def history(self, alias: str, of: str | None = None) -> Subquery:
         """Superseded versions that pass by their own labels, patient and owner, and whose current row passes (R13)."""
         row, now = hist.alias(f"{alias}_row"), res.alias(f"{alias}_now")
         same = and_(now.c.rid == row.c.rid, now.c.part == row.c.part)
         current = exists(_ONE).where(same, _visible(self.shape, now, of)).correlate(row)
-        return select(row).where(_version(self.shape, row, of), current).subquery(alias)
+        return select(row).where(_whole(self.shape, row, of), current).subquery(alias)
 
 
 def _shape(caller: Caller, letter: str) -> Shape:
@@ -128,8 +142,8 @@ def _visible(shape: Shape, row: FromClause, of: str | None) -> Condition:
     return and_(_in_scope(shape, row, of), or_(whole, contact))
 
 
-def _version(shape: Shape, row: FromClause, of: str | None) -> Condition:
-    """A version row by itself. A contact view has no past: where a member lived before is nobody's errand."""
+def _whole(shape: Shape, row: FromClause, of: str | None) -> Condition:
+    """A row by itself, or a version. A contact view has no past: where a member lived before is nobody's errand."""
     return and_(_in_scope(shape, row, of), row.c.view == _ZERO, _resource(shape, row, of))
 
 

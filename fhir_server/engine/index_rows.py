@@ -1,18 +1,20 @@
 """A resource's rows in the posting lists: added with it, and changed by their difference."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Insert, Table, bindparam, delete, insert, literal, select
 
+from fhir_server.engine import contained_rows
 from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.search.extract import IndexRows
+from fhir_server.store import contained
 from fhir_server.store.members import LAST
 from fhir_server.store.resources import TENANT, Row
 from fhir_server.store.tables import comp, dat, geo, member, num, qty, ref, string, tok, uri
 from fhir_server.store.word_tables import words
 
-if TYPE_CHECKING:
-    from fhir_server.search.extract import IndexRows
+Ahead = tuple[IndexRows, int]  # index rows and their generation
 
 LISTS: tuple[Table, ...] = (tok, string, dat, ref, uri, num, qty, comp, geo)  # in the order of IndexRows
 _WITH_ONE, _WITH_TWO = 2, 3  # members of a row with one value, or two; the tightest loops of a write are theirs
@@ -23,13 +25,17 @@ _ALL_OF = [
 
 
 def add(
-    transaction: Transaction,
-    row: Row,
-    type_: str,
-    resource: Mapping[str, Any],
-    ahead: tuple["IndexRows", int] | None = None,
+    transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any], ahead: Ahead | None = None
 ) -> None:
-    """Index a new resource; `ahead`: its rows made before, and of which generation."""
+    """Index a new resource, and what it contains; `ahead`: its rows made before, and of which generation."""
+    _add(transaction, row, type_, resource, ahead)
+    if "contained" in resource:
+        _add_each(transaction, contained_rows.put(transaction, row, resource))
+
+
+def _add(
+    transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any], ahead: Ahead | None = None
+) -> None:
     rows, generation = ahead or (None, -1)
     if rows is None or generation != row.gen:
         rows = transaction.context.engine.extractor.rows(type_, resource)
@@ -40,11 +46,13 @@ def add(
 def change(transaction: Transaction, what: Change) -> None:
     """Index a new version: rows that stay the same are left alone."""
     before = what.before
+    if "contained" in what.resource or "contained" in (what.old or {}):
+        change_contained(transaction, what.row, what.resource, what.old)
     if before is None or before.deleted or before.gen != what.row.gen:
         anew(transaction, what.row, what.type, what.resource)
         return
     if what.row.deleted:  # an empty resource has index rows too, such as Patient's deceased=false
-        remove(transaction, before, what.type, what.old or {})
+        _remove(transaction, before, what.type, what.old or {})
         return
     extractor = transaction.context.engine.extractor
     old = dict(_placed(what.row, extractor.rows(what.type, what.old or {})))
@@ -64,8 +72,8 @@ def anew(transaction: Transaction, row: Row, type_: str, resource: Mapping[str, 
 
 
 def fill(transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any]) -> None:
-    """Index a resource that has no rows."""
-    add(transaction, row, type_, resource)
+    """Index a resource that has no rows; what it contains is indexed by `change_contained`."""
+    _add(transaction, row, type_, resource)
     if type_ == "Group":  # the members of a roster do not stand in its body
         transaction.connection.execute(_members(transaction.context.engine.params["Group", "member"], row))
 
@@ -80,7 +88,13 @@ def _members(param: int, row: Row) -> Insert:
 
 
 def remove(transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any]) -> None:
-    """Take a deleted resource out of every posting list."""
+    """Take a deleted resource, and what it contained, out of every posting list."""
+    _remove(transaction, row, type_, resource)
+    if "contained" in resource:
+        change_contained(transaction, row, {})
+
+
+def _remove(transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any]) -> None:
     if row.gen != transaction.context.engine.extractor.generation(type_):
         forget(transaction, [row.rid])
         return
@@ -88,7 +102,30 @@ def remove(transaction: Transaction, row: Row, type_: str, resource: Mapping[str
         transaction.batch.remove(table, values)
 
 
-def _placed(row: Row, rows: "IndexRows") -> list[tuple[Table, list[tuple[Any, ...]]]]:
+def change_contained(
+    transaction: Transaction, row: Row, new: Mapping[str, Any], old: Mapping[str, Any] | None = None
+) -> None:
+    """Put what a resource contains now in place of what it contained; `old`: what it was, where that is known.
+
+    For resources that contain something, or did: others have no such rows, and need no statement.
+    """
+    transaction.flush()
+    known = contained.of(transaction.connection, [row.rid])
+    is_same = old is not None and old.get("contained") == new.get("contained")
+    if is_same and contained_rows.are_current(transaction, new, known):
+        return
+    if known:
+        forget(transaction, [one.rid for one in known])
+        contained.remove(transaction.connection, [row.rid])
+    _add_each(transaction, contained_rows.put(transaction, row, new, known))
+
+
+def _add_each(transaction: Transaction, parts: Iterable[contained_rows.Part]) -> None:
+    for row, type_, part in parts:
+        _add(transaction, row, type_, part)
+
+
+def _placed(row: Row, rows: IndexRows) -> list[tuple[Table, list[tuple[Any, ...]]]]:
     """The rows of each list that has some, as the table holds them."""
     lists: tuple[Sequence[Any], ...] = rows
     placed = [(table, _filled(row.part, row.rid, lists[at])) for at, table in enumerate(LISTS) if lists[at]]

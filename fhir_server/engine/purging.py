@@ -59,6 +59,8 @@ def _gone(transaction: Transaction, row: Row) -> Change:
     change = Change("delete", type_, last, {}, row, {} if row.deleted else wire.parse(row.body))
     if not row.deleted:
         access_rows.apply(transaction, change)
+    if "contained" in (change.old or {}):
+        index_rows.change_contained(transaction, row, {})
     index_rows.anew(transaction, last, type_, {})
     if type_ == "Patient":
         index_rows.anew(transaction, last._replace(rid=row.rid + 1, view=1), type_, {})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fhir_server.access import predicate
 from fhir_server.access.directory import DIRECTORY_TYPES, is_directory
 from fhir_server.access.writes import may_write
-from fhir_server.engine import meta, writing
+from fhir_server.engine import hits, meta, writing
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Change, Transaction, event
 from fhir_server.engine.writing import Draft
@@ -91,7 +91,8 @@ def search(context: Context, query: SearchQuery) -> Page:
     page = context.engine.searcher.search(
         context.connection, query, context.visible("s"), identity=_identity(context), now_ms=context.now
     )
-    entities = [[type_names()[hit.type_number], hit.fid, hit.ver, hit.patient, hit.labels] for hit in _all(page)]
+    named = [hits.holder(hit) for hit in _all(page)]
+    entities = [[type_, one.fid, one.ver, one.patient, one.labels] for type_, one in named]
     _log_event(context, query.interaction, 200, entities, query.text)
     return page
 

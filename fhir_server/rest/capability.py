@@ -58,6 +58,7 @@ def _rest(engine: Engine, base: str) -> dict[str, Any]:
     rest = {
         "mode": "server",
         "documentation": "Unknown search parameters are refused (400) unless Prefer: handling=lenient. "
+        "Contained resources of one type are searched with _contained and _containedType. "
         "Dates without a zone are read in " + engine.settings.time_zone + ". Access follows assignment and consent: "
         "what a caller may not see is answered as if it did not exist.",
         "security": capability_security(base),

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from fhir_server.engine import repository
+from fhir_server.engine import hits, repository
 from fhir_server.engine.context import Context
 from fhir_server.fhir import bundles
-from fhir_server.fhir.definitions import type_names
 from fhir_server.fhir.errors import BadValue, InsecureRequest, Issue, NotSupported, UnknownType
 from fhir_server.fhir.outcome import outcome_bytes
 from fhir_server.fhir.values import instant
@@ -97,11 +96,14 @@ def _bundle(context: Context, request: Request, query: SearchQuery, page: Page, 
 
 
 def _entry(context: Context, request: Request, query: SearchQuery, hit: Hit, mode: str) -> bytes:
-    type_ = type_names()[hit.type_number]
-    body = summary(context.engine.definitions, repository.render(context, type_, hit), query.summary)
+    type_, version = hits.holder(hit)
+    body, url = repository.render(context, type_, version), f"{request.base}/{type_}/{version.fid}"
+    if hit.view == hits.CONTAINED:
+        body, url = hits.part(body, hit.fid), f"{url}#{hit.fid}"
+    body = summary(context.engine.definitions, body, query.summary)
     if query.fields:
         body = elements(context.engine.definitions, body, query.fields)
-    return bundles.match(f"{request.base}/{type_}/{hit.fid}", body, mode)
+    return bundles.match(url, body, mode)
 
 
 def _ignored(name: str) -> Issue:

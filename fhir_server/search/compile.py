@@ -1,4 +1,4 @@
-"""SearchQuery -> SQL: one select for a page, one for a count, one for the probes that choose how to get there."""
+"""SearchQuery -> SQL: one select for a page, one for the probes that choose how to get there."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -56,16 +56,17 @@ def probe(frame: Frame, query: SearchQuery, positions: Sequence[int]) -> Select[
     counts: list[ColumnElement[int]] = []
     for position in positions:
         criterion = query.criteria[position]
-        listed: ColumnElement[int] = _few(keys(frame, criterion, query.type, names_for(prefix(position), criterion)))
+        listed: ColumnElement[int] = few(keys(frame, criterion, query.type, names_for(prefix(position), criterion)))
         if not isinstance(criterion, Match):
-            start = _few(leaves(frame, criterion, query.type, names_for(prefix(position), criterion)))
+            start = few(leaves(frame, criterion, query.type, names_for(prefix(position), criterion)))
             listed = case((start >= number(BOUND), number(BOUND)), else_=listed)
         counts.append(listed)
     columns: list[Any] = counts
     return select(*columns)
 
 
-def _few(lists: Sequence[Select[Any]]) -> ColumnElement[int]:
+def few(lists: Sequence[Select[Any]]) -> ColumnElement[int]:
+    """How many rows these selects have together, counted up to BOUND."""
     listed: Select[Any] | CompoundSelect[Any] = union_all(*lists) if len(lists) > 1 else lists[0]
     return select(func.count()).select_from(listed.limit(number(BOUND)).subquery()).scalar_subquery()
 
@@ -76,7 +77,7 @@ def matches(
     """The matching resources: a select of `columns`, what they belong to, and the row number in the driving list."""
     r, conditions = also(frame, query, plan)
     if plan.driver < 0:
-        conditions += [_beyond(query, r.c.rid)] if after else []
+        conditions += [beyond(query, r.c.rid)] if after else []
         return select(*[r.c[name] for name in columns]).where(*conditions), r, r.c.rid
     criterion = query.criteria[plan.driver]
     names = names_for(prefix(plan.driver), criterion)
@@ -86,7 +87,7 @@ def matches(
         driver, where = gathered(keys(frame, criterion, query.type, names)), []
     place = driver.c.rid if "rid" in driver.c else r.c.rid
     if after:
-        (where if "rid" in driver.c else conditions).append(_beyond(query, place))
+        (where if "rid" in driver.c else conditions).append(beyond(query, place))
     found, at = follow(frame, driver, on(criterion), r, conditions, columns)
     return found.where(*where), at, place if "rid" in driver.c else at.c.rid
 
@@ -94,7 +95,10 @@ def matches(
 def also(frame: Frame, query: SearchQuery, plan: Plan) -> tuple[Subquery, list[ColumnElement[bool]]]:
     """A resource row, and what must hold of it besides what the plan starts from."""
     driving = query.criteria[plan.driver] if plan.driver >= 0 else None
-    r, conditions = frame.resource(query.type, by_hash=isinstance(driving, Has))
+    if query.contained == "true":
+        r, conditions = frame.contained(query.type)
+    else:
+        r, conditions = frame.resource(query.type, by_hash=isinstance(driving, Has))
     conditions += _of_types(query, r, plan)
     conditions += [
         holds(frame, criterion, r, names_for(prefix(position), criterion))
@@ -112,7 +116,8 @@ def _of_types(query: SearchQuery, r: FromClause, plan: Plan) -> list[ColumnEleme
     return [(r.c.type + ZERO if plan.driver >= 0 else r.c.type).in_(numbers)]
 
 
-def _beyond(query: SearchQuery, place: ColumnElement[int]) -> ColumnElement[bool]:
+def beyond(query: SearchQuery, place: ColumnElement[int]) -> ColumnElement[bool]:
+    """That a row number lies beyond the page before."""
     last = bindparam("after", type_=BigInteger())
     return place > last if query.backward else place < last
 
@@ -133,14 +138,15 @@ def page(frame: Frame, query: SearchQuery, plan: Plan, limit: int, *, after: boo
     """One page in the default order, newest first; a page before `after` comes the other way round."""
     if by_type(query, plan):
         rows = type_by_type(query, lambda one: page(frame, one, plan, limit, after=after))
-        return select(*rows.c).order_by(_direction(query, rows.c.rid)).limit(number(limit))
+        return select(*rows.c).order_by(direction(query, rows.c.rid)).limit(number(limit))
     found, _, place = matches(frame, query, plan, HIT, after=after)
     if plan.way == "scan small":
         place = place + ZERO  # few rows: keep the planner from walking the whole type for the sake of order
-    return found.order_by(_direction(query, place)).limit(number(limit))
+    return found.order_by(direction(query, place)).limit(number(limit))
 
 
-def _direction(query: SearchQuery, place: ColumnElement[int]) -> ColumnElement[int]:
+def direction(query: SearchQuery, place: ColumnElement[int]) -> ColumnElement[int]:
+    """The default order of row numbers: newest first, the other way round before a page."""
     return place.asc() if query.backward else place.desc()
 
 
@@ -153,11 +159,3 @@ def type_by_type(query: SearchQuery, build: Callable[[SearchQuery], Select[Any]]
     """The pages of each type of a search over several, joined."""
     parts = [build(replace(query, type=kind)).subquery() for kind in query.types]
     return union_all(*[select(*part.c) for part in parts]).subquery()
-
-
-def total(frame: Frame, query: SearchQuery, plan: Plan, bound: int | None) -> Select[Any]:
-    """One row: the number of matches, counted no further than `bound`."""
-    found, _, _ = matches(frame, query, plan, ("rid",))
-    if bound is not None:
-        found = found.limit(number(bound))
-    return select(func.count()).select_from(found.subquery())

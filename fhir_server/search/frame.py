@@ -126,6 +126,11 @@ class Frame:
             current.append((r.c.type + ZERO if by_hash else r.c.type) == number(type_number(kind)))
         return r, current
 
+    def contained(self, kind: str) -> tuple[Subquery, list[ColumnElement[bool]]]:
+        """A new alias of what resources contain of a type, as far as the caller may see the containers."""
+        r = self.visible.contained(f"r{next(self.numbers)}", of=kind)
+        return r, [r.c.deleted.is_(False)]
+
     def param(self, row: FromClause, *params: Param) -> ColumnElement[bool]:
         """The condition that a posting row belongs to one of these parameters."""
         numbers = sorted({self.params[one] for one in params})

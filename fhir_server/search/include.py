@@ -69,8 +69,9 @@ def _level(rows: Rows, frontier: list[Hit], includes: tuple[Include, ...]) -> li
     starts = [hit.rid for hit in frontier if hit.type_number in sources]
     if starts:
         found += _ask(rows, forward, starts)
-    if backward:
-        found += _ask(rows, backward, [hit.rh for hit in frontier])
+    referred = [hit.rh for hit in frontier if hit.rh]  # nothing refers to a contained resource from outside
+    if backward and referred:
+        found += _ask(rows, backward, referred)
     return found
 
 

@@ -140,6 +140,7 @@ class SearchQuery:
     """A search, understood. `pairs` are the parameters that were used, in order, for the self link.
 
     type: "" for several, which `types` names, none of them meaning all. within: the compartment, such as Patient/1.
+    contained: false, true or both; contained_type: container or contained, what of a contained match is the answer.
     after: the sort values and row number beyond which the page lies; `backward`: before them instead.
     """
 
@@ -155,6 +156,8 @@ class SearchQuery:
     fields: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
+    contained: str = "false"
+    contained_type: str = "container"
     after: tuple[Any, ...] | None = None
     backward: bool = False
     known_total: int | None = None
@@ -168,6 +171,11 @@ class SearchQuery:
     def named(self) -> tuple[str, ...]:
         """The types that the search names; none if it asks about all."""
         return (self.type,) if self.type else self.types
+
+    @property
+    def finds_containers(self) -> bool:
+        """Whether the matches are contained resources and the answers what contains them."""
+        return self.contained == "true" and self.contained_type == "container"
 
     @property
     def interaction(self) -> str:

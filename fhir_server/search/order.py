@@ -45,7 +45,7 @@ def sorted_page(frame: Frame, query: SearchQuery, plan: Plan, limit: int, *, aft
     found, at, _ = matches(frame, query, plan, HIT)
     keys = [_value(frame, key, at).label(f"k{place}") for place, key in enumerate(query.sort)]
     if _is_own(query):
-        return _ordered(found.add_columns(*keys), query, [*keys, at.c.rid], after=after).limit(number(limit))
+        return ordered(found.add_columns(*keys), query, [*keys, at.c.rid], after=after).limit(number(limit))
     return _whole(query, found.add_columns(*keys).subquery("s"), after=after).limit(number(limit))
 
 
@@ -61,7 +61,7 @@ def _along(frame: Frame, query: SearchQuery, plan: Plan, limit: int, *, after: b
     if len(pages) == 1:
         return pages[0]
     rows = union_all(*[select(*part.c) for part in (one.subquery() for one in pages)]).subquery()
-    return _ordered(select(*rows.c), query, [rows.c.k0, rows.c.rid], after=False).limit(number(limit))
+    return ordered(select(*rows.c), query, [rows.c.k0, rows.c.rid], after=False).limit(number(limit))
 
 
 def _stretch(frame: Frame, query: SearchQuery, plan: Plan, one: Stretch, limit: int, *, after: bool) -> Select[Any]:
@@ -77,7 +77,7 @@ def _stretch(frame: Frame, query: SearchQuery, plan: Plan, one: Stretch, limit: 
 
 def _whole(query: SearchQuery, rows: FromClause, *, after: bool) -> Select[Any]:
     columns = [rows.c[f"k{place}"] for place in range(len(query.sort))]
-    return _ordered(select(*rows.c), query, [*columns, rows.c.rid], after=after)
+    return ordered(select(*rows.c), query, [*columns, rows.c.rid], after=after)
 
 
 def _is_own(query: SearchQuery) -> bool:
@@ -131,9 +131,10 @@ def _steps(frame: Frame, key: SortKey, at: Any) -> tuple[Any, Any, list[ColumnEl
     return joined(frame, source, row, and_(*same(row, at))), row, where
 
 
-def _ordered(
+def ordered(
     found: Select[Any], query: SearchQuery, columns: Sequence[ColumnElement[Any]], *, after: bool
 ) -> Select[Any]:
+    """A select in the order of these columns, which hold the values of the sort keys and the row number."""
     directions = [key.descending is not query.backward for key in query.sort]
     directions.append(directions[-1])
     order = [column.desc() if down else column.asc() for column, down in zip(columns, directions, strict=True)]

@@ -93,6 +93,7 @@ def _finish(draft: _Draft, ignored: tuple[str, ...], within: str) -> SearchQuery
         raise TooCostly("all parameters together have too many values; ask in several searches")
     if draft.includes and draft.results.get("_summary") == "text":
         raise BadValue("_summary=text goes with no _include or _revinclude; leave one of them out")
+    _check_contained(draft, within)
     if "_count" not in draft.results:
         draft.used.append(("_count", str(PAGE)))
     return SearchQuery(
@@ -106,9 +107,25 @@ def _finish(draft: _Draft, ignored: tuple[str, ...], within: str) -> SearchQuery
         total=draft.results.get("_total", "none"),
         summary=draft.results.get("_summary", "false"),
         fields=draft.results.get("_elements", ()),
+        contained=draft.results.get("_contained", "false"),
+        contained_type=draft.results.get("_containedType", "container"),
         ignored=ignored,
         pairs=tuple(draft.used),
     )
+
+
+def _check_contained(draft: _Draft, within: str) -> None:
+    """NotSupported where it is not said what a search among contained resources would be."""
+    if draft.results.get("_contained", "false") == "false":
+        return
+    if within or not draft.type:
+        raise NotSupported("contained resources are searched by their type, as in Medication?_contained=true")
+    containers = draft.results.get("_containedType", "container") == "container"
+    if containers and any(key.kind != "instant" or key.via for key in draft.sort):
+        raise NotSupported(
+            "containers are sorted by _lastUpdated alone, for several of what they hold may match; "
+            "contained resources are sorted by any parameter: add _containedType=contained"
+        )
 
 
 def _natural_order(draft: _Draft) -> tuple[SortKey, ...]:
@@ -185,11 +202,6 @@ def _sort(draft: _Draft, value: str) -> tuple[SortKey, ...]:
 def _contained(_draft: _Draft, value: str) -> str:
     if value not in ("false", "true", "both"):
         raise BadValue(f"_contained is false, true or both, not {shown(value)}")
-    if value != "false":
-        raise NotSupported(
-            "contained resources are no matches here: they have no identity that access could be decided on. "
-            "Search the resource that holds them, by its own parameters or by _content"
-        )
     return value
 
 

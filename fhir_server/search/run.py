@@ -11,13 +11,14 @@ from typing import Any
 from sqlalchemy import Connection, Select
 
 from fhir_server.fhir.definitions import Definitions
+from fhir_server.fhir.errors import NotSupported
 from fhir_server.fhir.values import PACIFIC
-from fhir_server.search.compile import BOUND, Plan, page, prefix, probe, total
+from fhir_server.search import containing
+from fhir_server.search.compile import BOUND, Plan, prefix, probe
 from fhir_server.search.drivers import can_drive, can_walk
 from fhir_server.search.frame import Frame
 from fhir_server.search.include import Hit, included
 from fhir_server.search.model import Match, SearchQuery, shape, values
-from fhir_server.search.order import sorted_page
 from fhir_server.search.paging import Place, Sealer
 from fhir_server.search.query import LARGEST_PAGE, parse
 from fhir_server.search.worklists import is_ordered
@@ -109,7 +110,9 @@ class Searcher:
         return Page(query, hits, along, number, onward, back)
 
     def match(self, connection: Connection, query: SearchQuery, visible: Visible, limit: int = 2) -> list[Hit]:
-        """Up to `limit` visible matches, for conditional interactions."""
+        """Up to `limit` visible matches, for conditional interactions; NotSupported for contained resources."""
+        if query.contained != "false":
+            raise NotSupported("a condition is about resources with an id of their own; leave out _contained")
         run = _Run(self, connection, replace(query, after=None), visible)
         return [Hit(*row[: len(Hit._fields)]) for row in run.page(limit)]
 
@@ -134,12 +137,13 @@ class _Run:
 
     def __init__(self, searcher: Searcher, connection: Connection, query: SearchQuery, visible: Visible) -> None:
         self._searcher, self._connection, self._query, self._visible = searcher, connection, query, visible
-        self._shape = (query.type, query.types, tuple([shape(criterion) for criterion in query.criteria]))
+        criteria = tuple([shape(criterion) for criterion in query.criteria])
+        self._shape = (query.type, query.types, query.contained, query.contained_type, criteria)
         self._values = dict(visible.binds)
         for position, criterion in enumerate(query.criteria):
             name = prefix(position)
             self._values.update({f"{name}{number}": value for number, value in enumerate(values(criterion))})
-        self._plan: Plan | None = None
+        self._arms: tuple[containing.Arm, ...] = ()
 
     def rows(
         self, key: Hashable, build: Callable[[Frame], Select[Any]], bound: Mapping[str, Any]
@@ -150,11 +154,10 @@ class _Run:
 
     def page(self, limit: int) -> list[tuple[Any, ...]]:
         """The rows of the page and one more, if there is one: hit columns, then sort values."""
-        query, plan, after = self._query, self._way(), self._query.after is not None
-        build = sorted_page if query.sort else page
+        query, arms, after = self._query, self._ways(), self._query.after is not None
         fetched = next(size for size in _SIZES if size >= limit)
-        key = ("page", self._shape, query.sort, plan, after, query.backward, fetched)
-        rows = self.rows(key, lambda frame: build(frame, query, plan, fetched, after=after), self._last())
+        key = ("page", self._shape, query.sort, _plans(arms), after, query.backward, fetched)
+        rows = self.rows(key, lambda frame: containing.pages(frame, arms, fetched, after=after), self._last())
         return rows[:limit]
 
     def _last(self) -> dict[str, Any]:
@@ -176,15 +179,28 @@ class _Run:
 
     def count(self, bound: int | None = None) -> int:
         """The number of matches, counted no further than `bound`."""
-        query, plan = self._query, self._way()
-        key = ("total", self._shape, plan, bound)
-        found = self.rows(key, lambda frame: total(frame, query, plan, bound), {})
+        arms = self._ways()
+        key = ("total", self._shape, _plans(arms), bound)
+        found = self.rows(key, lambda frame: containing.total(frame, arms, bound), {})
         return int(found[0][0])
 
-    def _way(self) -> Plan:
-        if self._plan is None:
-            self._plan = self._choose()
-        return self._plan
+    def _ways(self) -> tuple[containing.Arm, ...]:
+        if not self._arms:
+            arms = containing.arms(self._query)
+            self._arms = tuple([(arm, self._among(arm) if arm.contained == "true" else self._choose()) for arm in arms])
+        return self._arms
+
+    def _among(self, query: SearchQuery) -> Plan:
+        """A plan for contained resources: by id, over the type's if they are few, or by what the probe found."""
+        if any(isinstance(one, Match) and one.kind == "id" and not one.modifier for one in query.criteria):
+            return Plan("scan small")
+        drivers = [position for position, criterion in enumerate(query.criteria) if containing.can_list(criterion)]
+        key = ("probe among", self._shape, tuple(drivers))
+        *counts, there = self.rows(key, lambda frame: containing.probed(frame, query, drivers), {})[0]
+        if there < BOUND:
+            return Plan("scan small")
+        fewest, best = min(zip(counts, drivers, strict=True), default=(BOUND, -1))
+        return self._drive(best) if fewest < BOUND else Plan("scan")
 
     def _choose(self) -> Plan:
         """A plan: by id, along the only list there is, or by what the probe found."""
@@ -221,3 +237,7 @@ class _Run:
 
     def _sorts_by_value(self) -> bool:
         return any(key.kind != "instant" for key in self._query.sort)
+
+
+def _plans(arms: Sequence[containing.Arm]) -> tuple[Plan, ...]:
+    return tuple([plan for _, plan in arms])

@@ -75,6 +75,9 @@ class Visible(Protocol):
     def __call__(self, alias: str, *, of: str | None = None) -> Subquery[Any]:
         """Current rows the caller may see; of one type if `of` names it."""
 
+    def contained(self, alias: str, of: str) -> Subquery[Any]:
+        """Contained resources of a type, of the containers that the caller may see; `holder` is the container's rid."""
+
     def history(self, alias: str, of: str | None = None) -> Subquery[Any]:
         """Superseded versions the caller may see, of resources it may see now."""
 

@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from fhir_server.store.columns import EXACT, metadata
 from fhir_server.store.concept_tables import code_system, concept, concept_above, concept_word
+from fhir_server.store.contained_tables import contained
 from fhir_server.store.delivery_tables import delivery
 from fhir_server.store.load_tables import load, load_roster, parked
 from fhir_server.store.merge_tables import merged
@@ -40,6 +41,7 @@ __all__ = [
     "concept",
     "concept_above",
     "concept_word",
+    "contained",
     "dat",
     "delivery",
     "directive",

@@ -16,7 +16,7 @@ from fhir_server.access.relations import Directive, Rel, Share
 from fhir_server.access.scopes import parse
 from fhir_server.fhir.definitions import type_number
 from fhir_server.store.hashing import rh
-from fhir_server.store.tables import access, dat, directive, hist, param, rel, res, runout, share
+from fhir_server.store.tables import access, contained, dat, directive, hist, param, rel, res, runout, share
 
 PAST, EARLY, NOW, LATE = 1000, 1500, 2000, 2500
 RUN_OUT = 400  # from NOW on it is over before LATE
@@ -118,6 +118,19 @@ class Scene:
     def sees(self, who: Caller, now: int = NOW, letter: str = "r", of: str | None = None) -> set[int]:
         visible = Visible(who, now, letter, self.run_out)
         return set(self.connection.execute(select(visible("r", of=of).c.rid), dict(visible.binds)).scalars())
+
+    def contain(self, type_: str) -> None:
+        """Let every row there is hold a contained resource, whose rid is the row's below zero; after `settle`."""
+        rows = [_row(contained, (-rid, type_number(type_), "c", rid, 0)) for rid in self.rows]
+        _insert(self.connection, contained, rows)
+
+    def sees_contained(self, who: Caller, now: int, of: str) -> set[int]:
+        """The rids of the containers of what the caller sees of what `contain` put there."""
+        visible = Visible(who, now, "r", self.run_out)
+        row = visible.contained("c", of)
+        found = self.connection.execute(select(row.c.rid, row.c.holder, row.c.view), dict(visible.binds)).all()
+        assert all((rid, view) == (-holder, 2) for rid, holder, view in found)
+        return {holder for _, holder, _ in found}
 
     def sees_versions(self, who: Caller, now: int = NOW) -> set[tuple[int, int]]:
         visible = Visible(who, now, run_out_ms=self.run_out)

@@ -171,11 +171,13 @@ def callers() -> list[Caller]:
 def test_sql_says_what_python_says(scene, every):
     """R1-R7, R9, R16; L1-L4: relation x label x consent x purpose x law class x instant, as sets for each principal.
 
+    What a row contains is seen by who sees the row, if its type is in scope too; a contact view contains nothing.
     In an ordinary run every fifth pair of relation and consent, among them each of both.
     """
     chosen = cases()[::every]
     assert ({one for one, _ in chosen}, {one for _, one in chosen}) == (set(RELATIONS), set(CONSENTS))
     populate(scene, chosen)
+    scene.contain("Device")
     worlds = scene.worlds()
     cells = shown = 0
     for who, now in product(callers(), INSTANTS):
@@ -183,6 +185,8 @@ def test_sql_says_what_python_says(scene, every):
             rid for rid, row in scene.rows.items() if oracle.decide(who, "r", row, worlds[row.patient], now).visible
         }
         assert scene.sees(who, now) == expected, (who, now)
+        whole = {rid for rid in expected if not scene.rows[rid].view and who.scopes.allows("r", "Device")}
+        assert scene.sees_contained(who, now, "Device") == whole, (who, now)
         for type_ in ("Patient", "Condition", "Organization"):
             kind = {rid for rid in expected if scene.rows[rid].type == type_}
             assert scene.sees(who, now, of=type_) == kind, (who, now, type_)
@@ -394,6 +398,7 @@ def test_equal_shapes_compile_to_equal_sql():
     assert hash(first.shape) == hash(second.shape)
     assert str(select(first("r"))) == str(select(second("r")))
     assert str(select(first.history("r"))) == str(select(second.history("r")))
+    assert str(select(first.contained("r", "Task"))) == str(select(second.contained("r", "Task")))
     assert dict(first.binds) == {"v_org": org("a"), "v_purpose": "TREAT", "v_now": NOW}
     assert str(select(first("r", hist))) == str(select(first.history("r")))
     others = [caller("a", "non-hipaa"), caller("a", operator=True), caller("a", scopes="system/Task.rs")]

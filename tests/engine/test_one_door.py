@@ -57,6 +57,9 @@ def use_everything(org: Callable[..., Any]) -> None:
     ):
         repository.search(context, parse(type_, pairs))
         repository.match(context, parse(type_, pairs[:1]))
+    for answer in ("container", "contained"):
+        among = [("_contained", "both"), ("_containedType", answer), ("_total", "accurate"), ("_count", "1")]
+        repository.search(context, parse("Patient", [("name", "rivera"), *among]))
     run(context, lambda open_: open_.touched_patients.add(patient.row.rh))
     assert condition.row.patient == patient.row.rh
 

@@ -14,11 +14,11 @@ from sqlalchemy import select, union_all
 from fhir_server.config import Settings
 from fhir_server.engine import audit
 from fhir_server.engine.build import build
-from fhir_server.fhir.definitions import type_names
+from fhir_server.fhir.definitions import type_names, type_number
 from fhir_server.store.db import Database, open_database
 from fhir_server.store.members import LAST
 from fhir_server.store.tables import audit as trail
-from fhir_server.store.tables import dat, hist, member, outbox, ref, res, string, tok, uri
+from fhir_server.store.tables import contained, dat, hist, member, outbox, ref, res, string, tok, uri
 from tests.reliability.load import Memory
 
 WRITING = {"create", "update", "patch", "delete", "import"}
@@ -103,8 +103,9 @@ def _check_index(engine: Any) -> None:
     database = engine.database
     expected: dict[str, set[tuple[Any, ...]]] = {name: set() for name in LISTS}
     rows = database.read().execute(select(res.c.rid, res.c.type, res.c.body).where(res.c.deleted.is_(False)))
-    for rid, type_, body in rows:
-        made = engine.extractor.rows(type_names()[type_], json.loads(bytes(body)))
+    bodies = {rid: (type_names()[type_], json.loads(bytes(body))) for rid, type_, body in rows}
+    for rid, (kind, resource) in (bodies | _contained(database, bodies)).items():
+        made = engine.extractor.rows(kind, resource)
         for name in LISTS:
             expected[name] |= {(value[0], rid, *value[1:]) for value in getattr(made, name)}
     expected["ref"] |= _of_members(engine)
@@ -113,6 +114,24 @@ def _check_index(engine: Any) -> None:
         missing, spare = expected[name] - there, there - expected[name]
         assert not missing, f"{name} lacks {len(missing)} rows, such as {next(iter(missing))}"
         assert not spare, f"{name} has {len(spare)} rows too many, such as {next(iter(spare))}"
+
+
+def _contained(database: Database, bodies: dict[int, tuple[str, Any]]) -> dict[int, tuple[str, Any]]:
+    """What these resources contain, by its own row number: all of it, and nothing else."""
+    inner = {
+        (rid, type_number(part["resourceType"]), part["id"]): (part["resourceType"], part)
+        for rid, (_, resource) in bodies.items()
+        for part in resource.get("contained", [])[::-1]  # of one id the first is found
+        if "id" in part
+    }
+    there = {
+        (holder, type_, fid): rid
+        for holder, type_, fid, rid in database.read().execute(
+            select(contained.c.holder, contained.c.type, contained.c.fid, contained.c.rid)
+        )
+    }
+    assert set(inner) == set(there), "what is contained, and what the index says of it"
+    return {there[key]: part for key, part in inner.items()}
 
 
 def _of_members(engine: Any) -> set[tuple[Any, ...]]:

@@ -17,7 +17,7 @@ from fhir_server.search.run import Page
 from fhir_server.store import statements
 from fhir_server.store.hashing import rh
 from fhir_server.store.rows import Batch
-from fhir_server.store.tables import res
+from fhir_server.store.tables import contained, res
 from fhir_server.store.word_tables import words
 from tests.search.stored import LISTS, World
 
@@ -43,7 +43,14 @@ def add(batch: Batch, extract: Any, rid: int, resource: dict[str, Any], patient:
         res, 1, 0, rid, type_number(kind), fid, 0, rh(f"{kind}/{fid}"), 1, NOW - rid, False, rh(PLAN), rh(patient), 0,
         1, 0, body,
     )  # fmt: skip
-    found = extract.rows(kind, resource)
+    index(batch, extract, rid, resource)
+    for inner in resource.get("contained", ()):  # one at most: its row has the odd number
+        batch.add(contained, 1, 0, rid + 1, type_number(inner["resourceType"]), inner["id"], rid, 1)
+        index(batch, extract, rid + 1, inner)
+
+
+def index(batch: Batch, extract: Any, rid: int, resource: dict[str, Any]) -> None:
+    found = extract.rows(resource["resourceType"], resource)
     for name, table in LISTS.items():
         batch.extend(table, [(1, 0, values[0], rid, *values[1:]) for values in getattr(found, name)])
     batch.extend(words, [(rid, 1, 0, *texts) for texts in found.words])

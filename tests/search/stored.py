@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Subquery, bindparam, insert, select
+from sqlalchemy import Subquery, and_, bindparam, insert, literal, select
 
 from fhir_server.fhir.definitions import Definitions, load, type_number
 from fhir_server.fhir.folders import data_folder
@@ -13,7 +13,7 @@ from fhir_server.search.extract import Extractor, parameters
 from fhir_server.search.run import Page, Searcher
 from fhir_server.store.db import Database
 from fhir_server.store.hashing import rh
-from fhir_server.store.tables import comp, dat, geo, num, qty, ref, res, string, tok, uri
+from fhir_server.store.tables import comp, contained, dat, geo, num, qty, ref, res, string, tok, uri
 from fhir_server.store.word_tables import words
 from fhir_server.terminology.codes import Terminology
 
@@ -77,6 +77,14 @@ class Everything:
             seen = seen.where(row.c.type == type_number(of))
         return seen.subquery(alias)
 
+    def contained(self, alias: str, of: str) -> Subquery:
+        inner, row = contained.alias(f"{alias}_inner"), res.alias(f"{alias}_row")
+        own = {"rid": inner.c.rid, "type": inner.c.type, "fid": inner.c.fid, "view": literal(2), "rh": literal(0)}
+        columns = [own.get(column.name, column).label(column.name) for column in row.c]
+        held = inner.join(row, and_(row.c.rid == inner.c.holder, row.c.part == inner.c.part))
+        seen = select(*columns, inner.c.holder).select_from(held).where(inner.c.type == type_number(of))
+        return seen.where(row.c.owner != bindparam("v_hidden"), row.c.view == 0).subquery(alias)
+
     def history(self, alias: str, of: str | None = None) -> Subquery:
         raise NotImplementedError
 
@@ -95,21 +103,23 @@ class World:
 
     database: Database
     resources: dict[int, Resource] = field(default_factory=dict)
+    stored: int = 0
     searcher: Searcher = field(default_factory=searcher)
     extractor: Extractor = field(default_factory=extractor)
 
     def store(self, resources: Iterable[Resource], *owners: int, owner: int = 1, deleted: bool = False) -> list[int]:
         """Store resources, of one owner or of several in turn; the row numbers grow in their order."""
         owners = owners or (owner,)
-        rows = {table: [] for table in (res, *LISTS.values(), words)}
+        rows = {table: [] for table in (res, contained, *LISTS.values(), words)}
         rids = []
         for resource in resources:
-            rid = 1000 + 2 * len(self.resources)
-            self.resources[rid] = resource
+            rid = self._number(resource)
+            rows[res].append(_row(rid, resource, owners[self.stored % len(owners)], deleted))
+            self.stored += 1
             rids.append(rid)
-            rows[res].append(_row(rid, resource, owners[(len(self.resources) - 1) % len(owners)], deleted))
             if not deleted:
-                self._index(rows, rid, resource)
+                self._index(rows, rid, rid % 7, resource)
+                self._contain(rows, rid, resource)
 
         def work(connection):
             for table, values in rows.items():
@@ -119,10 +129,25 @@ class World:
         self.database.write(work)
         return rids
 
-    def _index(self, rows, rid: int, resource: Resource) -> None:
+    def _number(self, resource: Resource) -> int:
+        rid = 1000 + 2 * len(self.resources)
+        self.resources[rid] = resource
+        return rid
+
+    def _contain(self, rows, holder: int, resource: Resource) -> None:
+        for inner in resource.get("contained", ()):
+            rid, number = self._number(inner), type_number(inner["resourceType"])
+            place = {"tenant": 1, "part": holder % 7, "rid": rid, "holder": holder, "gen": 0}
+            rows[contained].append({**place, "type": number, "fid": inner["id"]})
+            self._index(rows, rid, holder % 7, inner)
+
+    def _index(self, rows, rid: int, part: int, resource: Resource) -> None:
         found = self.extractor.rows(resource["resourceType"], resource)
-        place = {"tenant": 1, "part": rid % 7, "rid": rid}
-        rows[words] += [{**_word_place(rid), "narrative": text, "content": whole} for text, whole in found.words]
+        place = {"tenant": 1, "part": part, "rid": rid}
+        rows[words] += [
+            {"rowid": rid, "tenant": 1, "part": part, "narrative": text, "content": whole}
+            for text, whole in found.words
+        ]
         for name, table in LISTS.items():
             columns = [column.name for column in table.columns][4:]
             for values in getattr(found, name):
@@ -155,10 +180,6 @@ class World:
         """The ids found by `name=value&name=value`, in order."""
         pairs = [tuple(pair.split("=", 1)) for pair in text.split("&") if pair]
         return [hit.fid for hit in self.page(kind, [*pairs, ("_count", "200")], hidden, within).hits]
-
-
-def _word_place(rid: int) -> dict[str, int]:
-    return {"rowid": rid, "tenant": 1, "part": rid % 7}
 
 
 def _row(rid: int, resource: Resource, owner: int, deleted: bool) -> dict[str, Any]:

@@ -41,7 +41,10 @@ def resources(number: int, rng: random.Random) -> Iterator[dict[str, Any]]:
     status = "active" if number % 3 else "completed"
     yield {
         "resourceType": "ServiceRequest", "id": f"s{number}", "status": status, "intent": "order", "subject": patient,
-        "authoredOn": authored,
+        "authoredOn": authored, "contained": [{
+            "resourceType": "Device", "id": "d", "status": status,
+            "identifier": [{"system": "urn:d", "value": f"D{number}"}],
+        }],
     }  # fmt: skip
     yield {
         "resourceType": "Task", "id": f"t{number}", "status": "requested" if number % 40 == 0 else "completed",
@@ -91,6 +94,12 @@ SEARCHES = [
     ("Task", "_lastUpdated=gt2020&_count=20"),
     ("", "_type=Task,Patient&_count=20"),
     ("", "_id=p4000"),
+    ("Device", "identifier=urn:d|D4000&_contained=true"),
+    ("Device", "identifier=urn:d|D4000&_contained=both&_containedType=contained&_total=accurate"),
+    ("Device", "_contained=true&_count=20"),
+    ("Device", "_contained=both&_containedType=contained&_count=20"),
+    ("Device", "status=active&_contained=both&_count=20"),
+    ("Device", "status=active&_contained=true&_containedType=contained&_count=20"),
 ]
 
 

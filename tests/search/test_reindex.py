@@ -14,7 +14,7 @@ from fhir_server.fhir.definitions import type_number
 from fhir_server.jobs.worker import Worker
 from fhir_server.store.hashing import rh
 from fhir_server.store.members import LAST
-from fhir_server.store.tables import member, ref, res, tok
+from fhir_server.store.tables import contained, member, ref, res, tok
 from fhir_server.store.word_tables import words
 from tests.live import Client, LiveServer, running
 from tests.reliability.inspection import _check_index
@@ -141,7 +141,7 @@ def grow_old(server: LiveServer) -> None:
     """As if an older release, which knew of no lists and no words, had stored all that is there."""
 
     def work(connection: Any) -> None:
-        for table in (*LISTS, words):
+        for table in (*LISTS, words, contained):
             connection.execute(delete(table))
         connection.execute(update(res).values(gen=1))
 
@@ -170,6 +170,26 @@ def test_rows_of_an_older_release(server: LiveServer, clinic: Client, operator: 
     done = reindexed(operator).json()
     assert done["indexed"] == resources(server)
     assert tables(server) == before
+    assert reindexed(operator).status_code == 422
+
+
+def test_what_was_contained_before(server: LiveServer, clinic: Client, operator: Client) -> None:
+    """Migration 0019: contained resources of an older release are found, and by parameters of their own type alone."""
+    [patient] = patients(clinic, "M")
+    inner = {"resourceType": "Medication", "id": "m", "code": {"text": "a"}, "form": {"coding": [{"code": "round"}]}}
+    fid = made(clinic, {"resourceType": "MedicationRequest", "status": "active", "intent": "order",
+                        "subject": {"reference": f"Patient/{patient}"}, "contained": [inner],
+                        "medicationReference": {"reference": "#m"}})  # fmt: skip
+    grow_old(server)
+    assert found(clinic, "Medication?form=round&_contained=true") == set()
+    assert reindexed(operator).json()["indexed"] == resources(server)
+    assert found(clinic, "Medication?form=round&_contained=true") == {fid}
+    _check_index(server.engine)
+    shape = {"base": ["Medication"], "code": "shape", "expression": "Medication.form", "url": "http://p.example/shape"}
+    made(operator, {**MARITAL, **shape})
+    assert reindexed(operator).json()["indexed"] == 1
+    assert found(clinic, "Medication?shape=round&_contained=true") == {fid}
+    _check_index(server.engine)
     assert reindexed(operator).status_code == 422
 
 

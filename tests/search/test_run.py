@@ -2,15 +2,17 @@
 
 import re
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
 
+from fhir_server.search import run as running
 from fhir_server.search.frame import Frame
 from fhir_server.store import statements
 from fhir_server.store.db import open_database
 from fhir_server.store.tables import res
-from tests.search.stored import PARAMS, Everything, World
+from tests.search.stored import PARAMS, Everything, World, searcher
 
 HIDDEN = 99
 
@@ -30,6 +32,10 @@ def world(module_database_url):
             [{"resourceType": "CarePlan", "id": "open", "status": "active", "subject": {"reference": "Patient/secret"}}]
         )
         made.store([{"resourceType": "Patient", "id": "gone", "gender": "male"}], deleted=True)
+        inner = {"resourceType": "Patient", "id": "in", "gender": "other", "name": [{"family": "Fam in"}]}
+        holder = {"resourceType": "Basic", "id": "holder", "contained": [inner]}
+        made.store([holder, {"resourceType": "Basic", "id": "empty"}])
+        made.store([holder | {"id": "hidden"}], HIDDEN)
         yield made
 
 
@@ -62,6 +68,9 @@ def sent(monkeypatch):
         ("CarePlan", "_sort=subject:Patient.family", 1),
         ("", "_type=Patient,CarePlan", 1),
         ("", "_tag=a", 2),
+        ("Patient", "_contained=true", 2),
+        ("Patient", "_contained=both&_sort=_lastUpdated", 2),
+        ("Patient", "_contained=both&gender=other&name=fam&_containedType=contained", 3),
     ],
 )
 def test_statements_per_search(world, sent, kind, text, expected):
@@ -94,16 +103,30 @@ QUESTIONS = [
     ("", "_type=Patient,CarePlan&_sort=-_lastUpdated"),
     ("", "_id=a"),
 ]
+AMONG = [
+    ("Patient", "_contained=true"),
+    ("Patient", "_contained=true&_containedType=contained"),
+    ("Patient", "_contained=true&gender=other&_containedType=contained&_sort=family"),
+    ("Patient", "_contained=true&gender=other&name=fam&_sort=-_lastUpdated"),
+    ("Patient", "_contained=both&gender=other"),
+    ("Patient", "_contained=both&_containedType=contained&gender:not=male&_summary=count"),
+    ("Patient", "_contained=both&_id=in"),
+    ("CarePlan", "_contained=both&subject:Patient.name=fam"),
+]
 
 
-@pytest.mark.parametrize(("kind", "text"), QUESTIONS)
-def test_every_alias_is_seen_through_the_view(world, sent, kind, text):
-    """Trap 12, B-42: the resource table stands in no statement outside the caller's view."""
-    world.ids(kind, text, HIDDEN)
+@pytest.mark.parametrize("bound", [2000, 1])
+@pytest.mark.parametrize(("kind", "text"), [*QUESTIONS, *AMONG])
+def test_every_alias_is_seen_through_the_view(world, sent, monkeypatch, kind, text, bound):
+    """Trap 12, B-42: the resource table stands in no statement outside the caller's view, by whichever plan."""
+    monkeypatch.setattr(running, "BOUND", bound)
+    replace(world, searcher=searcher()).ids(kind, text, HIDDEN)
     for sql in sent:
         named = len(re.findall(r"\b(?:FROM|JOIN)\s+res\b", sql))
-        assert named == len(re.findall(r"FROM res AS r\d+_row \nWHERE r\d+_row\.owner !=", sql))
-    assert any("FROM res AS" in sql for sql in sent)
+        seen = re.findall(r"FROM res AS (r\d+_row) \nWHERE \1\.owner !=", sql)
+        held = re.findall(r"JOIN res AS (r\d+_row) ON \1\.rid = [^\n]*\nWHERE [^\n]* AND \1\.owner !=", sql)
+        assert named == len(seen) + len(held)
+    assert any("res AS" in sql for sql in sent)
 
 
 def test_a_resource_alias_needs_a_view():
@@ -152,9 +175,11 @@ def test_hits_carry_the_row(world):
     assert all(value == getattr(row, names.get(name, name)) for name, value in hit._asdict().items())
 
 
-@pytest.mark.parametrize(("kind", "text"), [*QUESTIONS, ("Patient", "identifier=s|v"), ("Patient", "_id=a")])
-def test_sqlite_reads_no_table_whole(world, monkeypatch, kind, text):
+@pytest.mark.parametrize("bound", [2000, 1])
+@pytest.mark.parametrize(("kind", "text"), [*QUESTIONS, *AMONG, ("Patient", "identifier=s|v"), ("Patient", "_id=a")])
+def test_sqlite_reads_no_table_whole(world, monkeypatch, kind, text, bound):
     """Without statistics SQLite must still find every row by an index."""
+    monkeypatch.setattr(running, "BOUND", bound)
     if world.database.dialect != "sqlite":
         pytest.skip("a question to SQLite")
     plans, original = [], statements.run
@@ -164,9 +189,12 @@ def test_sqlite_reads_no_table_whole(world, monkeypatch, kind, text):
         return original(connection, sql, values)
 
     monkeypatch.setattr(statements, "run", explain)
-    world.ids(kind, text)
+    replace(world, searcher=searcher()).ids(kind, text)
     assert plans
     assert [
-        step for step in plans if re.match(r"SCAN (r\d+_row|\w+_\d+ |tok|ref|str|dat|uri)", step) and "anon" not in step
+        step
+        for step in plans
+        if re.match(r"SCAN (r\d+_row|r\d+_inner|contained_\d+|\w+_\d+ |tok|ref|str|dat|uri)", step)
+        and "anon" not in step
     ] == []
     assert [step for step in plans if re.search(r"ref_\d+ USING PRIMARY KEY \(param=\?\)$", step)] == []

@@ -39,7 +39,9 @@ def record(client: Client, name: str) -> dict[str, Any]:
                               "identifier": [{"system": "urn:member", "value": name}]})  # fmt: skip
     client.put(f"Patient/{patient['id']}", {**patient, "active": True})
     subject = {"reference": f"Patient/{patient['id']}"}
-    condition = stored(client, {"resourceType": "Condition", "subject": subject, "code": {"text": name}})
+    asserter = {"resourceType": "Practitioner", "id": name, "name": [{"family": name}]}
+    condition = stored(client, {"resourceType": "Condition", "subject": subject, "code": {"text": name},
+                                "contained": [asserter], "asserter": {"reference": f"#{name}"}})  # fmt: skip
     stored(client, {"resourceType": "CareTeam", "status": "active", "subject": subject,
                     "participant": [{"member": {"reference": "Organization/stranger"}}]})  # fmt: skip
     stored(
