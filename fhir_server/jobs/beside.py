@@ -6,6 +6,7 @@ A file with many rows is more than one processor's work, and Python uses one at 
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -46,9 +47,18 @@ class Beside(Generic[Asked, Answer]):
         self._sender.submit(self._line.send, (engine.recipe, engine.settings, work))
         self.has_answered = False
 
-    def ask(self, asked: Asked) -> Future[Answer | None]:
-        """The answer to come; None if the work failed or the process is gone. One after another, in this order."""
+    def ask(self, asked: Asked) -> Future[bytes]:
+        """The answer to come, for `read`. One is worked on after another, in this order."""
         return self._sender.submit(self._exchange, asked)
+
+    @staticmethod
+    def read(answer: bytes) -> Answer | None:
+        """What was answered; None if the work failed or the process is gone.
+
+        It stays bytes until it is used: many small objects that wait would be walked by every garbage collection.
+        """
+        found: Answer | None = pickle.loads(answer) if answer else None  # noqa: S301 - from our own process
+        return found
 
     def close(self) -> None:
         """Let the process end; what was not answered yet never will be."""
@@ -58,14 +68,14 @@ class Beside(Generic[Asked, Answer]):
         self._line.close()
         self._process.wait()
 
-    def _exchange(self, asked: Asked) -> Answer | None:
+    def _exchange(self, asked: Asked) -> bytes:
         try:
             self._line.send(asked)
             if not self._line.poll(_PATIENCE_SECONDS):
                 self._process.kill()
-            answer: Answer | None = self._line.recv()
+            answer = self._line.recv_bytes()
         except (OSError, EOFError):
-            return None
+            return b""
         self.has_answered = True
         return answer
 

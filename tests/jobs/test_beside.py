@@ -35,18 +35,18 @@ def engine(tmp_path_factory: pytest.TempPathFactory, module_database_url: str) -
 def test_answers_in_order_and_survives_a_failure(engine: Engine) -> None:
     beside = Beside(engine, double)
     answers = [beside.ask(number) for number in (1, 0, 3)]
-    assert [answer.result() for answer in answers] == [2, None, 6]
+    assert [beside.read(answer.result()) for answer in answers] == [2, None, 6]
     beside.close()
 
 
 def test_a_dead_process_answers_nothing(engine: Engine) -> None:
     beside: Beside[None, int] = Beside(engine, own_pid)
-    pid = beside.ask(None).result()
+    pid = beside.read(beside.ask(None).result())
     assert pid
     assert pid != os.getpid()
     os.kill(pid, signal.SIGKILL)
-    assert beside.ask(None).result() is None
-    assert beside.ask(None).result() is None
+    assert beside.read(beside.ask(None).result()) is None
+    assert beside.read(beside.ask(None).result()) is None
     beside.close()
     assert not alive(pid)
 
@@ -58,7 +58,7 @@ from fhir_server.config import Settings
 from fhir_server.jobs.beside import Beside
 from tests.jobs.test_beside import own_pid
 engine = create_engine(Settings(data_folder=sys.argv[1], database_url=sys.argv[2]))
-print(Beside(engine, own_pid).ask(None).result(), flush=True)
+print(Beside.read(Beside(engine, own_pid).ask(None).result()), flush=True)
 os._exit(9)
 """
 

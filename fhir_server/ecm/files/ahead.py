@@ -26,7 +26,7 @@ _FEW = 50  # new members of a chunk that need no help
 
 Drafts = Mapping[int, Drafted]
 _Asking = Beside[Asked, dict[int, Drafted]]
-_Coming = Future[dict[int, Drafted] | None]
+_Coming = Future[bytes]
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Ahead:
         """The drafts, waited for if they are being made; a process that is still starting is not waited for."""
         if coming.cancel() or not (coming.done() or (self._beside and self._beside.has_answered)):
             return {}
-        drafts = coming.result() or {}
+        drafts = _Asking.read(coming.result()) or {}
         self.members += len(drafts)
         return drafts
 
