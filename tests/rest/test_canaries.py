@@ -1,6 +1,7 @@
 """What one organization stores never reaches another: a canary in every text field, and every door tried."""
 
 import re
+from itertools import product
 from typing import Any
 from urllib.parse import quote
 
@@ -63,7 +64,8 @@ def resources(mark: Marks, subject: dict[str, str]) -> list[dict[str, Any]]:
          "description": mark("description"), "note": note},
         {"resourceType": "DocumentReference", **common(), "subject": about, "status": "current",
          "description": mark("description"), "content": [{"attachment": {"title": mark("title")}}]},
-        {"resourceType": "Basic", **common(), "subject": about, "code": coded()},
+        {"resourceType": "Basic", **common(), "subject": about, "code": coded(), "author": {"reference": "#inner"},
+         "contained": [{**patient(mark), "id": "inner", "extension": common()["extension"]}]},
     ]  # fmt: skip
 
 
@@ -199,6 +201,22 @@ def test_hidden_text_is_found_by_no_search(
         counted = intruder.ask("POST", f"{kind}/_search", b"_summary=count", headers=FORM).json()["total"]
         shown = intruder.ask("GET", f"{kind}?_count=200").json()
         assert counted == len(shown.get("entry", ()))
+
+
+def test_what_a_hidden_resource_contains_is_found_by_no_search(
+    intruder: Intruder, clinic: Client, hidden: list[dict[str, Any]]
+) -> None:
+    """B-48: whichever way contained resources are asked for; neither shown nor counted."""
+    [inner] = next(one for one in hidden if "contained" in one)["contained"]
+    identifier, family = inner["identifier"][0]["value"], inner["name"][0]["family"]
+    for query in (f"identifier={identifier}", f"_content={family}", "_id=inner", "gender:not=male"):
+        for way, answer in product(("true", "both"), ("container", "contained")):
+            asked = f"Patient?{query}&_contained={way}&_containedType={answer}"
+            assert clinic.get(asked).json()["total"] >= 1
+            own = intruder.ask("GET", asked.replace(f"_contained={way}", "_contained=false")).json()
+            found = intruder.ask("GET", f"{asked}&_include=Basic:author&_revinclude=*").json()
+            assert found["total"] == (own["total"] if way == "both" else 0), asked
+            assert intruder.ask("GET", f"{asked}&_summary=count").json()["total"] == found["total"]
 
 
 def test_ways_around(intruder: Intruder, hidden: list[dict[str, Any]]) -> None:

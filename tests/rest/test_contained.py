@@ -83,7 +83,7 @@ def finds(client: Client, wanted: str) -> bool:
 
 
 def test_container_or_contained(plan: Client) -> None:
-    """R4 search 3.1.1.5.3: containers once each; contained resources under the URL of the container and their id."""
+    """B-48: containers once each; contained resources under the URL of the container and their id."""
     one, other = code(), code()
     subject, _ = patient(plan)
     fid = stored(plan, request(subject, one, one, other))["id"]
@@ -117,7 +117,7 @@ def test_by_post_as_by_get(plan: Client) -> None:
 
 
 def test_parts_of_what_is_found(plan: Client) -> None:
-    """_summary and _elements speak of the entry; _include starts from it; XML says the same."""
+    """B-47: _summary and _elements speak of the entry; _include starts from it; XML says the same."""
     one, subject = code(), patient(plan)[0]
     fid = stored(plan, request(subject, one))["id"]
     query = f"Medication?code={one}&_contained=true"
@@ -134,7 +134,7 @@ def test_parts_of_what_is_found(plan: Client) -> None:
 
 
 def test_pages(plan: Client) -> None:
-    """Links next and prev lead through all of them, each once, though several match in one container."""
+    """B-45: links next and prev lead through all of them, each once, though several match in one container."""
     one, subject = code(), patient(plan)[0]
     fids = [stored(plan, request(subject, one, one))["id"] for _ in range(3)]
     for answer, expected in (("container", 3), ("contained", 6)):
@@ -171,7 +171,7 @@ def test_refused(plan: Client, path: str) -> None:
 
 
 def test_no_condition_is_about_contained_resources(plan: Client) -> None:
-    """Conditional interactions are about resources with an id of their own."""
+    """B-54, L13: conditional interactions are about resources with an id of their own."""
     one, subject = code(), patient(plan)[0]
     stored(plan, request(subject, one))
     criteria, body = f"code={one}&_contained=true", {"resourceType": "Medication"}
@@ -238,7 +238,7 @@ def test_both_types_must_be_in_scope(plan: Client, reader: Client) -> None:
 
 
 def test_the_trail_names_the_container(server: LiveServer, plan: Client) -> None:
-    """L20: a contained resource has no id of its own that an audit event could name."""
+    """A contained resource has no id of its own that an audit event could name."""
     one = code()
     fid = stored(plan, request(patient(plan)[0], one))["id"]
     found: list[Any] = []
@@ -283,7 +283,7 @@ def test_every_write_keeps_step(server: LiveServer, plan: Client) -> None:
 
 
 def test_what_stays_keeps_its_place(plan: Client) -> None:
-    """A container that is updated during a walk is not met again, and nothing behind it is left out."""
+    """B-45: a container that is updated during a walk is not met again, and nothing behind it is left out."""
     one, subject = code(), patient(plan)[0]
     made = [stored(plan, request(subject, one)) for _ in range(3)]
     page = bundle(plan, f"Medication?code={one}&_contained=true&_containedType=contained&_count=1")

@@ -76,10 +76,10 @@ def expected(seen: Stored, kind: str, cases: list[Case], contained: str, answer:
     return found
 
 
-@settings(max_examples=examples(60), deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=QUIET)
 @given(asked=question(EACH), hidden=HIDDEN, way=WAYS)
 def test_sql_equals_plain_filter(planned, asked, hidden, way):
-    """R4 search 3.1.1.5.3: every kind of parameter; what is contained in what is hidden is not there."""
+    """B-48: every kind of parameter; what is contained in what is hidden is not there."""
     kind, cases = asked
     pairs = [(case.name, case.value) for case in cases]
     pairs += [("_contained", way[0]), ("_containedType", way[1]), ("_count", "200")]
@@ -87,12 +87,12 @@ def test_sql_equals_plain_filter(planned, asked, hidden, way):
     assert found == expected(SEEN[hidden], kind, cases, *way)[::-1], pairs
 
 
-@settings(max_examples=examples(20), deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=QUIET)
 @given(
     asked=question(EACH), hidden=HIDDEN, way=WAYS, size=st.integers(1, 7), sort=st.sampled_from(["", "_lastUpdated"])
 )
 def test_pages_and_totals(planned, asked, hidden, way, size, sort):
-    """Pages joined are the whole, backwards too, and the accurate total counts it: containers once each."""
+    """B-45, B-47: pages joined are the whole, backwards too, and the accurate total counts it: containers once each."""
     kind, cases = asked
     pairs = [(case.name, case.value) for case in cases]
     pairs += [("_contained", way[0]), ("_containedType", way[1])] + ([("_sort", sort)] if sort else [])
@@ -115,7 +115,7 @@ def test_questions_find_something(planned):
 
 
 def test_any_order_of_contained_resources(planned):
-    """_sort by parameters of the contained type; what is missing comes last."""
+    """B-46: _sort by parameters of the contained type; what is missing comes last."""
     text = "_contained=true&_containedType=contained&_sort=birthdate"
     born = {one["id"]: one.get("birthDate", "9") for one in INNER}
     found = [born[fid] for fid in planned.ids("Patient", text)]
@@ -144,7 +144,7 @@ def test_what_a_hit_says(planned):
 
 
 def test_includes_start_from_what_is_answered(planned):
-    """_include from contained resources by their own references, from containers by those of the containers."""
+    """B-43: _include from contained resources by their own references, from containers by those of the containers."""
     for answer in ("contained", "container"):
         pairs = [("_contained", "true"), ("_containedType", answer), ("_include", "*"), ("_count", "200")]
         pairs += [("_include", f"{kind}:subject") for kind in ("Task", "CarePlan", "Observation", "RiskAssessment")]

@@ -113,10 +113,10 @@ AMONG = [
     ("Patient", "_contained=both&_id=in"),
     ("CarePlan", "_contained=both&subject:Patient.name=fam"),
 ]
+PLANNED = [(*one, 2000) for one in QUESTIONS] + [(*one, bound) for one in AMONG for bound in (2000, 1)]  # few, or many
 
 
-@pytest.mark.parametrize("bound", [2000, 1])
-@pytest.mark.parametrize(("kind", "text"), [*QUESTIONS, *AMONG])
+@pytest.mark.parametrize(("kind", "text", "bound"), PLANNED)
 def test_every_alias_is_seen_through_the_view(world, sent, monkeypatch, kind, text, bound):
     """Trap 12, B-42: the resource table stands in no statement outside the caller's view, by whichever plan."""
     monkeypatch.setattr(running, "BOUND", bound)
@@ -175,8 +175,9 @@ def test_hits_carry_the_row(world):
     assert all(value == getattr(row, names.get(name, name)) for name, value in hit._asdict().items())
 
 
-@pytest.mark.parametrize("bound", [2000, 1])
-@pytest.mark.parametrize(("kind", "text"), [*QUESTIONS, *AMONG, ("Patient", "identifier=s|v"), ("Patient", "_id=a")])
+@pytest.mark.parametrize(
+    ("kind", "text", "bound"), [*PLANNED, ("Patient", "identifier=s|v", 2000), ("Patient", "_id=a", 2000)]
+)
 def test_sqlite_reads_no_table_whole(world, monkeypatch, kind, text, bound):
     """Without statistics SQLite must still find every row by an index."""
     monkeypatch.setattr(running, "BOUND", bound)
