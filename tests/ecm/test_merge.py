@@ -7,7 +7,7 @@ import pytest
 
 from fhir_server.ecm import vocabulary as words
 from tests.ecm.files.world import call, rows_of, seen, send
-from tests.ecm.referral import made
+from tests.ecm.referral import made, sent
 from tests.ecm.scene import Scene, as_csv, cin, row
 from tests.live import Client
 
@@ -100,6 +100,26 @@ def test_merge_and_unmerge(world: Scene) -> None:
     assert status(world.clinic, f"CareTeam?patient={source}&status=active") == 200
     again = send(world, as_csv([row(n, "clinic"), row(n + 1, "street")]), "delta")[1].json()
     assert again["summary"]["unchanged"] == 2
+
+
+def test_contact_views_through_a_merge(world: Scene) -> None:
+    """R5: who was referred either record is shown its contact view in step, referred before the merge or after it."""
+    _, source, target = pair(world, "clinic", "street")
+    sent(world, source, "meals")
+
+    def shown() -> list[Any]:
+        """Version and `active` of both records, None where nothing is shown."""
+        answers = [world.meals.get(f"Patient/{fid}") for fid in (source, target)]
+        bodies = [answer.json() if answer.status_code == 200 else None for answer in answers]
+        return [body and (body["meta"]["versionId"], body.get("active"), "identifier" in body) for body in bodies]
+
+    assert shown() == [("1", None, False), None]
+    assert asked(world.plan, "merge", source, target, may_see("street")).status_code == 200
+    assert shown() == [("2", False, False), None]
+    sent(world, target, "meals", by="street")
+    assert shown() == [("2", False, False), ("2", None, False)]
+    assert asked(world.plan, "unmerge", source, target).status_code == 200
+    assert shown() == [("3", None, False), ("3", None, False)]
 
 
 def test_files_after_a_merge(world: Scene) -> None:
