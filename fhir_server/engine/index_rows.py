@@ -7,7 +7,7 @@ from sqlalchemy import Insert, Table, bindparam, delete, insert, literal, select
 
 from fhir_server.engine import contained_rows
 from fhir_server.engine.transaction import Change, Transaction
-from fhir_server.search.extract import IndexRows
+from fhir_server.search.extract import IndexRows, inside
 from fhir_server.store import contained
 from fhir_server.store.members import LAST
 from fhir_server.store.resources import TENANT, Row
@@ -122,7 +122,9 @@ def change_contained(
 
 def _add_each(transaction: Transaction, parts: Iterable[contained_rows.Part]) -> None:
     for row, type_, part in parts:
-        _add(transaction, row, type_, part)
+        rows = inside(transaction.context.engine.extractor.rows(type_, part))
+        for table, values in _placed(row, rows):
+            transaction.batch.extend(table, values)
 
 
 def _placed(row: Row, rows: IndexRows) -> list[tuple[Table, list[tuple[Any, ...]]]]:

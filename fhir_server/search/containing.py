@@ -15,7 +15,7 @@ from fhir_server.search.compile import HIT, Plan, beyond, direction, few, matche
 from fhir_server.search.conditions import holds
 from fhir_server.search.drivers import can_drive
 from fhir_server.search.frame import ONE, ZERO, Frame, fenced, follow, names_for, number
-from fhir_server.search.model import OWN_KINDS, AnyOf, Chain, Criterion, Match, SearchQuery
+from fhir_server.search.model import INSIDE, OWN_KINDS, AnyOf, Chain, Criterion, Has, Match, Not, SearchQuery, SortKey
 from fhir_server.search.order import ordered, sorted_page
 from fhir_server.store.tables import contained
 
@@ -26,9 +26,34 @@ _HELD_BY = (("holder", "rid"), ("part", "part"))
 
 def arms(query: SearchQuery) -> tuple[SearchQuery, ...]:
     """The searches that one is made of: two, where contained resources and others are asked for at once."""
-    if query.contained != "both":
+    if query.contained == "false":
         return (query,)
-    return replace(query, contained="false"), replace(query, contained="true")
+    criteria, sort = tuple(map(_inside, query.criteria)), tuple(map(_inside_key, query.sort))
+    among = replace(query, contained="true", criteria=criteria, sort=sort)
+    return (among,) if query.contained == "true" else (replace(query, contained="false"), among)
+
+
+def _inside(criterion: Criterion) -> Criterion:
+    """The same criterion on contained resources; where it leads to others, those are no contained ones."""
+    if isinstance(criterion, Match):
+        others = tuple((INSIDE + kind, code) for kind, code in criterion.others)
+        return replace(criterion, type=INSIDE + criterion.type, others=others)
+    if isinstance(criterion, Chain):
+        return replace(criterion, type=INSIDE + criterion.type)
+    if isinstance(criterion, Has):
+        return criterion
+    if isinstance(criterion, Not):
+        return Not(_inside(criterion.part))
+    return replace(criterion, parts=tuple(map(_inside, criterion.parts)))
+
+
+def _inside_key(key: SortKey) -> SortKey:
+    """The same key for contained resources."""
+    first, *rest = [*key.via, (key.params, "")]
+    marked = tuple((INSIDE + kind, code) for kind, code in first[0])
+    if not rest:
+        return replace(key, params=marked)
+    return replace(key, via=((marked, first[1]), *rest[:-1]))
 
 
 def can_list(criterion: Criterion) -> bool:

@@ -47,6 +47,12 @@ class IndexRows(NamedTuple):
     words: list[tuple[str, str]]  # of the narrative, and of all
 
 
+def inside(rows: IndexRows) -> IndexRows:
+    """The index rows of a contained resource: under the same numbers with a minus, where no other search meets them."""
+    lists = [[(-param, *values) for param, *values in one] for one in rows[:-1]]
+    return IndexRows._make([*lists, rows.words])
+
+
 def parameters(definitions: Definitions) -> list[tuple[str, str]]:
     """Every (type, code) that needs a number in the posting lists, in a stable order."""
     kinds = search_types()

@@ -41,7 +41,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from fhir_server.fhir.definitions import type_number
 from fhir_server.search import queues
-from fhir_server.search.model import Criterion, Match, Param, SearchType, Term, values
+from fhir_server.search.model import INSIDE, Criterion, Match, Param, SearchType, Term, values
 from fhir_server.search.types import search_types
 from fhir_server.store.resources import TENANT, Visible
 from fhir_server.store.tables import ref
@@ -131,9 +131,14 @@ class Frame:
         r = self.visible.contained(f"r{next(self.numbers)}", of=kind)
         return r, [r.c.deleted.is_(False)]
 
+    def number_of(self, param: Param) -> int:
+        """The number of a parameter in the posting lists; what contained resources say stands under it with a minus."""
+        kind, code = param
+        return -self.params[kind[1:], code] if kind.startswith(INSIDE) else self.params[param]
+
     def param(self, row: FromClause, *params: Param) -> ColumnElement[bool]:
         """The condition that a posting row belongs to one of these parameters."""
-        numbers = sorted({self.params[one] for one in params})
+        numbers = sorted({self.number_of(one) for one in params})
         if len(numbers) == 1:
             return row.c.param == number(numbers[0])
         return row.c.param.in_([number(one) for one in numbers])
@@ -207,7 +212,7 @@ def posting(frame: Frame, match: Match, terms: Sequence[Term], names: Names) -> 
 
 def unveiled(frame: Frame, match: Match, row: FromClause) -> list[ColumnElement[bool]]:
     """That the caller may see what a posting row refers to, where that matters."""
-    veiled = [one for one in match.params if one in frame.veiled]
+    veiled = [one for one in match.params if (one[0].removeprefix(INSIDE), one[1]) in frame.veiled]
     if not veiled:
         return []
     target, current = frame.resource(by_hash=True)

@@ -4,6 +4,7 @@ One statement per direction and level, never one per row.  https://hl7.org/fhir/
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, bindparam, or_, select
@@ -12,7 +13,7 @@ from fhir_server.fhir.definitions import type_number
 from fhir_server.fhir.errors import TooCostly
 from fhir_server.search.compile import HIT
 from fhir_server.search.frame import ZERO, Frame, follow, number
-from fhir_server.search.model import Include
+from fhir_server.search.model import INSIDE, Include
 from fhir_server.store.tables import ref
 
 MOST_INCLUDED = 1000
@@ -66,9 +67,10 @@ def _level(rows: Rows, frontier: list[Hit], includes: tuple[Include, ...]) -> li
     forward = tuple(one for one in includes if not one.reverse)
     backward = tuple(one for one in includes if one.reverse)
     sources = {type_number(one.source) for one in forward}
-    starts = [hit.rid for hit in frontier if hit.type_number in sources]
-    if starts:
-        found += _ask(rows, forward, starts)
+    for mark in ("", INSIDE):
+        starts = [hit.rid for hit in frontier if hit.type_number in sources and bool(hit.rh) is not bool(mark)]
+        if starts:
+            found += _ask(rows, tuple(replace(one, source=mark + one.source) for one in forward), starts)
     referred = [hit.rh for hit in frontier if hit.rh]  # nothing refers to a contained resource from outside
     if backward and referred:
         found += _ask(rows, backward, referred)
@@ -91,7 +93,7 @@ def statement(frame: Frame, includes: Sequence[Include], size: int) -> Select[An
     link = ref.alias()
     # Forwards the rows are few and found by rid; without "+ 0" SQLite may read the whole list of the parameter instead.
     param = link.c.param if reverse else link.c.param + ZERO
-    which = param.in_([number(frame.params[one.source, one.code]) for one in includes])
+    which = param.in_([number(frame.number_of((one.source, one.code))) for one in includes])
     if reverse:
         driver = select(link.c.rid, link.c.part).where(which, link.c.tgt.in_(starts)).distinct().subquery()
         on = [("rid", "rid"), ("part", "part")]

@@ -38,6 +38,7 @@ def _encoded(text: str) -> str:
 
 
 Param = tuple[str, str]  # a resource type, and the code of one of its search parameters
+INSIDE = "#"  # before a type: as contained in other resources, whose values stand in lists of their own
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from fhir_server.config import Settings
 from fhir_server.engine import audit
 from fhir_server.engine.build import build
 from fhir_server.fhir.definitions import type_names, type_number
+from fhir_server.search.extract import inside
 from fhir_server.store.db import Database, open_database
 from fhir_server.store.members import LAST
 from fhir_server.store.tables import audit as trail
@@ -104,8 +105,10 @@ def _check_index(engine: Any) -> None:
     expected: dict[str, set[tuple[Any, ...]]] = {name: set() for name in LISTS}
     rows = database.read().execute(select(res.c.rid, res.c.type, res.c.body).where(res.c.deleted.is_(False)))
     bodies = {rid: (type_names()[type_], json.loads(bytes(body))) for rid, type_, body in rows}
-    for rid, (kind, resource) in (bodies | _contained(database, bodies)).items():
+    parts = _contained(database, bodies)
+    for rid, (kind, resource) in (bodies | parts).items():
         made = engine.extractor.rows(kind, resource)
+        made = inside(made) if rid in parts else made
         for name in LISTS:
             expected[name] |= {(value[0], rid, *value[1:]) for value in getattr(made, name)}
     expected["ref"] |= _of_members(engine)

@@ -13,6 +13,7 @@ from fhir_server.access.caller import Caller
 from fhir_server.access.predicate import Visible
 from fhir_server.access.scopes import parse as parse_scopes
 from fhir_server.fhir.definitions import type_number
+from fhir_server.search.extract import IndexRows, inside
 from fhir_server.search.run import Page
 from fhir_server.store import statements
 from fhir_server.store.hashing import rh
@@ -43,14 +44,13 @@ def add(batch: Batch, extract: Any, rid: int, resource: dict[str, Any], patient:
         res, 1, 0, rid, type_number(kind), fid, 0, rh(f"{kind}/{fid}"), 1, NOW - rid, False, rh(PLAN), rh(patient), 0,
         1, 0, body,
     )  # fmt: skip
-    index(batch, extract, rid, resource)
+    index(batch, rid, extract.rows(kind, resource))
     for inner in resource.get("contained", ()):  # one at most: its row has the odd number
         batch.add(contained, 1, 0, rid + 1, type_number(inner["resourceType"]), inner["id"], rid, 1)
-        index(batch, extract, rid + 1, inner)
+        index(batch, rid + 1, inside(extract.rows(inner["resourceType"], inner)))
 
 
-def index(batch: Batch, extract: Any, rid: int, resource: dict[str, Any]) -> None:
-    found = extract.rows(resource["resourceType"], resource)
+def index(batch: Batch, rid: int, found: IndexRows) -> None:
     for name, table in LISTS.items():
         batch.extend(table, [(1, 0, values[0], rid, *values[1:]) for values in getattr(found, name)])
     batch.extend(words, [(rid, 1, 0, *texts) for texts in found.words])

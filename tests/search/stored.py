@@ -9,7 +9,7 @@ from sqlalchemy import Subquery, and_, bindparam, insert, literal, select
 
 from fhir_server.fhir.definitions import Definitions, load, type_number
 from fhir_server.fhir.folders import data_folder
-from fhir_server.search.extract import Extractor, parameters
+from fhir_server.search.extract import Extractor, IndexRows, inside, parameters
 from fhir_server.search.run import Page, Searcher
 from fhir_server.store.db import Database
 from fhir_server.store.hashing import rh
@@ -139,10 +139,12 @@ class World:
             rid, number = self._number(inner), type_number(inner["resourceType"])
             place = {"tenant": 1, "part": holder % 7, "rid": rid, "holder": holder, "gen": 0}
             rows[contained].append({**place, "type": number, "fid": inner["id"]})
-            self._index(rows, rid, holder % 7, inner)
+            self._place(rows, rid, holder % 7, inside(self.extractor.rows(inner["resourceType"], inner)))
 
     def _index(self, rows, rid: int, part: int, resource: Resource) -> None:
-        found = self.extractor.rows(resource["resourceType"], resource)
+        self._place(rows, rid, part, self.extractor.rows(resource["resourceType"], resource))
+
+    def _place(self, rows, rid: int, part: int, found: IndexRows) -> None:
         place = {"tenant": 1, "part": part, "rid": rid}
         rows[words] += [
             {"rowid": rid, "tenant": 1, "part": part, "narrative": text, "content": whole}

@@ -17,7 +17,7 @@ from fhir_server.store.db import open_database
 from fhir_server.store.hashing import rh
 from fhir_server.store.rows import Batch
 from fhir_server.store.tables import access
-from tests.search.plans import PLAN, PROVIDER, add, searched, touched
+from tests.search.plans import PLAN, PROVIDER, Most, add, searched, touched
 from tests.search.stored import PARAMS, World, extractor, searcher
 
 pytestmark = pytest.mark.long
@@ -115,6 +115,12 @@ def test_a_compartment_touches_few_rows(world: World, kind: str, within: str) ->
     """B-50: one walk along the references to the patient."""
     assert touched(world, lambda: searched(world, PLAN, kind, "", within)) > 0
     assert len(searched(world, PLAN, kind, "", within).hits) == (1 if kind else 3)
+
+
+def test_what_is_contained_costs_other_searches_nothing(world: World) -> None:
+    """Thousands of contained Devices with this status, in lists that a search for Devices does not walk."""
+    assert searched(world, PLAN, "Device", "status=active&_contained=true&_summary=count").total == PATIENTS // 3 * 2
+    assert touched(world, lambda: searched(world, PLAN, "Device", "status=active"), Most(10, 5_000)) > 0
 
 
 def test_what_is_asked_finds_something(world: World) -> None:
