@@ -101,7 +101,8 @@ def _smart_services(engine: Engine) -> Services:
     def on_event(what: Any) -> None:
         context = engine.context(ANYONE, str(what.get("request", "")), str(what.get("address", "")))
         status = int(what.get("status", 0))
-        engine.reads.append(event(context, "oauth", status, [], str(what.get("client", ""))[:128]))
+        told = f"{what.get('event', '')} {what.get('client', '')} {what.get('scope', '')}".rstrip()
+        engine.reads.append(event(context, "oauth", status, [], told[:256]))
 
     return Services(engine.database, engine.settings.base_url, engine.clock, settings, on_event)
 

@@ -23,6 +23,7 @@ class Settings:
     base_url: str = _row("http://127.0.0.1:8000/fhir", "FHIR base URL as clients see it")
     host: str = _row("127.0.0.1", "Address to listen on")
     port: int = _row(8000, "Port to listen on")
+    proxies: str = _row("", "Addresses of reverse proxies, separated by spaces, whose X-Forwarded-For is believed")
     workers: int = _row(0, "Server processes; 0: one on SQLite, two on PostgreSQL")
     threads: int = _row(0, "Requests worked on at once by a process; 0: 32 on SQLite, 16 on PostgreSQL")
     requests_per_minute: int = _row(0, "Requests that one client may send to a process in a minute; then 429; 0: any")

@@ -13,13 +13,13 @@ import hmac
 import os
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 import structlog
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import BigInteger, Connection, Row, bindparam, delete, literal, select, tuple_
 
 from fhir_server.engine import heads
 from fhir_server.fhir.errors import NoStore
@@ -33,6 +33,8 @@ log = structlog.get_logger()
 
 _FLUSH_SECONDS = 0.05
 _DRAIN_EVERY = 40  # flushes between two drains: about two seconds
+_LONGEST_QUERY = 65_536  # characters; a URL holds fewer
+_VERIFIED = 5000  # rows read at once
 _HEADS_EVERY = 1200  # flushes between two lines of heads: about a minute
 
 
@@ -69,6 +71,14 @@ def link(key: bytes, last: bytes, place: tuple[int, int, int], event: Event, ent
     return hmac.digest(key, last + row + entities, hashlib.sha256)
 
 
+def _within_bounds(event: Event) -> Event:
+    """The event; of a very long query its beginning and a digest, or a few searches would fill the trail."""
+    if len(event.query) <= _LONGEST_QUERY:
+        return event
+    digest = hashlib.sha256(event.query.encode()).hexdigest()
+    return event._replace(query=f"{event.query[:_LONGEST_QUERY]} ... {len(event.query)} characters, SHA-256 {digest}")
+
+
 class ReadLog:
     """Append-only log of reads, one file per process, drained into the audit table by a thread of its own."""
 
@@ -88,7 +98,8 @@ class ReadLog:
 
     def append(self, event: Event) -> None:
         """Hand one event to the operating system; NoStore (503) if it does not take it."""
-        line = orjson.dumps(list(event)).replace(b"\\u0000", b"\\ufffd") + b"\n"  # PostgreSQL's text holds no NUL
+        text = orjson.dumps(list(_within_bounds(event)))
+        line = text.replace(b"\\u0000", b"\\ufffd") + b"\n"  # PostgreSQL's text holds no NUL
         try:
             with self._lock:
                 self._write(line)
@@ -226,9 +237,8 @@ def verify(
     found by the heads `known`: chain -> (number, hash) of a link it had once (see `engine.heads`).
     """
     ends = dict(known or {})
-    rows = database.read().execute(select(audit).order_by(audit.c.chain, audit.c.seq))
     count, current, expected, last = 0, None, 0, b""
-    for row in rows:
+    for row in _every(database.read()):
         if row.chain != current:
             if current in ends:
                 return count, current
@@ -240,6 +250,17 @@ def verify(
             return count, row.chain
         count += 1
     return count, min(ends, default=None)
+
+
+def _every(connection: Connection) -> Iterator[Row[Any]]:
+    """All rows, chain by chain, without holding more than some of them."""
+    place = audit.c.chain, audit.c.seq
+    query = select(audit).order_by(*place).limit(_VERIFIED)
+    rows = connection.execute(query).all()
+    while rows:
+        yield from rows
+        after = tuple_(*[literal(number, BigInteger()) for number in (rows[-1].chain, rows[-1].seq)])
+        rows = connection.execute(query.where(tuple_(*place) > after)).all()
 
 
 def _agrees(ends: dict[int, tuple[int, bytes]], chain: int, seq: int, last: bytes) -> bool:

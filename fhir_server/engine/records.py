@@ -18,7 +18,7 @@ from fhir_server.engine.context import Context
 from fhir_server.engine.labelling import law_classes
 from fhir_server.engine.transaction import event
 from fhir_server.fhir.definitions import type_number
-from fhir_server.fhir.errors import Gone, NotFound
+from fhir_server.fhir.errors import Gone, NotFound, Unseen
 from fhir_server.store import records, resources
 from fhir_server.store.hashing import rh
 from fhir_server.store.records import NOW
@@ -35,7 +35,7 @@ def find(context: Context, type_: str, fid: str, interaction: str) -> Row:
     row = resources.read(context.connection, context.visible("r"), type_, fid)
     if row is None:
         repository.note(context, interaction, 404, f"{type_}/{fid[:64]}")
-        raise NotFound("There is no such resource.")
+        raise Unseen("There is no such resource.")
     if row.deleted:
         repository.note(context, interaction, 410, f"{type_}/{fid[:64]}")
         raise Gone(f"{type_}/{fid} was deleted.")

@@ -17,7 +17,7 @@ from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Change, Transaction, event
 from fhir_server.engine.writing import Draft
 from fhir_server.fhir.definitions import type_names
-from fhir_server.fhir.errors import BusinessRule, Forbidden, Gone, MethodNotAllowed, NotFound, PreconditionRequired
+from fhir_server.fhir.errors import BusinessRule, Forbidden, Gone, MethodNotAllowed, PreconditionRequired, Unseen
 from fhir_server.search.model import SearchQuery
 from fhir_server.store import resources
 from fhir_server.store.hashing import rh
@@ -314,9 +314,9 @@ def render(context: Context, type_: str, row: Version) -> bytes:
     return hook(context, row) if hook else row.body
 
 
-def _not_found(context: Context, interaction: str, type_: str, fid: str) -> NotFound:
+def _not_found(context: Context, interaction: str, type_: str, fid: str) -> Unseen:
     _log_event(context, interaction, 404, [], f"{type_}/{fid[:64]}")
-    return NotFound("There is no such resource.")
+    return Unseen("There is no such resource.")
 
 
 def _log(context: Context, interaction: str, status: int, rows: Sequence[Any], type_: str, query: str = "") -> None:

@@ -138,6 +138,10 @@ class NotFound(FHIRError):
     status, code = 404, "not-found"
 
 
+class Unseen(NotFound):
+    """As NotFound; whoever raises it has audited it."""
+
+
 class UnknownType(FHIRError):
     """The URL names a resource type or operation that does not exist."""
 

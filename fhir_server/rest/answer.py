@@ -8,7 +8,15 @@ from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse as parse_scopes
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context, Engine
-from fhir_server.fhir.errors import FHIRError, InsecureRequest, LoginRequired, NoStore, NotSupported
+from fhir_server.fhir.errors import (
+    FHIRError,
+    InsecureRequest,
+    LoginRequired,
+    NoStore,
+    NotSupported,
+    UnknownType,
+    Unseen,
+)
 from fhir_server.fhir.outcome import outcome_bytes
 from fhir_server.rest import beat, negotiation
 from fhir_server.rest.failures import known
@@ -56,11 +64,11 @@ class Service:
             if isinstance(row, Interaction) and row.open:
                 return row.handler(self._anonymous(request_id, address), request)
             context = self.engine.context(self._caller(request), request_id, address)
-            if not says_consent("/" + "/".join(request.path), request.method):
+            if not says_consent(request.path, request.method):
                 self.shares.take(context.caller.client)
             return self._run(context, row, request)
         except Exception as error:  # noqa: BLE001 - the one place where failures become answers
-            return self._failure(context, request, request_id, error)
+            return self._failure(context or self._anonymous(request_id, address), request, request_id, error)
 
     def _preflight(self, request: Request) -> Response:
         """What may be asked of this URL, for browsers too; needs no token (B-53)."""
@@ -124,12 +132,11 @@ class Service:
     def _anonymous(self, request_id: str, address: str) -> Context:
         return self.engine.context(ANYONE, request_id, address)
 
-    def _failure(self, context: Context | None, request: Request, request_id: str, error: Exception) -> Response:
+    def _failure(self, context: Context, request: Request, request_id: str, error: Exception) -> Response:
         failure = known(error, request_id)
-        asked = context or self._anonymous(request_id, "")
-        if failure.status != 404:  # noqa: PLR2004 - the repository has audited it where it was decided
+        if not isinstance(failure, Unseen | UnknownType):
             try:
-                repository.note(asked, request.method, failure.status, "/".join(request.path))
+                repository.note(context, request.method, failure.status, "/".join(request.path))
             except NoStore as unaudited:
                 failure = unaudited
         headers = {"Content-Type": "application/fhir+json; charset=utf-8", **failure.headers}

@@ -17,7 +17,7 @@ from fhir_server.engine.context import Context
 from fhir_server.engine.labelling import INHERITING
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir import bundles
-from fhir_server.fhir.errors import Duplicate, FHIRError, NotSupported, TimedOut
+from fhir_server.fhir.errors import Duplicate, FHIRError, NotSupported, TimedOut, Unseen
 from fhir_server.fhir.outcome import outcome
 from fhir_server.fhir.values import instant
 from fhir_server.rest import linking
@@ -61,7 +61,8 @@ def _answer_alone(context: Context, outer: Request, entry: Entry, key: str) -> b
 
 
 def _failed(context: Context, entry: Entry, failure: FHIRError) -> bytes:
-    repository.note(context, str(entry.request["method"]), failure.status, str(entry.request["url"]))
+    if not isinstance(failure, Unseen):
+        repository.note(context, str(entry.request["method"]), failure.status, str(entry.request["url"]))
     return bundles.answer({"status": str(failure.status), "outcome": outcome(failure.issues)})
 
 

@@ -40,7 +40,7 @@ def is_unchanged(request: Request, row: Row, tag: str) -> bool:
         return False
     try:
         return row.ts // 1000 <= parsedate_to_datetime(since).timestamp()
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         message = "If-Modified-Since must be an HTTP date such as Sun, 22 Nov 2026 10:00:00 GMT."
         raise BadValue(message) from error
 

@@ -48,6 +48,11 @@ def operations(body: bytes) -> Sequence[Step]:
     return steps
 
 
+def asks(steps: Sequence[Step]) -> bool:
+    """Whether the outcome tells what the resource says: by a condition in a path."""
+    return any("(" in step.path for step in steps)
+
+
 def _check(parameters: dict[str, Any]) -> None:
     """Its structure; what a part refers to may stand in the resource that is patched, and is checked there."""
     try:

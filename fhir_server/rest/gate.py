@@ -6,6 +6,7 @@ get through (health, ends of tokens, consents) has a lane of its own.
 
 from _thread import LockType
 from collections import deque
+from collections.abc import Sequence
 from threading import Lock
 
 from fhir_server.fhir.errors import Unavailable
@@ -15,9 +16,14 @@ WAITING = 100  # requests of a process that may wait for a place
 _ENDS = {"PUT", "PATCH", "POST", "DELETE"}
 
 
-def says_consent(path: str, method: str) -> bool:
-    """Whether a request changes what a Consent says: it gets through however many there are."""
-    return method in _ENDS and "/Consent" in path and not path.endswith("/_search")
+def says_consent(path: Sequence[str], method: str) -> bool:
+    """Whether a request changes what a Consent says: it gets through however many there are.
+
+    `path`: the steps below the FHIR base. Nothing but [Consent] and [Consent, id]: no operation, no other type's id.
+    """
+    if method not in _ENDS or not path or path[0] != "Consent":
+        return False
+    return len(path) == 1 or (len(path) == 2 and path[1][0] not in "$_")  # noqa: PLR2004 - type and id
 
 
 class Gate:

@@ -38,6 +38,11 @@ def operations(body: bytes) -> Sequence[Mapping[str, Any]]:
     return [{**step, "raw": raw.get("value")} for step, raw in zip(steps, raws, strict=True)]
 
 
+def asks(steps: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the outcome tells what the resource says: by a test."""
+    return any(step["op"] == "test" for step in steps)
+
+
 def _require_form(number: int, step: Any) -> None:
     where = f"Operation {number}"
     if not isinstance(step, dict) or str(step.get("op")) not in _VERBS:

@@ -21,11 +21,16 @@ Edit = Callable[[bytes], bytes]
 _BAD_REQUEST = 400
 
 
-def edit(request: Request) -> Edit:
-    """The change that a request's body asks for; Unprocessable (422) if the body is no patch document (row 64)."""
+def edit(context: Context, request: Request) -> Edit:
+    """The change that a request's body asks for; Unprocessable (422) if the body is no patch document (row 64).
+
+    Forbidden (403) for one that asks what the resource says, by a test or a condition, without a scope to read it.
+    """
     form = json_patch if request.header("content-type").startswith(JSON_PATCH) else fhirpath_patch
     with _unprocessable():
         steps: Any = form.operations(request.body)
+    if form.asks(steps):
+        context.require("r", request.type)
     return lambda body: form.apply(steps, body, request.type)
 
 

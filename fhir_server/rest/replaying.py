@@ -12,7 +12,7 @@ from fhir_server.engine.context import Context
 from fhir_server.engine.idempotency import Answer
 from fhir_server.engine.shown_again import identity, shown_again
 from fhir_server.fhir import bundles
-from fhir_server.fhir.errors import NotFound
+from fhir_server.fhir.errors import Unseen
 from fhir_server.rest.message import Request
 
 Place = tuple[str, str, int | None]
@@ -32,7 +32,7 @@ class _Bundle(msgspec.Struct):
 
 
 def replayed(context: Context, request: Request, known: Answer) -> bytes:
-    """The body of a kept answer; NotFound if what it tells of is hidden now, as any read of it would be."""
+    """The body of a kept answer; Unseen if what it tells of is hidden now, as any read of it would be."""
     if not request.path:
         return _bundle(context, request.base, known.body)
     if known.body.startswith(_OUTCOME):
@@ -48,7 +48,7 @@ def replayed(context: Context, request: Request, known: Answer) -> bytes:
 def _required(context: Context, place: Place) -> bytes:
     found = shown_again(context, *place)
     if found is None:
-        raise NotFound("There is no such resource.")
+        raise Unseen("There is no such resource.")
     return found
 
 

@@ -6,7 +6,7 @@ than reading a resource does, access and audit included.
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
@@ -59,16 +59,19 @@ class Application(Flask):
 
     def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer, if there is room, what is below the FHIR base; discovery documents and all else are Flask's."""
-        path, database = environ["PATH_INFO"], self.service.engine.database
+        path, engine = environ["PATH_INFO"], self.service.engine
+        if engine.settings.proxies:
+            environ["REMOTE_ADDR"] = sender(environ, engine.settings.proxies.split())
         try:
-            held = self.gate.enter(reserved=_is_reserved(path, environ["REQUEST_METHOD"]))
+            below = path.removeprefix(_path_of(engine.settings.base_url))
+            held = self.gate.enter(reserved=_is_reserved(path, below, environ["REQUEST_METHOD"]))
         except Unavailable as error:
             return _send(turned_away(error, environ), start_response)
-        database.begin_request()
+        engine.database.begin_request()
         try:
             return self._answered(path, environ, start_response)
         finally:
-            database.end_request()
+            engine.database.end_request()
             self.gate.leave(held=held)
 
     def _answered(self, path: str, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -82,13 +85,24 @@ class Application(Flask):
         return found
 
 
+def sender(environ: Mapping[str, Any], proxies: Collection[str]) -> str:
+    """The address that a request came from; behind listed proxies the last one they name that is none of them."""
+    address = str(environ.get("REMOTE_ADDR", ""))
+    for named in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+        if address not in proxies or not named.strip():
+            break
+        address = named.strip()[:_LONGEST_ADDRESS]
+    return address
+
+
+_LONGEST_ADDRESS = 45  # of IPv6 with an IPv4 address at its end
 _HEALTH = {LIVE, READY}
 _RESERVED = ("/auth/revoke", "/auth/introspect")
 
 
-def _is_reserved(path: str, method: str) -> bool:
+def _is_reserved(path: str, below: str, method: str) -> bool:
     """Whether a request gets through however many there are: what ends a token, what a consent says, and health."""
-    return path in _HEALTH or path in _RESERVED or says_consent(path, method)
+    return path in _HEALTH or path in _RESERVED or says_consent([step for step in below.split("/") if step], method)
 
 
 @lru_cache(maxsize=8)

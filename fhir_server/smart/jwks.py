@@ -164,7 +164,7 @@ def _until(headers: Mapping[str, str]) -> int:
     try:
         span = parsedate_to_datetime(headers["expires"]) - parsedate_to_datetime(headers["date"])
         return max(0, min(int(span.total_seconds()), _LONGEST_AGE))
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return 0
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from fhir_server.fhir.errors import FHIRError
 from fhir_server.smart import discovery
 from fhir_server.smart.request import Answer, FormRequest
 from fhir_server.smart.server import Services, SmartServer
@@ -58,7 +59,11 @@ def _posted(act: Callable[[FormRequest], Answer]) -> Callable[[], Response]:
         answer = _form_problem()
         if answer is None:
             authorization = request.headers.get("Authorization", "")
-            answer = act(FormRequest(request.form.to_dict(), authorization, request.remote_addr or ""))
+            asked = FormRequest(request.form.to_dict(), authorization, request.remote_addr or "")
+            try:
+                answer = act(asked)
+            except FHIRError as error:  # a passing condition of the store, such as an audit trail that takes nothing
+                answer = _unavailable(error)
         return Response(json.dumps(answer.body), answer.status, answer.headers)
 
     return view
@@ -77,6 +82,11 @@ def _form_problem() -> Answer | None:
     except RequestEntityTooLarge:
         return _invalid("The form is longer than 64 KiB.", status=413)
     return _invalid("A parameter may be given once only.") if repeated else None
+
+
+def _unavailable(error: FHIRError) -> Answer:
+    body = {"error": "temporarily_unavailable", "error_description": str(error)}
+    return Answer(error.status, body, [*_PRIVATE, *error.headers.items()])
 
 
 def _invalid(description: str, status: int = 400) -> Answer:

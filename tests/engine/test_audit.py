@@ -92,6 +92,17 @@ def test_a_rolled_back_transaction_leaves_no_gap(engine: Engine, org: Callable[.
     assert is_sound(engine)
 
 
+@pytest.mark.parametrize("size", [1, 3, 10])
+def test_chains_are_walked_some_rows_at_a_time(
+    engine: Engine, ten: Rows, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """T30: however long the trail, few of its rows are held at once."""
+    monkeypatch.setattr(audit, "_VERIFIED", size)
+    assert audit.verify(engine.database, engine.secret) == (len(ten), None)
+    change(engine.database, update(table).where(at(ten[6])).values(outcome=500))
+    assert audit.verify(engine.database, engine.secret) == (6, ten[6]["chain"])
+
+
 def test_every_column_is_under_the_seal(engine: Engine, ten: Rows) -> None:
     """F19: flip any one bit of any column of any row, and the chain is broken there."""
     assert is_sound(engine)

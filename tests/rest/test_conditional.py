@@ -270,3 +270,23 @@ def test_a_security_label_is_not_lowered(clinic: Client) -> None:
     answer = clinic.put(f"Basic/{made['id']}", {**BASIC, "id": made["id"]})
     assert (answer.status_code, answer.json()["issue"][0]["code"]) == (422, "business-rule")
     assert clinic.put(f"Basic/{made['id']}", made).status_code == 200
+
+
+def test_a_patch_asks_nothing_that_may_not_be_read(server: LiveServer, clinic: Client) -> None:
+    """R1: a test, and a condition in a path, tell what a resource says: 403 without a scope to read it."""
+    made = clinic.post("Basic", named("secret")).json()
+    writer = server.client("writer", organization="Organization/clinic", scopes="system/*.u")
+    condition = {"name": "operation", "part": [
+        {"name": "type", "valueCode": "replace"}, {"name": "path", "valueString": "Basic.code.where(text = 'a').text"},
+        {"name": "value", "valueString": "b"},
+    ]}  # fmt: skip
+    by_path = {"resourceType": "Parameters", "parameter": [condition]}
+    for value in ("a", "b"):
+        test = [{"op": "test", "path": "/code/text", "value": value}]
+        assert writer.patch(f"Basic/{made['id']}", test).status_code == 403
+        assert writer.patch("Basic?identifier=urn:names|secret", test).status_code == 403
+    told = writer.patch(f"Basic/{made['id']}", by_path, headers={"Content-Type": "application/fhir+json"})
+    assert told.status_code == 403
+    assert clinic.get(f"Basic/{made['id']}").json() == made
+    change = [{"op": "replace", "path": "/code/text", "value": "b"}]
+    assert writer.patch(f"Basic/{made['id']}", change).status_code == 200

@@ -55,7 +55,11 @@ def test_history_since(clinic: Client) -> None:
     since = changed["meta"]["lastUpdated"]
     path = f"Basic/{made['id']}/_history"
     assert clinic.get(path, params={"_since": since}).json()["entry"][0]["response"]["etag"] == 'W/"2"'
-    assert "entry" not in clinic.get(path, params={"_since": "2100-01-01T00:00:00Z"}).json()
+    for later in ("2100-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00"):
+        nothing = clinic.get(path, params={"_since": later})
+        assert nothing.status_code == 200, nothing.text
+        assert "entry" not in nothing.json()
+        assert since <= nothing.json()["timestamp"] < "2100"  # from then on nothing would be missed
 
 
 WRONG = ["_since=x", "_count=x", "_count=-1", "foo=a", "_at=x", "_page=x", "_count=1&_count=2"]

@@ -109,6 +109,7 @@ def test_what_gets_through_a_full_server(full: LiveServer) -> None:
     assert send(full, "GET", "/health/live").status == 200
     assert send(full, "POST", "/auth/revoke", b"token=x").status in {400, 401}
     assert send(full, "PUT", "Consent/1", b"{}").status == 401
+    assert send(full, "PUT", "Basic/Consent", b"{}").status == 503  # another type's resource, whatever its id
 
 
 def test_a_crowd_is_answered_or_refused(server: LiveServer, clinic: Client) -> None:

@@ -68,5 +68,7 @@ def test_a_client_that_sends_too_much_is_told_when_to_go_on(
     assert clinic.get("metadata").status_code == 200
     assert clinic.delete("Consent/absent").status_code != 429
     assert clinic.get("Consent/absent").status_code == 429
+    for path in ("Patient/Consent-1/$everything", "Consent/$validate", "Consent/absent/$meta-add"):
+        assert clinic.post(path, {"resourceType": "Parameters"}).status_code == 429, path
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     assert clinic.post("Consent/_search", b"_count=1", headers=form).status_code == 429

@@ -227,6 +227,7 @@ def test_a_name_without_address(host, certificate):
         ({"expires": "Thu, 01 Jan 2026 00:00:00 GMT", "date": "Thu, 01 Jan 2026 00:10:00 GMT"}, 0),
         ({"expires": "0", "date": "Thu, 01 Jan 2026 00:00:00 GMT"}, 0),
         ({"expires": "Thu, 01 Jan 2026 00:10:00 GMT"}, 0),
+        ({"expires": "Thu, 01 Jan 99999999999999999999 00:10:00 GMT", "date": "Thu, 01 Jan 2026 00:00:00 GMT"}, 0),
     ],
 )
 def test_how_long_a_key_set_is_kept(headers, seconds):

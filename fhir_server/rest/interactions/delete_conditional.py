@@ -1,5 +1,7 @@
 """FHIR conditional delete.  https://hl7.org/fhir/R4/http.html#3.1.0.7.1"""
 
+from urllib.parse import urlencode
+
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
@@ -17,11 +19,13 @@ def delete_conditional(context: Context, request: Request) -> Response:
     """
     require_criteria(request)
     context.require("d", request.type)
-    context.transact(lambda transaction: _delete(transaction, request))
+    if not context.transact(lambda transaction: _delete(transaction, request)):
+        repository.note(context, "delete", 204, f"{request.type}?{urlencode(list(request.parameters))}")
     return Response(204)
 
 
-def _delete(transaction: Transaction, request: Request) -> None:
+def _delete(transaction: Transaction, request: Request) -> int:
+    """The number of resources that the criteria matched."""
     context = transaction.context
     lock_criteria(transaction, request.type, sorted(request.parameters))
     hits = matches(context, request.type, request.parameters, MOST + 1)
@@ -32,6 +36,7 @@ def _delete(transaction: Transaction, request: Request) -> None:
     tag = version_tag(request.header("if-match"))
     for hit in hits:
         repository.delete(context, request.type, hit.fid, tag)
+    return len(hits)
 
 
 INTERACTION = Interaction("delete-conditional", "DELETE", "{type}", delete_conditional)

@@ -12,7 +12,7 @@ def patch_conditional(context: Context, request: Request) -> Response:
     """Patch the one resource that the criteria match; 404 if there is none, 412 if there are several (B-56)."""
     require_criteria(request)
     context.require("u", request.type)
-    change = edit(request)
+    change = edit(context, request)
     return answer(context, request, context.transact(lambda transaction: _patch(transaction, request, change)))
 
 

@@ -14,6 +14,7 @@ import orjson
 
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
+from fhir_server.fhir.errors import TooCostly
 from fhir_server.search.include import Hit
 
 Json = Mapping[str, Any]
@@ -21,6 +22,7 @@ Json = Mapping[str, Any]
 CERTAIN, PROBABLE, POSSIBLE = "certain", "probable", "possible"
 SCORES: Final = {CERTAIN: 1.0, PROBABLE: 0.8, POSSIBLE: 0.5}
 _MOST: Final = 50  # candidates looked at by one trait
+_MOST_TRAITS: Final = 50
 _UNTOLD: Final = frozenset({"", "unknown"})
 
 
@@ -33,13 +35,19 @@ class Candidate:
 
 
 def criteria(person: Json) -> list[list[tuple[str, str]]]:
-    """The searches that find candidates: each identifier, and the family name with the day of birth."""
+    """The searches that find candidates: each identifier, and the family name with the day of birth.
+
+    TooCostly if there are too many of them.
+    """
     found = [
         [("identifier", f"{_literal(system)}|{_literal(number)}")] for system, number in sorted(identifiers(person))
     ]
     born = person.get("birthDate")
     families = sorted({name["family"] for name in person.get("name", ()) if name.get("family")})
-    return found + [[("family", _literal(family)), ("birthdate", born)] for family in families if born]
+    found += [[("family", _literal(family)), ("birthdate", born)] for family in families if born]
+    if len(found) > _MOST_TRAITS:
+        raise TooCostly(f"At most {_MOST_TRAITS} identifiers and names are looked for. Leave out what tells least.")
+    return found
 
 
 def candidates(context: Context, person: Json) -> list[Candidate]:

@@ -38,6 +38,8 @@ def match(context: Context, request: Request) -> Response:
         certain = [one for one in found if one.grade == CERTAIN]
         found = certain if len(certain) == 1 else []
     shown = found[: min(given.one("count", _MOST), _MOST)]
+    if not shown:
+        repository.note(context, "match", 200, "nobody")
     return Response(200, bundles.bundle("searchset", [], [_entry(context, request, one) for one in shown], len(shown)))
 
 

@@ -161,3 +161,12 @@ def test_guessing_has_an_end(server: LiveServer, people: Any) -> None:
     waiting = guesser.post("Patient/$member-match", asked())
     assert waiting.status_code == 429
     assert int(waiting.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("name", ["match", "member-match"])
+def test_a_person_of_very_many_numbers(clinic: Client, name: str) -> None:
+    """T29, row 84: each is a search of its own."""
+    numbers = [{"system": "urn:cin", "value": str(number)} for number in range(51)]
+    person = without(ANA, identifier=numbers)
+    answer = clinic.post(f"Patient/${name}", person if name == "match" else asked(person))
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "too-costly"), answer.text
