@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import structlog
 
 from fhir_server.ecm.files.drafting import Asked, Drafted, Source, drafted
-from fhir_server.ecm.files.enrolling import unknown
 from fhir_server.ecm.files.judging import Chunk
+from fhir_server.ecm.files.known import unknown
 from fhir_server.engine.context import Engine
 from fhir_server.jobs.beside import Beside
 from fhir_server.jobs.job import Run

@@ -6,8 +6,7 @@ the former roster in the same transaction, so that access moves at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fhir_server.access.classes import OPEN
@@ -15,47 +14,25 @@ from fhir_server.ecm import rosters
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.directory import Provider
 from fhir_server.ecm.files import contracts, drafting, identity, mapping, publishing, teams, verified
-from fhir_server.ecm.files.assignment import Assignment, dump, row_hash
+from fhir_server.ecm.files.assignment import Assignment, dump
 from fhir_server.ecm.files.drafting import Drafted, MemberIds, Source
 from fhir_server.ecm.files.judging import Refusal
-from fhir_server.ecm.files.newborn_numbers import is_of_child
+from fhir_server.ecm.files.known import PATIENT, Known, Rows, cin_key, look_up, number_key
 from fhir_server.ecm.files.publishing import RECALLING
 from fhir_server.ecm.files.roster_entries import shown
+from fhir_server.ecm.files.tally import Enrolment
 from fhir_server.engine import keys, roster_rows, writing
-from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
 from fhir_server.engine.writing import Draft
 from fhir_server.fhir import wire
-from fhir_server.fhir.definitions import type_number
 from fhir_server.fhir.errors import FHIRError
 from fhir_server.fhir.values import parse_date
-from fhir_server.store import members, resources
 from fhir_server.store.hashing import rh
 from fhir_server.store.ids import part_of
 from fhir_server.store.members import LAST, Member
 from fhir_server.store.resources import TENANT, Row
 
-Rows = Sequence[tuple[int, Assignment, Provider]]
-
-_PATIENT = type_number("Patient")
 _KEPT_META = ("security", "tag")  # what the plan said of its Patient in another way than by file
-
-
-@dataclass
-class Enrolment:
-    """What a chunk changed. rosters: provider id -> Group id; touched: Groups that have something to publish.
-
-    noted: what the sender should know of rows that were stored.
-    """
-
-    new: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    moved: int = 0
-    rosters: dict[str, str] = field(default_factory=dict)
-    touched: set[str] = field(default_factory=set)
-    refused: dict[int, Refusal] = field(default_factory=dict)
-    noted: dict[int, Refusal] = field(default_factory=dict)
 
 
 class _Planned(NamedTuple):
@@ -64,36 +41,6 @@ class _Planned(NamedTuple):
     fid: str
     draft: Draft
     current: Row | None
-
-
-@dataclass
-class _Chunk:
-    """What is known of the chunk's members before anything is written, and what will be written."""
-
-    transaction: Transaction
-    source: Source
-    result: Enrolment
-    ahead: Mapping[int, Drafted] = field(default_factory=dict)  # by row number
-    groups: dict[str, Row] = field(default_factory=dict)  # by provider id
-    rosters: dict[int, Row] = field(default_factory=dict)  # by hash, the former ones of these members among them
-    patients: dict[str, str] = field(default_factory=dict)
-    standing: dict[tuple[int, str], Member] = field(default_factory=dict)
-    elsewhere: dict[int, list[Member]] = field(default_factory=dict)
-    stored: dict[int, Row] = field(default_factory=dict)
-    ended: list[Member] = field(default_factory=list)
-    begun: list[Member] = field(default_factory=list)
-
-    @property
-    def plan(self) -> str:
-        """Organization/id of the plan whose file it is."""
-        return self.transaction.context.caller.org
-
-
-def unknown(context: Context, rows: Rows) -> Rows:
-    """Those of these rows whose members have no Patient of this plan under their number."""
-    wanted = [_cin_key(facts) for _, facts, _ in rows]
-    held = keys.holders(context.connection, context.caller.org_hash, _PATIENT, wanted)
-    return [row for row, key in zip(rows, wanted, strict=True) if key not in held]
 
 
 def enrol(
@@ -105,17 +52,17 @@ def enrol(
 ) -> Enrolment:
     """Write the members of these rows; `known` are the rosters found by earlier chunks, `ahead` drafts made before."""
     transaction.marks.add(rosters.IMPORTING)
-    chunk = _Chunk(transaction, source, Enrolment(rosters=dict(known)), ahead or {})
+    chunk = Known(transaction, source, Enrolment(rosters=dict(known)), ahead or {})
     for provider in {provider.id: provider for _, _, provider in rows}.values():
         chunk.groups[provider.id] = _roster(chunk, provider)
-    for number, facts, provider, digest in _look_up(chunk, rows):
+    for number, facts, provider, digest in look_up(chunk, rows):
         _member(chunk, number, facts, provider, digest)
     roster_rows.replace(transaction, chunk.ended, chunk.begun)
     publishing.give(transaction, chunk.begun)
     return chunk.result
 
 
-def _roster(chunk: _Chunk, provider: Provider) -> Row:
+def _roster(chunk: Known, provider: Provider) -> Row:
     """The roster of the plan's contract with a provider, made if there is none."""
     row = contracts.roster(chunk.transaction, chunk.plan, provider)
     chunk.result.rosters[provider.id] = row.fid
@@ -123,54 +70,7 @@ def _roster(chunk: _Chunk, provider: Provider) -> Row:
     return row
 
 
-def _look_up(chunk: _Chunk, rows: Rows) -> list[tuple[int, Assignment, Provider, int]]:
-    """Read once what the rows may meet: patients, roster rows, resources. The rows that differ, with their digests."""
-    transaction = chunk.transaction
-    connection, owner = transaction.connection, transaction.context.caller.org_hash
-    names = {key for _, facts, _ in rows for key in (_cin_key(facts), _number_key(chunk, facts)) if key}
-    chunk.patients = keys.preload(transaction, owner, _PATIENT, names)
-    cins = [facts.cin for _, facts, _ in rows]
-    chunk.standing = members.in_groups(connection, [row.rh for row in chunk.groups.values()], cins)
-    different = [(*row, digest) for row in rows if not _is_known(chunk, row[1], row[2], digest := row_hash(row[1]))]
-    chunk.result.unchanged += len(rows) - len(different)
-    fids = {fid for _, facts, *_ in different if (fid := _patient_of(chunk, facts))}
-    chunk.elsewhere = members.of_patients(connection, [rh(f"Patient/{fid}") for fid in fids])
-    former = [row for found in chunk.elsewhere.values() for row in found]
-    wanted = [f"Patient/{fid}" for fid in fids]
-    wanted += [f"{type_}/{fid}" for row in former for type_, fid in _others(row)]
-    hashes = {*map(rh, wanted), *(row.grp for row in former)}
-    found = {row.rh: row for row in resources.by_hash(connection, transaction.context.visible_targets(), hashes)}
-    chunk.rosters |= {row.grp: found[row.grp] for row in former if row.grp in found and row.grp not in chunk.rosters}
-    chunk.stored = found
-    return different
-
-
-def _patient_of(chunk: _Chunk, facts: Assignment) -> str | None:
-    """The Patient with this CIN, else the one with the plan's own number, whose CIN may have changed."""
-    return chunk.patients.get(_cin_key(facts)) or chunk.patients.get(_number_key(chunk, facts))
-
-
-def _others(row: Member) -> Iterable[tuple[str, str]]:
-    return ("Coverage", row.coverage_fid), ("CareTeam", row.team_fid)
-
-
-def _is_known(chunk: _Chunk, facts: Assignment, provider: Provider, digest: int) -> bool:
-    """Whether the roster says the same already, of a Patient that is still there."""
-    standing = chunk.standing.get((chunk.groups[provider.id].rh, facts.cin))
-    if standing is None or standing.change == "dropped" or standing.row_hash != digest:
-        return False
-    return chunk.patients.get(_cin_key(facts)) == standing.patient_fid
-
-
-def _cin_key(facts: Assignment) -> str:
-    return f"{words.NEWBORN if is_of_child(facts.cin) else words.CIN}|{facts.cin}"
-
-
-def _number_key(chunk: _Chunk, facts: Assignment) -> str:
-    return f"{words.member_id(chunk.plan.rpartition('/')[2])}|{facts.member_id}" if facts.member_id else ""
-
-
-def _member(chunk: _Chunk, number: int, facts: Assignment, provider: Provider, digest: int) -> None:
+def _member(chunk: Known, number: int, facts: Assignment, provider: Provider, digest: int) -> None:
     group = chunk.groups[provider.id]
     patient, refusal = _identified(chunk, number, facts)
     if refusal:
@@ -192,7 +92,7 @@ def _member(chunk: _Chunk, number: int, facts: Assignment, provider: Provider, d
         chunk.result.refused[number] = number_refused
         return
     _store(chunk, number, planned, _team_kept(chunk, facts, ids), fresh.origin if fresh else None)
-    chunk.patients[_cin_key(facts)] = ids.patient
+    chunk.patients[cin_key(facts)] = ids.patient
     here_before = [row for row in renamed if row.grp == group.rh]
     _enter(chunk, facts, provider, ids, digest, is_renamed=bool(here_before))
     chunk.ended += here_before  # the member goes on in this roster under another number
@@ -200,22 +100,22 @@ def _member(chunk: _Chunk, number: int, facts: Assignment, provider: Provider, d
     _leave_others(chunk, left)
 
 
-def _identified(chunk: _Chunk, number: int, facts: Assignment) -> tuple[str | None, Refusal | None]:
+def _identified(chunk: Known, number: int, facts: Assignment) -> tuple[str | None, Refusal | None]:
     """(the Patient that the row is about, None for a new one; why nobody can tell)."""
-    patient = chunk.patients.get(_cin_key(facts))
+    patient = chunk.patients.get(cin_key(facts))
     if patient:
         known = chunk.stored.get(rh(f"Patient/{patient}"))
         if note := identity.conflict(known):
             chunk.result.noted[number] = note
         return patient, None if RECALLING in chunk.transaction.marks else identity.doubt(known, facts)
-    holder = chunk.patients.get(_number_key(chunk, facts))
+    holder = chunk.patients.get(number_key(chunk, facts))
     verdict = identity.succeeds(chunk.stored.get(rh(f"Patient/{holder}")), facts) if holder else False
     if isinstance(verdict, tuple):
         return None, verdict
     return holder if verdict else None, None
 
 
-def _ids(chunk: _Chunk, patient: str | None, known: Member | None, *, same_team: bool) -> MemberIds:
+def _ids(chunk: Known, patient: str | None, known: Member | None, *, same_team: bool) -> MemberIds:
     """The ids of what is stored of the member, and new ones for the rest: what was deleted stays deleted."""
     new = chunk.transaction.context.engine.ids.fid
     fid = patient or new()
@@ -225,7 +125,7 @@ def _ids(chunk: _Chunk, patient: str | None, known: Member | None, *, same_team:
     return MemberIds(fid, coverage, known.team_fid if known and keeps_team else new(part))
 
 
-def _planned(chunk: _Chunk, facts: Assignment, ids: MemberIds, provider: Provider) -> list[_Planned]:
+def _planned(chunk: Known, facts: Assignment, ids: MemberIds, provider: Provider) -> list[_Planned]:
     """What must be stored of the member, checked before any of it is: Patient, Coverage, a care team that is new."""
     built = drafting.resources(facts, ids, chunk.plan, chunk.source.recorded)
     if rh(f"CareTeam/{ids.team}") not in chunk.stored:
@@ -239,7 +139,7 @@ def _fresh(found: Drafted) -> list[_Planned]:
     return [_Planned(fid, draft, None) for fid, draft in found.drafts]
 
 
-def _plan(chunk: _Chunk, type_: str, fid: str, resource: dict[str, Any], day: str) -> _Planned | None:
+def _plan(chunk: Known, type_: str, fid: str, resource: dict[str, Any], day: str) -> _Planned | None:
     """The resource as it is to be stored by a file of this day; None if what is stored says the same."""
     current = chunk.stored.get(rh(f"{type_}/{fid}"))
     if current is not None:
@@ -258,17 +158,17 @@ def _content(resource: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in resource.items() if name not in {"id", "meta", "text"}}
 
 
-def _number_taken(chunk: _Chunk, facts: Assignment, patient: str | None) -> Refusal | None:
+def _number_taken(chunk: Known, facts: Assignment, patient: str | None) -> Refusal | None:
     """Why the plan's own number for the member cannot be stored: another of its members has it."""
-    key, owner = _number_key(chunk, facts), chunk.transaction.context.caller.org_hash
-    holder = keys.owner_of(chunk.transaction, owner, _PATIENT, key) if key else None
+    key, owner = number_key(chunk, facts), chunk.transaction.context.caller.org_hash
+    holder = keys.owner_of(chunk.transaction, owner, PATIENT, key) if key else None
     if holder in (None, patient):
         return None
     advice = "Another of your members has this Plan Member ID. Correct it, or this member's CIN."
     return "member_id", words.DUPLICATE_IDENTIFIER, advice
 
 
-def _team_kept(chunk: _Chunk, facts: Assignment, ids: MemberIds) -> list[str]:
+def _team_kept(chunk: Known, facts: Assignment, ids: MemberIds) -> list[str]:
     """Keep the stored care team in step with the assignment; its reference if that was written."""
     team = chunk.stored.get(rh(f"CareTeam/{ids.team}"))
     period = mapping.period(facts.assignment_date or facts.authorization_start, facts.authorization_end)
@@ -276,7 +176,7 @@ def _team_kept(chunk: _Chunk, facts: Assignment, ids: MemberIds) -> list[str]:
 
 
 def _store(
-    chunk: _Chunk, number: int, planned: Sequence[_Planned], written: list[str], origin: tuple[str, Draft] | None
+    chunk: Known, number: int, planned: Sequence[_Planned], written: list[str], origin: tuple[str, Draft] | None
 ) -> None:
     """Store what is planned and, of all that was written, where it comes from."""
     transaction = chunk.transaction
@@ -292,14 +192,14 @@ def _store(
         writing.insert(transaction, draft, fid)
 
 
-def _origin(chunk: _Chunk, number: int, written: list[str]) -> tuple[str, Draft]:
+def _origin(chunk: Known, number: int, written: list[str]) -> tuple[str, Draft]:
     context = chunk.transaction.context
     built = drafting.origin(context, chunk.source, number, written)
     return built["id"], writing.built(context, "Provenance", built)
 
 
 def _enter(
-    chunk: _Chunk, facts: Assignment, provider: Provider, ids: MemberIds, digest: int, *, is_renamed: bool
+    chunk: Known, facts: Assignment, provider: Provider, ids: MemberIds, digest: int, *, is_renamed: bool
 ) -> None:
     """The member's row in the roster's next version, in place of the one in force."""
     group = chunk.groups[provider.id]
@@ -324,7 +224,7 @@ def _is_unpublished(standing: Member, group: Row) -> bool:
     return standing.change == "new" and standing.from_version > group.ver
 
 
-def _span(chunk: _Chunk, facts: Assignment) -> tuple[int, int]:
+def _span(chunk: Known, facts: Assignment) -> tuple[int, int]:
     """From the day of the assignment (or of its authorization, or now) to the end of the authorization."""
     zone, start = chunk.transaction.context.engine.settings.zone, facts.assignment_date or facts.authorization_start
     begins = parse_date(start, zone)[0] if start else chunk.transaction.context.now
@@ -332,7 +232,7 @@ def _span(chunk: _Chunk, facts: Assignment) -> tuple[int, int]:
     return begins, ends
 
 
-def _leave_others(chunk: _Chunk, rows: Sequence[Member]) -> None:
+def _leave_others(chunk: Known, rows: Sequence[Member]) -> None:
     """The member left these rosters of the same plan, and the care teams that came with them."""
     now = chunk.transaction.context.now
     for row in rows:

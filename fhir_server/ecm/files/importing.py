@@ -21,11 +21,11 @@ from fhir_server.ecm.files import answering, holding, identity, parking, publish
 from fhir_server.ecm.files.ahead import Drafts, ahead
 from fhir_server.ecm.files.attempt import Attempt, opened
 from fhir_server.ecm.files.drafting import Source
-from fhir_server.ecm.files.enrolling import Enrolment, enrol
+from fhir_server.ecm.files.enrolling import enrol
 from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.judging import Chunk, Reading, Refusal, settled
 from fhir_server.ecm.files.scanning import number_of
-from fhir_server.ecm.files.tally import Tally
+from fhir_server.ecm.files.tally import Enrolment, Tally
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir.errors import Issue, Unprocessable

@@ -18,11 +18,12 @@ from fhir_server.ecm.directory import Provider
 from fhir_server.ecm.files import importing, parking, publishing, readers
 from fhir_server.ecm.files.assignment import load
 from fhir_server.ecm.files.drafting import Source
-from fhir_server.ecm.files.enrolling import Enrolment, enrol
+from fhir_server.ecm.files.enrolling import enrol
 from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.judging import CHUNK, Entry
 from fhir_server.ecm.files.publishing import RECALLING
 from fhir_server.ecm.files.replaying import Replay
+from fhir_server.ecm.files.tally import Enrolment
 from fhir_server.engine import access_rows
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir.errors import BusinessRule

@@ -7,9 +7,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.files.enrolling import Enrolment
 from fhir_server.ecm.files.judging import Refusal
 from fhir_server.ecm.files.rows import RowResult
+
+
+@dataclass
+class Enrolment:
+    """What a chunk changed. rosters: provider id -> Group id; touched: Groups that have something to publish.
+
+    noted: what the sender should know of rows that were stored.
+    """
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    moved: int = 0
+    rosters: dict[str, str] = field(default_factory=dict)
+    touched: set[str] = field(default_factory=set)
+    refused: dict[int, Refusal] = field(default_factory=dict)
+    noted: dict[int, Refusal] = field(default_factory=dict)
 
 
 @dataclass
