@@ -126,6 +126,20 @@ def test_any_order_of_contained_resources(planned):
     assert "9" not in found[: -found.count("9")]
 
 
+@pytest.mark.parametrize("down", ["", "-"])
+def test_an_order_through_references(planned, down):
+    """B-46: a reference of a contained resource leads to resources, not to what others contain."""
+    text = f"_contained=true&_containedType=contained&_sort={down}subject:Patient.birthdate"
+    born = {f"Patient/{one['id']}": one["birthDate"] for one in STORED if "birthDate" in one}
+    care = {one["id"]: one for one in INNER if one["resourceType"] == "CarePlan"}
+    found = [[born.get(to) for to in oracle.references(care[fid], "subject")] for fid in planned.ids("CarePlan", text)]
+    times = [oracle.span(one[0])[0] for one in found if one and one[0]]
+    assert len(found) == len(care)
+    assert len(set(times)) > 1
+    assert times == sorted(times, reverse=bool(down))
+    assert all(one and one[0] for one in found[: len(times)])
+
+
 def test_an_id_is_the_one_inside_the_container(planned):
     """`_id` of a contained resource is the one that its container gave it."""
     inner = INNER[0]
