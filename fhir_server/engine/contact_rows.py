@@ -33,13 +33,12 @@ def settle(transaction: Transaction) -> None:
     if transaction.contacts.sought:
         lock_keys(transaction.connection, transaction.contacts.sought)
     if transaction.contacts.written or transaction.contacts.shown:
-        transaction.flush()
         keep(transaction)
         transaction.flush()
 
 
 def keep(transaction: Transaction) -> None:
-    """Bring contact views in line with what was done; the keys of `sought` are held, and the rows of these flushed."""
+    """Bring contact views in line with what was done; the keys of `sought` are held."""
     todo, transaction.contacts = transaction.contacts, Contacts()
     older = [one.last.row.rid + 1 for one in todo.written.values() if one.first.before is not None]
     standing = contacts.retire(transaction.connection, older) if older else {}
@@ -56,7 +55,9 @@ def label(transaction: Transaction, patient: Row, labels: int) -> bool:
     settle(transaction)
     if not labels or amending.relabel(transaction.connection, patient.rid + 1, patient.part, labels):
         return bool(labels)
-    return _make(transaction, {patient.rh}, labels)
+    made = _make(transaction, {patient.rh}, labels)
+    transaction.flush()
+    return made
 
 
 def _make(transaction: Transaction, patients: set[int], labels: int = 0) -> bool:

@@ -109,8 +109,8 @@ class Transaction:
         self.touched_patients |= {patient for link in links for patient in link[:2]}
         if held := self.touched_patients | self.contacts.sought:
             lock_keys(self.connection, held)  # who comes second must see what the first one wrote
-            self.flush()
         if self.touched_patients:
+            self.flush()
             access_rows.recompute(self, links)
         contact_rows.keep(self)
         audit.add(self.batch, self.connection, self.context.engine.secret, self.events)
