@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from html import escape
 from typing import Final
 
@@ -11,7 +11,7 @@ from fhir_server.access.relations import local
 from fhir_server.ecm import attempts, stamps
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.stories import Attempt, Event, Story
-from fhir_server.fhir.values import parse_date
+from fhir_server.fhir.values import local_time, parse_date
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _STYLE: Final = (
@@ -90,8 +90,8 @@ def _loop_word(code: str, say: Say) -> str:
 
 
 def _day(ms: int, zone: tzinfo) -> str:
-    return datetime.fromtimestamp(ms / 1000, zone).strftime("%b %-d, %Y")
+    return local_time(ms, zone).strftime("%b %-d, %Y")
 
 
 def _time(ms: int, zone: tzinfo) -> str:
-    return datetime.fromtimestamp(ms / 1000, zone).strftime("%b %-d, %Y, %-I:%M %p")
+    return local_time(ms, zone).strftime("%b %-d, %Y, %-I:%M %p")

@@ -95,6 +95,14 @@ def instant(ms: int) -> str:
     return f"{datetime.fromtimestamp(ms // 1000, UTC).isoformat()[:19]}.{ms % 1000:03d}Z"
 
 
+def local_time(ms: int, zone: tzinfo) -> datetime:
+    """A UTC millisecond in a zone; what lies beyond the calendar is taken for its first or last day but one."""
+    return datetime.fromtimestamp(min(max(ms, _FIRST), _LAST) / 1000, UTC).astimezone(zone)
+
+
+_FIRST, _LAST = (_ms(datetime(*day, tzinfo=UTC)) for day in ((1, 1, 2), (9999, 12, 30)))
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A literal reference taken apart; `base` is "" for a relative one."""

@@ -39,7 +39,7 @@ def answer(context: Context, request: Request) -> Response:
     rows = repository.history(context, request.type, request.id, asked.span, asked.after, asked.size + 1)
     as_of = asked.as_of
     if as_of is None:
-        newest = rows[0].ts if rows else min(asked.span.since, context.now)
+        newest = rows[0].ts if rows else min(max(asked.span.since, 0), context.now)
         as_of = newest if request.id else repository.settled(context, newest)
     shown = rows[: asked.size]
     links = [("self", _url(request, request.parameters))]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.ecm import referral
-from tests.ecm.referral import instead, issue, loop, made, moved, parallel_reason, sent, walked
+from tests.ecm.referral import instead, issue, loop, made, moved, parallel_reason, request, sent, walked
 from tests.ecm.scene import Scene, row
 
 SIX_DAYS = 6 * 86_400_000
@@ -169,3 +169,11 @@ def test_a_page_to_be_printed(world: Scene, patient: str):
     assert "In place of attempt 1: The organization declined" in page.text
     assert world.clinic.get(f"{path}?format=html").status_code == 200
     assert world.clinic.get(f"{path}?format=pdf").status_code == 400
+
+
+def test_a_story_of_a_request_from_beyond_the_calendar(world: Scene, patient: str):
+    """Row 48: an instant of year 0 or 10000 is told as that of the first or last day."""
+    for at, told in (("0001-01-01T00:00:00+14:00", "Jan "), ("9999-12-31T23:59:59-12:00", "Dec ")):
+        asked = made(world.clinic, {**request(patient, "clinic"), "authoredOn": at})
+        page = world.clinic.get(f"ServiceRequest/{asked['id']}/$referral-story?format=html")
+        assert (page.status_code, f"Requested {told}" in page.text) == (200, True), page.text

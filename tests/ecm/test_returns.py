@@ -239,3 +239,15 @@ def test_a_past_date_gives_the_same_bytes(world: World) -> None:
     once_more = [world.operation("plan", "export-return-file", f"{again}&format=xlsx").content for _ in range(2)]
     assert once_more[0] == once_more[1]
     assert world.operation("clinic", "export-return-file", f"period={MONTH}&as-of=2001-01-01").status_code == 404
+
+
+def test_a_day_beyond_the_calendar_keeps_no_file_back(world: World) -> None:
+    """P12, B4: what one organization wrote as an instant of year 0 or 10000 is that of its first or last day."""
+    for start, end in (("0001-01-01T00:00:00+14:00", DAY), (DAY, "9999-12-31T23:59:59-12:00")):
+        for kind in ("ecm-outreach", "assessment"):
+            strange = encounter(world, A, kind, "in-person", period={"start": start, "end": end})
+            world.add("clinic", strange)
+    for name in ("outreach", "return"):
+        for client in ("clinic", "plan"):
+            answer = world.operation(client, "export-return-file", f"period={MONTH}&file={name}")
+            assert answer.status_code == 200, answer.text

@@ -62,6 +62,17 @@ def test_history_since(clinic: Client) -> None:
         assert since <= nothing.json()["timestamp"] < "2100"  # from then on nothing would be missed
 
 
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+@pytest.mark.parametrize("path", ["Appointment/_history", "_history"])
+def test_history_beyond_the_calendar(server: LiveServer, path: str, since: str) -> None:
+    """B-62, row 48: of nothing at all, and from before or after all days."""
+    newcomer = server.client(f"newcomer-{len(path)}-{since[:4]}", scopes="system/Appointment.rs")
+    for name in ("_since", "_at"):
+        nothing = newcomer.get(path, params={name: since})
+        assert nothing.status_code == 200, nothing.text
+        assert "entry" not in nothing.json()
+
+
 WRONG = ["_since=x", "_count=x", "_count=-1", "foo=a", "_at=x", "_page=x", "_count=1&_count=2"]
 
 

@@ -4,13 +4,13 @@ Nothing here raises for what a resource leaves out: it is simply not known.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from typing import Any
 
 from fhir_server.ecm import member
 from fhir_server.ecm.member import Unreadable
 from fhir_server.fhir.errors import BadValue
-from fhir_server.fhir.values import parse_date
+from fhir_server.fhir.values import local_time, parse_date
 
 Resource = Mapping[str, Any]
 
@@ -89,4 +89,4 @@ def day_of(text: Any, zone: tzinfo) -> str | None:
 
 def local_day(instant: int, zone: tzinfo) -> str:
     """The calendar day in a zone of an instant in milliseconds."""
-    return datetime.fromtimestamp(instant / 1000, UTC).astimezone(zone).date().isoformat()
+    return local_time(instant, zone).date().isoformat()
