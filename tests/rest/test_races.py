@@ -1,4 +1,4 @@
-"""Many candidates at one open referral (conditional creates and increments race in tests/reliability)."""
+"""Many candidates at one open referral, a Patient that changes while it is referred (other races: tests/reliability)."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, local
@@ -68,3 +68,28 @@ def test_a_referral_is_claimed_once(server: LiveServer, clinic: Client, registra
         assert clinic.get(f"Task/{task['id']}").json()["owner"]["reference"] == winner
         seen = [bank.request("GET", f"Task/{task['id']}").status_code for bank in banks]
         assert [status == 200 for status in seen] == [status == 200 for status in statuses]
+
+
+def test_a_contact_view_is_of_the_last_version(server: LiveServer, clinic: Client, registrar: Client) -> None:
+    """P4, R5: a Patient changes while two Tasks refer it for the first time: who is shown it is shown its last version."""
+    own, *candidates = [organization(registrar, name)["reference"] for name in ("clinic", "bank0", "bank1")]
+    banks = [server.client(name, law_class="non-hipaa") for name in ("bank0", "bank1")]
+    for turn in range(4 * ROUNDS):
+        tasks = [referral(clinic, own, [one], "requested") for one in candidates]
+        subject = tasks[0]["for"]
+        tasks[1] |= {name: tasks[0][name] for name in ("for", "focus")}
+        path = subject["reference"]
+        crowd = Crowd(clinic)
+
+        def act(place: int, tasks: Any = tasks, path: str = path, crowd: Any = crowd, turn: int = turn) -> int:
+            if place:
+                return int(crowd.request("POST", "Task", tasks[place - 1]).status_code)
+            body = {"resourceType": "Patient", "id": path.split("/")[1], "name": [{"family": f"Turn{turn}"}]}
+            return int(crowd.request("PUT", path, body).status_code)
+
+        assert all_at_once(3, act) == [200, 201, 201]
+        whole = clinic.get(path)
+        for bank in banks:
+            shown = bank.get(path)
+            assert (shown.status_code, shown.headers["ETag"]) == (200, whole.headers["ETag"])
+            assert shown.json()["name"] == whole.json()["name"]
