@@ -1,4 +1,4 @@
-"""Many candidates at one open referral, a Patient that changes while it is referred (other races: tests/reliability)."""
+"""Many candidates at one open referral, a Patient changed while it is referred (other races: tests/reliability)."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, local
@@ -71,7 +71,7 @@ def test_a_referral_is_claimed_once(server: LiveServer, clinic: Client, registra
 
 
 def test_a_contact_view_is_of_the_last_version(server: LiveServer, clinic: Client, registrar: Client) -> None:
-    """P4, R5: a Patient changes while two Tasks refer it for the first time: who is shown it is shown its last version."""
+    """P4, R5: a Patient changes while its first two Tasks are written: who is shown it is shown its last version."""
     own, *candidates = [organization(registrar, name)["reference"] for name in ("clinic", "bank0", "bank1")]
     banks = [server.client(name, law_class="non-hipaa") for name in ("bank0", "bank1")]
     for turn in range(4 * ROUNDS):
