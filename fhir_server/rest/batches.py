@@ -33,18 +33,33 @@ Late = tuple[Asked, FHIRError]  # an entry that waits, and what it lacks
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 4, "HEAD": 4}
 _REFERRING = 3  # what refers by criteria comes after all that may be meant
 _READING = {"GET", "HEAD"}
+_FOREVER = 2**62
+_TOO_LONG = "The batch took too long, so this entry was left undone. Send what is left in a batch of its own."
 _RESOURCES = ("application/fhir+json", "application/json")
 
 
 def batch(context: Context, request: Request, entries: Sequence[Entry]) -> Response:
-    """Each entry's answer in the order of the entries; a failure stays with its entry (B-58)."""
-    return Response(200, bundles.bundle("batch-response", [], answers(context, request, entries)))
+    """Each entry's answer in the order of the entries; a failure stays with its entry (B-58).
+
+    What is not begun within the longest time of a transaction is 503: a batch must not hold its place for hours (P15).
+    """
+    until = context.now + context.engine.settings.transaction_seconds * 1000
+    return Response(200, bundles.bundle("batch-response", [], answers(context, request, entries, until)))
 
 
-def answers(context: Context, request: Request, entries: Sequence[Entry]) -> list[bytes]:
-    """One Bundle.entry for each entry, answered for itself; kept under a key of its own if the request has one."""
+def answers(context: Context, request: Request, entries: Sequence[Entry], until: int = _FOREVER) -> list[bytes]:
+    """One Bundle.entry for each entry, answered for itself; kept under a key of its own if the request has one.
+
+    Entries that are not begun by `until` (milliseconds) are refused.
+    """
     key = derived(request) if HEADER in request.headers else ""
-    return [_answer_alone(context.again(), request, entry, key) for entry in entries]
+    return [_answer_in_time(context.again(), request, entry, key, until) for entry in entries]
+
+
+def _answer_in_time(context: Context, outer: Request, entry: Entry, key: str, until: int) -> bytes:
+    if context.now > until:
+        return _failed(context, entry, named(entry, TimedOut(_TOO_LONG)))
+    return _answer_alone(context, outer, entry, key)
 
 
 def _answer_alone(context: Context, outer: Request, entry: Entry, key: str) -> bytes:

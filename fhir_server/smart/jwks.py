@@ -176,19 +176,22 @@ class _Kept:
 
 
 class RemoteKeys:
-    """The fetched key sets of one process; one fetch at a time for each URL."""
+    """The fetched key sets of one process; one fetch at a time for each URL, shared by all who came before it began."""
 
     def __init__(self, clock: Callable[[], int], get: Callable[[str], Fetched]) -> None:
         self._clock = clock
         self._get = get
         self._kept: dict[str, _Kept] = {}
+        self._begun: defaultdict[str, int] = defaultdict(int)
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def keys(self, url: str, kid: str) -> list[dict[str, Any]]:
         """The keys at a URL, asked for again when they may be kept no longer or `kid` is not among them; [] if none."""
+        before = self._begun[url]
         with self._locks[url]:
-            kept = self._kept.get(url)
-            if kept is None or self._is_stale(kept, kid):
+            kept, is_new = self._kept.get(url), self._begun[url] > before
+            if kept is None or (not is_new and self._is_stale(kept, kid)):
+                self._begun[url] += 1
                 kept = self._kept[url] = self._load(url)
             return kept.keys
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from threading import Event, Thread
 
@@ -125,6 +126,21 @@ def test_a_crowd_is_answered_or_refused(server: LiveServer, clinic: Client) -> N
     assert {answer.status for answer in answers} <= {200, 503}
     assert all("Retry-After" in answer.headers for answer in answers if answer.status == 503)
     assert clinic.get("Basic?_count=1").status_code == 200
+
+
+def test_a_batch_ends_in_time(server: LiveServer, clinic: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P15, T29: what is not begun in the time of a transaction is 503 timeout; what was done stays told."""
+    clinic.authorize_once()
+    clock, calls = server.engine.clock, count()
+    monkeypatch.setattr(server.engine, "clock", lambda: clock() + 2000 * next(calls))
+    entry = {"request": {"method": "GET", "url": "Basic?_count=1"}}
+    answer = clinic.post("", {"resourceType": "Bundle", "type": "batch", "entry": [entry] * 40})
+    assert answer.status_code == 200
+    told = [one["response"] for one in answer.json()["entry"]]
+    done = sum(one["status"] == "200" for one in told)
+    assert 0 < done < 20
+    assert [one["status"] for one in told] == ["200"] * done + ["503"] * (40 - done)
+    assert told[-1]["outcome"]["issue"][0]["code"] == "timeout"
 
 
 def test_statements_end_in_time(database_url: str) -> None:

@@ -6,6 +6,7 @@ import json
 import ssl
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -250,6 +251,25 @@ class Source:
 
 def kids(remote, kid):
     return [key["kid"] for key in remote.keys("https://keys.example.org", kid)]
+
+
+def test_who_waits_for_a_key_set_shares_the_next_one():
+    """T29: of a set that may not be kept a crowd causes two fetches, one of which began after each of them came."""
+    source, gone = Source("a", age=0), threading.Event()
+
+    def slow(url):
+        gone.wait(1)
+        return source(url)
+
+    remote = RemoteKeys(Clock(), slow)
+    with ThreadPoolExecutor(20) as pool:
+        crowd = [pool.submit(kids, remote, "a") for _ in range(20)]
+        time.sleep(0.3)
+        gone.set()
+        assert [one.result(20) for one in crowd] == [["a"]] * 20
+    assert source.asked == 2
+    assert kids(remote, "a") == ["a"]
+    assert source.asked == 3
 
 
 def test_key_sets_are_kept_and_renewed():
