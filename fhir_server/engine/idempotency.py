@@ -6,7 +6,7 @@ A key belongs to its client for a day. What was refused is not kept: the same ke
 from typing import NamedTuple
 
 import orjson
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from fhir_server.engine.transaction import Transaction
 from fhir_server.store.db import try_lock_key
@@ -54,11 +54,16 @@ def keep(transaction: Transaction, key: str, answer: Answer) -> None:
     """Keep an answer with the transaction that it tells of."""
     client, now = transaction.context.caller.client, transaction.context.now
     if answer.digest[0] < _TIDY_BELOW:
-        transaction.connection.execute(_TIDY, {"before": now - KEPT_MS})
+        tidy(now, transaction.connection)
     headers = orjson.dumps([answer.headers, answer.modified])
     transaction.batch.add(
         idempotency, TENANT, 0, client, key, answer.digest, now, answer.status, headers, answer.body
     )  # fmt: skip
+
+
+def tidy(now: int, connection: Connection) -> None:
+    """Take away the answers that were kept for a day: they hold members' data."""
+    connection.execute(_TIDY, {"before": now - KEPT_MS})
 
 
 _table = idempotency.c

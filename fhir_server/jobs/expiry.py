@@ -1,9 +1,11 @@
-"""Finished jobs and their files are removed after a while, and so are files whose upload broke off."""
+"""Finished jobs and their files are removed after a while, and so are broken uploads and answers kept under a key."""
 
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Select, bindparam, delete, select, tuple_
 
+from fhir_server.engine import idempotency
 from fhir_server.engine.context import Engine
 from fhir_server.store.tables import file, job
 
@@ -13,12 +15,13 @@ _FINISHED = ("completed", "failed", "cancelled")
 
 
 def purge(engine: Engine) -> int:
-    """Remove what is past its time; the number of jobs (and broken uploads) removed."""
+    """Remove what is past its time, kept answers too; the number of jobs (and broken uploads) removed."""
     connection, now = engine.database.read(), engine.clock()
     old = connection.execute(_OLD, {"before": now - engine.settings.job_days * DAY}).scalars().all()
     broken = connection.execute(_BROKEN, {"before": now - DAY}).scalars().all()
     for job_id in (*old, *broken):
         _remove(engine, job_id)
+    engine.database.write(partial(idempotency.tidy, now))
     return len(old) + len(broken)
 
 

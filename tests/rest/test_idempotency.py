@@ -5,8 +5,10 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from fhir_server.engine.idempotency import KEPT_MS
+from fhir_server.jobs.expiry import purge
 from fhir_server.store.tables import idempotency
 from tests.live import Client, LiveServer
 
@@ -140,6 +142,17 @@ def test_keys_last_a_day(server: LiveServer, clinic: Client) -> None:
         )
         assert clinic.post("Basic", named("day"), **key("k-day")).status_code == 201
         assert count(clinic, "day") == expected
+
+
+def test_old_answers_go_without_new_ones(server: LiveServer, clinic: Client) -> None:
+    """Answers hold members' data: what was kept for a day is removed, whether or not anybody sends a key again."""
+    for name in ("k-old", "k-young"):
+        clinic.post("Basic", named(name), **key(name))
+    older = update(idempotency).where(idempotency.c.key == "k-old").values(at=server.engine.clock() - KEPT_MS - 1)
+    server.engine.database.write(lambda connection: connection.execute(older).rowcount)
+    purge(server.engine)
+    left = set(server.engine.database.read().execute(select(idempotency.c.key)).scalars())
+    assert {"k-old", "k-young"} & left == {"k-young"}
 
 
 def test_many_at_once_do_it_once(clinic: Client) -> None:
