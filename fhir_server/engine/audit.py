@@ -173,12 +173,15 @@ class ReadLog:
 
     def _flush(self) -> None:
         if self._dirty:
-            self._dirty = False
+            with self._lock:  # whoever drains meanwhile closes the log's own handle
+                self._dirty, handle = False, os.dup(self._handle)
             try:
-                os.fdatasync(self._handle)
+                os.fdatasync(handle)
             except OSError:
                 self._failed = True
                 raise
+            finally:
+                os.close(handle)
 
     def _drain_all(self) -> None:
         if self._failed or self._path.stat().st_size:

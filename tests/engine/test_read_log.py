@@ -277,6 +277,27 @@ def test_a_failed_flush_refuses_reads_until_a_new_log_is_open(
     assert stored(database) == ["r1", "r3"]
 
 
+def test_a_drain_in_the_midst_of_a_flush_is_no_failure(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P14: the log is swapped by whoever wants it drained; the flush under way has a handle of its own."""
+    log = opened(tmp_path, database)
+    log.append(event(1))
+    flush = os.fdatasync
+
+    def after_a_drain(handle: int) -> None:
+        monkeypatch.setattr(os, "fdatasync", flush)
+        log.drain()
+        flush(handle)
+
+    monkeypatch.setattr(os, "fdatasync", after_a_drain)
+    log._flush()
+    assert log.is_writable()
+    log.append(event(2))
+    log.close()
+    assert stored(database) == ["r1", "r2"]
+
+
 def _no_flush(_handle: int) -> None:
     message = "broken disk"
     raise OSError(message)
