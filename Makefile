@@ -4,7 +4,6 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-JOBS ?= 2
 TEST_JOBS ?= 3  # one more than cores: tests wait for disks and beats
 
 .DEFAULT_GOAL := help
@@ -26,7 +25,7 @@ test: $(STAMP)  ## run the tests on SQLite and PostgreSQL (brings its own Postgr
 	$(BIN)/python -m pytest -n $(TEST_JOBS) -m "not long" -q
 
 test-long: $(STAMP)  ## run the tests that take their time: crashes, races, load, laws with many examples
-	ECM_LAWS=6 $(BIN)/python -m pytest -n $(JOBS) -m "long or law" -q
+	ECM_LAWS=4 $(BIN)/python -m pytest -n $(TEST_JOBS) -m "long or law" -q
 
 conformance: $(STAMP)  ## run the tests that cite a requirement and write docs/conformance.md
 	$(BIN)/python -m pytest -p tests.conformance.plugin --conformance docs/conformance.md -n $(TEST_JOBS) -m "not long" -q
