@@ -4,12 +4,12 @@ The lists are value sets (`ecm-label-*`), so that a reviewer can read and change
 holds it when it is written.
 """
 
-from functools import lru_cache
 from typing import Final
 
 from fhir_server.access.classes import BH, HIV, SENS, SUD2
 from fhir_server.access.labels import Membership
 from fhir_server.ecm.vocabulary import BASE
+from fhir_server.fhir.memory import remembered
 from fhir_server.terminology.codes import Terminology
 
 _LISTS: Final = {"bh": BH, "hiv": HIV, "sens": SENS, "sud": SUD2}
@@ -19,7 +19,7 @@ _REMEMBERED: Final = 65_536
 def membership(terminology: Terminology) -> Membership:
     """(system, code) -> the classes of the lists that hold it; 0 for none."""
 
-    @lru_cache(maxsize=_REMEMBERED)
+    @remembered(_REMEMBERED)
     def bits(system: str, code: str) -> int:
         found = 0
         for name, bit in _LISTS.items():

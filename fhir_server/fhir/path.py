@@ -57,7 +57,7 @@ def evaluate(
     return found
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=128)  # of a third of a megabyte each
 def _compiled(expression: str) -> Compiled:
     if missing := _UNSUPPORTED.search(_STRING.sub("", expression)):
         raise NotSupported(f"the FHIRPath function {missing[1]}() is not supported")

@@ -7,6 +7,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from fhir_server.fhir.errors import BadValue
+from fhir_server.fhir.memory import remembered
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 
@@ -22,7 +23,7 @@ _REFERENCE = re.compile(
 )
 
 
-@lru_cache(maxsize=65536)
+@remembered(65536)
 def parse_date(text: str, zone: tzinfo = PACIFIC) -> tuple[int, int]:
     """The half-open UTC interval [from, until) in milliseconds that a date, dateTime or instant names.
 

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import orjson
 
 from fhir_server.fhir.folders import data_folder
+from fhir_server.fhir.memory import remembered
 
 UCUM = "http://unitsofmeasure.org"
 
@@ -54,7 +55,7 @@ def _table() -> Mapping[str, Mapping[str, Any]]:
     return found
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def unit(code: str) -> Unit | None:
     """What a code of UCUM means; None if its units are not known here."""
     scale = _table()["scales"].get(code)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from authlib.oauth2.rfc6749 import InvalidScopeError
 
 _LETTERS = "cruds"
+_LONGEST = 8192  # characters: room for a scope of every type
 _V1 = {"read": "rs", "write": "cud", "*": "cruds"}
 _PREFIX = "http://smarthealthit.org/fhir/scopes/"
 _SCOPE = re.compile(r"system/(?P<type>[A-Z][A-Za-z]{0,63}|\*)\.(?:(?P<v1>read|write|\*)|(?P<v2>(?=.)c?r?u?d?s?))")
@@ -48,10 +49,12 @@ def unknown(text: str) -> list[str]:
 
 
 def grant(requested: str, registered: str) -> str:
-    """The scope text granted; InvalidScopeError for a scope beyond registration, or when none is understood.
+    """The scope text granted; InvalidScopeError for a scope beyond registration, a long text, or none understood.
 
     Words of unknown syntax, granular ones among them, are dropped: the answer's `scope` shows what was granted.
     """
+    if len(requested) > _LONGEST:  # what tokens may do is kept in memory
+        raise InvalidScopeError(f"Ask for scopes in {_LONGEST} characters at most, for example system/*.rs.")
     allowed = letters_by_type(registered)
     granted: list[str] = []
     for scope in filter(None, map(read, requested.split())):

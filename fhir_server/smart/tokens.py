@@ -152,7 +152,7 @@ def _refused(code: str, message: str) -> LoginRequired:
     return LoginRequired(issues=[Issue(code, message)], headers=challenge)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _caller(row: tuple[str, ...]) -> Caller:
     client_id, organization, law_class, scope, purpose, rights = row
     operator = law_class == "operator"

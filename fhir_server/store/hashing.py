@@ -4,7 +4,8 @@ The key is fixed by the schema: it only keeps chosen ids from colliding with a p
 """
 
 import hashlib
-from functools import lru_cache
+
+from fhir_server.fhir.memory import remembered
 
 _KEY = b"ecm-exchange/reference/1"
 
@@ -14,13 +15,13 @@ def _hash(text: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-@lru_cache(maxsize=65536)
+@remembered(65536)
 def rh(reference: str) -> int:
     """The signed 64-bit hash of a reference as stored: "Type/id", or an absolute URL."""
     return _hash(reference)
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def system_hash(uri: str) -> int:
     """The signed 64-bit hash of a code or identifier system; 0 where there is none."""
     return _hash("|" + uri) if uri else 0

@@ -4,10 +4,10 @@ A version that is loaded never changes, so what was found once is remembered.
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 import orjson
 
+from fhir_server.fhir.memory import remembered
 from fhir_server.store import concepts
 from fhir_server.store.concepts import READY, Stored, System, Wish
 from fhir_server.store.db import Database
@@ -28,8 +28,8 @@ class LargeSystem:
         self.url, self.version, self.name = row.url, row.version, row.name
         self.complete = row.url not in _GRAMMARS
         self.size = row.done
-        self.find = lru_cache(_KEPT)(self._find)
-        self.is_under = lru_cache(_KEPT)(self._is_under)
+        self.find = remembered(_KEPT)(self._find)
+        self.is_under = remembered(_KEPT)(self._is_under)
 
     def _find(self, code: str) -> Concept | None:
         found = concepts.find(self._database.read(), self._id, code)

@@ -1,10 +1,10 @@
 """Where an extension may stand, by its definition.  https://hl7.org/fhir/R4/defining-extensions.html#context"""
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from fhir_server.fhir.definitions import Definitions
+from fhir_server.fhir.memory import remembered
 from fhir_server.validation.profile_tree import BASE
 
 Steps = tuple[tuple[str, int], ...]
@@ -19,7 +19,7 @@ class Contexts:
 
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
-        self._allowed = lru_cache(maxsize=4096)(self._asked)
+        self._allowed = remembered(4096)(self._asked)
 
     def missed(self, url: str, type_: str, steps: Steps, root: Any) -> str:
         """Where the extension is for, in words, if it is not for the place it stands at; "" if it is right there."""

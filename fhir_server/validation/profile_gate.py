@@ -5,11 +5,11 @@ being out of the ordinary, is decided by those checks, which find the words.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.elements import Element
+from fhir_server.fhir.memory import remembered
 from fhir_server.terminology.codes import Terminology
 from fhir_server.validation import binding
 from fhir_server.validation.findings import named_type
@@ -190,7 +190,7 @@ def _names_one_of(wanted: frozenset[str]) -> Predicate:
 
 
 def _bound(terminology: Terminology, value_set: str, *, required: bool) -> Predicate:
-    @lru_cache(maxsize=1024)
+    @remembered(1024)
     def may_hold(system: str | None, code: str) -> bool:
         return terminology.contains(value_set, system, code) is not False
 

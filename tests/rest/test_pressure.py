@@ -7,6 +7,7 @@ from contextlib import closing
 from itertools import count
 from pathlib import Path
 from threading import Event, Thread
+from urllib.parse import urlencode
 
 import pytest
 import requests
@@ -141,6 +142,34 @@ def test_a_batch_ends_in_time(server: LiveServer, clinic: Client, monkeypatch: p
     assert 0 < done < 20
     assert [one["status"] for one in told] == ["200"] * done + ["503"] * (40 - done)
     assert told[-1]["outcome"]["issue"][0]["code"] == "timeout"
+
+
+@pytest.mark.long
+def test_long_texts_are_not_kept(clinic: Client) -> None:
+    """T29: systems, references and dates of a megabyte each are read and forgotten."""
+
+    def ask(number: int) -> None:
+        long = f"{number:02}." + "1" * 800_000
+        form = {
+            "identifier": f"urn:i:{long}|1", "author": f"https://x.example.org/{long}/Practitioner/1",
+            "created": f"2026-01-01T00:00:{long}Z",
+        }  # fmt: skip
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        found = clinic.post("Basic/_search", urlencode(form), headers=kind)
+        assert (found.status_code, found.json()["total"]) == (200, 0), found.text[:500]
+
+    for number in range(10):
+        ask(number)
+    before = _resident()
+    for number in range(10, 60):
+        ask(number)
+    assert _resident() - before < 60
+
+
+def _resident() -> int:
+    """MiB of memory that this process, which is the server too, holds."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) // 1024
 
 
 def test_statements_end_in_time(database_url: str) -> None:

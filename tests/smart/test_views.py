@@ -51,6 +51,7 @@ def test_only_the_hash_of_a_token_is_stored(site, ec_key):
         ({"scope": ""}, 400, "invalid_scope"),
         ({"scope": "system/Task.c"}, 400, "invalid_scope"),
         ({"scope": "\0 é system/"}, 400, "invalid_scope"),
+        ({"scope": "system/Task.rs " * 600}, 400, "invalid_scope"),
     ],
 )
 def test_bad_token_request(shared_site, ec_key, changes, status, error):

@@ -7,12 +7,12 @@ https://hl7.org/fhir/R4/search.html#reference
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause
 
 from fhir_server.fhir.errors import BadValue
+from fhir_server.fhir.memory import remembered
 from fhir_server.fhir.values import parse_reference, split_canonical
 from fhir_server.search.expression import reference_targets
 from fhir_server.search.model import Adders, Asked, Binds, Converter, SearchType, Site, Term
@@ -28,7 +28,7 @@ _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _ELSEWHERE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:\S+")
 
 
-@lru_cache(maxsize=65536)
+@remembered(65536)
 def identity(text: str, base: str) -> tuple[str, int]:
     """(resource type or "", hash) of a literal reference; ours lose base and version, others stay as written."""
     parsed = parse_reference(text)
