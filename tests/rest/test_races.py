@@ -72,8 +72,8 @@ def test_a_referral_is_claimed_once(server: LiveServer, clinic: Client, registra
 
 def test_a_contact_view_is_of_the_last_version(server: LiveServer, clinic: Client, registrar: Client) -> None:
     """P4, R5: a Patient changes while its first two Tasks are written: who is shown it is shown its last version."""
-    own, *candidates = [organization(registrar, name)["reference"] for name in ("clinic", "bank0", "bank1")]
-    banks = [server.client(name, law_class="non-hipaa") for name in ("bank0", "bank1")]
+    own, *candidates = [organization(registrar, name)["reference"] for name in ("clinic", "shelf0", "shelf1")]
+    banks = [server.client(name, law_class="non-hipaa") for name in ("shelf0", "shelf1")]
     for turn in range(4 * ROUNDS):
         tasks = [referral(clinic, own, [one], "requested") for one in candidates]
         subject = tasks[0]["for"]
