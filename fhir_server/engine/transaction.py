@@ -143,15 +143,15 @@ def run(context: Context, work: Callable[[Transaction], T]) -> T:
         done.append(transaction)
         return result
 
-    with _uncollected():
+    with uncollected():
         result = context.engine.database.write(once)
         _tell(context, done.pop().changes)
     return result
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """The garbage collector waits: it would walk all that a transaction holds, again and again, and find no garbage."""
+def uncollected() -> Iterator[None]:
+    """The garbage collector waits: it would walk all that is built here, again and again, and find no garbage."""
     was_on = gc.isenabled()
     gc.disable()
     try:

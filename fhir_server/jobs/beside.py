@@ -6,7 +6,6 @@ A file with many rows is more than one processor's work, and Python uses one at 
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import socket
 import subprocess
@@ -21,20 +20,20 @@ import structlog
 from fhir_server.engine.context import Engine
 
 Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
 log = structlog.get_logger()
 
 _PATIENCE_SECONDS = 60.0
 
 
-class Beside(Generic[Asked, Answer]):
-    """Does `work` with an engine of its own; `work`, what it takes and what it returns can be pickled.
+class Beside(Generic[Asked]):
+    """Does `work` with an engine of its own; `work` and what it takes can be pickled, what it returns is bytes.
 
-    The process ends with this one, however this one ends: then the line between them is cut. It is started anew and not
-    forked, because threads of this one may hold locks.
+    Bytes, because whoever reads them knows the cheapest way to write them, and many small objects that wait would be
+    walked by every garbage collection. The process ends with this one, however this one ends: then the line between
+    them is cut. It is started anew and not forked, because threads of this one may hold locks.
     """
 
-    def __init__(self, engine: Engine, work: Callable[[Engine, Asked], Answer]) -> None:
+    def __init__(self, engine: Engine, work: Callable[[Engine, Asked], bytes]) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
@@ -48,17 +47,8 @@ class Beside(Generic[Asked, Answer]):
         self.has_answered = False
 
     def ask(self, asked: Asked) -> Future[bytes]:
-        """The answer to come, for `read`. One is worked on after another, in this order."""
+        """The answer to come; empty if the work failed or the process is gone. One after another, in this order."""
         return self._sender.submit(self._exchange, asked)
-
-    @staticmethod
-    def read(answer: bytes) -> Answer | None:
-        """What was answered; None if the work failed or the process is gone.
-
-        It stays bytes until it is used: many small objects that wait would be walked by every garbage collection.
-        """
-        found: Answer | None = pickle.loads(answer) if answer else None  # noqa: S301 - from our own process
-        return found
 
     def close(self) -> None:
         """Let the process end; what was not answered yet never will be."""
@@ -87,19 +77,19 @@ def _serve(line: Connection) -> None:
     engine = recipe(settings)
     try:
         while True:
-            line.send(_done(work, engine, line.recv()))
+            line.send_bytes(_done(work, engine, line.recv()))
     except (EOFError, OSError):
         return
     finally:
         engine.close()
 
 
-def _done(work: Callable[[Engine, Any], Any], engine: Engine, asked: Any) -> Any:
+def _done(work: Callable[[Engine, Any], bytes], engine: Engine, asked: Any) -> bytes:
     try:
         return work(engine, asked)
     except Exception:
         log.exception("work beside failed")
-        return None
+        return b""
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from fhir_server.access.scopes import parse
 from fhir_server.ecm.directory import Provider
 from fhir_server.ecm.files import ahead
 from fhir_server.ecm.files.assignment import Assignment
-from fhir_server.ecm.files.drafting import Asked, Source, drafted
+from fhir_server.ecm.files.drafting import Asked, Source, drafted, packed, unpacked
 from fhir_server.engine.context import Engine
 from fhir_server.fhir.definitions import type_names, type_number
 from fhir_server.jobs.beside import Beside
@@ -42,7 +42,7 @@ def test_a_draft_is_checked_and_indexed(world: Scene) -> None:
     """Patient, Coverage, CareTeam and Provenance, with the index rows that the extractor gives, as sent by a pipe."""
     engine = world.server.engine
     asked = Asked(plan(), SOURCE, people(7))
-    found = pickle.loads(pickle.dumps(drafted(engine, pickle.loads(pickle.dumps(asked)))))[7]
+    found = unpacked(packed(engine, pickle.loads(pickle.dumps(asked))))[7]
     drafts = [*found.drafts, found.origin]
     assert [draft.type for _, draft in drafts] == ["Patient", "Coverage", "CareTeam", "Provenance"]
     assert [fid for fid, _ in found.drafts] == list(found.ids)
@@ -78,7 +78,7 @@ def extracted(engine: Engine) -> tuple[set[tuple[Any, ...]], set[tuple[Any, ...]
     return tok, string
 
 
-class Dying(Beside[Any, Any]):
+class Dying(Beside[Any]):
     """One that is killed by somebody once it has answered."""
 
     def ask(self, asked: Any) -> Any:
@@ -90,7 +90,7 @@ class Dying(Beside[Any, Any]):
 @pytest.mark.long
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="one processor: no second process")
 @pytest.mark.parametrize("kind", [Beside, Dying])
-def test_a_long_file(world: Scene, monkeypatch: pytest.MonkeyPatch, kind: type[Beside[Any, Any]]) -> None:
+def test_a_long_file(world: Scene, monkeypatch: pytest.MonkeyPatch, kind: type[Beside[Any]]) -> None:
     """Every row is stored once, indexed as a reindex would, whether or not the second process lives (EC-20)."""
     monkeypatch.setattr(ahead, "Beside", kind)
     first = 10_000 if kind is Beside else 20_000

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from fhir_server.ecm.files.drafting import Asked, Drafted, Source, drafted
+from fhir_server.ecm.files.drafting import Asked, Drafted, Source, packed, unpacked
 from fhir_server.ecm.files.judging import Chunk
 from fhir_server.ecm.files.known import unknown
 from fhir_server.engine.context import Engine
+from fhir_server.engine.transaction import uncollected
 from fhir_server.jobs.beside import Beside
 from fhir_server.jobs.job import Run
 
@@ -25,7 +26,6 @@ _AHEAD = 3  # chunks that are read before they are stored
 _FEW = 50  # new members of a chunk that need no help
 
 Drafts = Mapping[int, Drafted]
-_Asking = Beside[Asked, dict[int, Drafted]]
 _Coming = Future[bytes]
 
 
@@ -37,7 +37,7 @@ class Ahead:
     source: Source
     is_long: bool
     members: int = 0  # drafted so far
-    _beside: _Asking | None = None
+    _beside: Beside[Asked] | None = None
 
     def drafted(self, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, Drafts]]:
         """Each chunk with drafts by row number."""
@@ -60,14 +60,16 @@ class Ahead:
         members = unknown(context, chunk.entries)
         if len(members) < _FEW:
             return None
-        self._beside = self._beside or Beside(context.engine, drafted)
+        self._beside = self._beside or Beside(context.engine, packed)
         return self._beside.ask(Asked(context.caller, self.source, members))
 
     def _taken(self, coming: _Coming) -> Drafts:
         """The drafts, waited for if they are being made; a process that is still starting is not waited for."""
         if coming.cancel() or not (coming.done() or (self._beside and self._beside.has_answered)):
             return {}
-        drafts = _Asking.read(coming.result()) or {}
+        answer = coming.result()
+        with uncollected():
+            drafts = unpacked(answer)
         self.members += len(drafts)
         return drafts
 

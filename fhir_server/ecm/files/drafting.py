@@ -5,8 +5,10 @@ Most rows of a long file are such members, and nothing of this asks the database
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Any, NamedTuple
 
 from fhir_server.access.caller import Caller
@@ -17,6 +19,7 @@ from fhir_server.engine import writing
 from fhir_server.engine.context import Context, Engine
 from fhir_server.engine.writing import Draft
 from fhir_server.fhir.errors import FHIRError
+from fhir_server.search.extract import IndexRows
 from fhir_server.store.ids import Ids, part_of
 
 Built = tuple[str, str, dict[str, Any]]  # type, id, resource
@@ -52,6 +55,34 @@ class Asked(NamedTuple):
     caller: Caller
     source: Source
     members: Sequence[tuple[int, Assignment, Provider]]
+
+
+def packed(engine: Engine, asked: Asked) -> bytes:
+    """The drafts for a process of this same server: built-in types alone, which Python reads fastest."""
+    found = drafted(engine, asked)
+    return marshal.dumps(
+        {number: (tuple(one.ids), [*map(_plain, (*one.drafts, one.origin))]) for number, one in found.items()}
+    )
+
+
+def _plain(one: tuple[str, Draft]) -> tuple[Any, ...]:
+    fid, draft = one
+    rows, generation = draft.indexed or ((), 0)
+    return fid, draft.type, draft.resource, tuple(rows), generation
+
+
+def unpacked(answer: bytes) -> dict[int, Drafted]:
+    """The drafts by row number, with index rows; none if the answer is empty."""
+    plain = marshal.loads(answer) if answer else {}  # noqa: S302 - from our own process
+    return {number: _read(MemberIds(*ids), [*starmap(_draft, drafts)]) for number, (ids, drafts) in plain.items()}
+
+
+def _draft(fid: str, type_: str, resource: dict[str, Any], rows: tuple[Any, ...], generation: int) -> tuple[str, Draft]:
+    return fid, Draft(type_, b"", resource, (IndexRows._make(rows), generation))
+
+
+def _read(ids: MemberIds, drafts: list[tuple[str, Draft]]) -> Drafted:
+    return Drafted(ids, drafts[:-1], drafts[-1])
 
 
 def drafted(engine: Engine, asked: Asked) -> dict[int, Drafted]:
