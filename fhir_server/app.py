@@ -26,6 +26,7 @@ from fhir_server.rest.gate import WAITING, Gate
 from fhir_server.rest.health import Health
 from fhir_server.rest.routes import all_routes
 from fhir_server.rest.shares import Shares
+from fhir_server.rest.turns import Turns
 from fhir_server.rest.views import Application, refusal
 from fhir_server.smart.server import Services, SmartSettings
 from fhir_server.smart.views import smart_blueprint
@@ -50,7 +51,7 @@ def create_app(settings: Settings | None = None, guests: Sequence[Guest] | None 
     app.register_blueprint(smart_blueprint(_smart_services(engine)))
     app.register_error_handler(HTTPException, _answer_http_error)
     engine.start()
-    app.gate, app.health = Gate(engine.settings.most_running, WAITING), Health(engine)
+    app.gate, app.turns, app.health = Gate(engine.settings.most_running, WAITING), Turns(), Health(engine)
     _end_with_the_process(app)
     if engine.settings.embedded_worker:
         app.extensions["worker"] = worker = Worker(engine)

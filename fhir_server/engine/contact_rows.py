@@ -100,7 +100,7 @@ def _stored(transaction: Transaction, patient: int, owner: int) -> list[Row]:
 
 
 def _of_hash(view: Visible) -> Select[Any]:
-    r = view("r", of="Patient")
+    r = view("r")  # the hash is of a Patient's reference; with a type beside it SQLite would walk all of that type
     return select(*[r.c[name] for name in Row._fields]).where(r.c.rh == bindparam("rh"), r.c.view == 0)
 
 

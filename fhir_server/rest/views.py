@@ -7,6 +7,7 @@ than reading a resource does, access and audit included.
 import re
 import secrets
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import nullcontext
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
@@ -32,6 +33,7 @@ from fhir_server.rest.health import LIVE, READY, Health
 from fhir_server.rest.message import Request, Response
 from fhir_server.rest.negotiation import FHIR_JSON, packed, presented, unpacked
 from fhir_server.rest.routes import METHODS
+from fhir_server.rest.turns import Turns, reads
 
 _LONGEST_URL = 16 * 1024
 _MOST_DISCARDED = 64 * 1024**2
@@ -55,6 +57,7 @@ class Application(Flask):
 
     service: Service
     gate: Gate
+    turns: Turns
     health: Health
 
     def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -68,8 +71,10 @@ class Application(Flask):
         except Unavailable as error:
             return _send(turned_away(error, environ), start_response)
         engine.database.begin_request()
+        turn = self.turns.one() if reads(environ["REQUEST_METHOD"], path) else nullcontext()
         try:
-            return self._answered(path, environ, start_response)
+            with turn:
+                return self._answered(path, environ, start_response)
         finally:
             engine.database.end_request()
             self.gate.leave(held=held)

@@ -4,16 +4,20 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from sqlalchemy import select, update
+from sqlalchemy.dialects import sqlite
 
-from fhir_server.engine import behalf, purging, reindexing, repository, writing
+from fhir_server.access.predicate import Visible
+from fhir_server.engine import behalf, contact_rows, purging, reindexing, repository, writing
 from fhir_server.engine.context import Engine
 from fhir_server.engine.index_rows import LISTS
 from fhir_server.engine.transaction import Change, Transaction, run
 from fhir_server.engine.walking import Place
+from fhir_server.store.db import Database
 from fhir_server.store.tables import hist, outbox, res
 from fhir_server.store.word_tables import words
-from tests.engine.conftest import Org
+from tests.engine.conftest import Org, caller
 from tests.engine.test_access_rows import care_team, known, referral, task  # noqa: F401 - a fixture
 
 PATIENT = {
@@ -218,3 +222,15 @@ def test_a_purge_leaves_nothing_of_either(engine: Engine, known: Callable[..., A
         for rid in (made.row.rid, made.row.rid + 1):
             assert [rows(engine, table, rid) for table in (res, hist, outbox)] == [[], [], []]
             assert not any(posted(engine, rid).values())
+
+
+def test_a_stored_patient_is_found_by_its_hash(database: Database) -> None:
+    """However many Patients there are: by the index of references, as an only way."""
+    if database.dialect != "sqlite":
+        pytest.skip("PostgreSQL weighs what it knows of the table")
+    view = Visible(caller(), 1, "r")
+    compiled = contact_rows._of_hash(view).compile(dialect=sqlite.dialect())
+    asked = f"EXPLAIN QUERY PLAN {compiled}"
+    driver: Any = database.read().connection.driver_connection
+    steps = [row[3] for row in driver.execute(asked, [0] * asked.count("?"))]
+    assert steps[0] == "SEARCH r_row USING INDEX res_hash (rh=?)", steps
