@@ -36,9 +36,8 @@ def add(
 def _add(
     transaction: Transaction, row: Row, type_: str, resource: Mapping[str, Any], ahead: Ahead | None = None
 ) -> None:
-    rows, generation = ahead or (None, -1)
-    if rows is None or generation != row.gen:
-        rows = transaction.context.engine.extractor.rows(type_, resource)
+    extract = transaction.context.engine.extractor.rows
+    rows = ahead[0] if ahead and ahead[1] == row.gen else extract(type_, resource)
     for table, values in _placed(row, rows):
         transaction.batch.extend(table, values)
 

@@ -7,7 +7,7 @@ references to its own base, and what a hook asks for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -21,7 +21,6 @@ from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir import contents, wire
 from fhir_server.fhir.definitions import type_number
 from fhir_server.fhir.errors import BadValue, BusinessRule, Invalid, PreconditionFailed, RequiredMissing, Unprocessable
-from fhir_server.search.extract import IndexRows
 from fhir_server.store import resources
 from fhir_server.store.hashing import rh
 from fhir_server.store.ids import part_of
@@ -41,7 +40,7 @@ class Draft:
     type: str
     body: bytes
     resource: Mapping[str, Any]
-    indexed: tuple[IndexRows, int] | None = None
+    indexed: index_rows.Ahead | None = None
 
 
 def draft(context: Context, type_: str, body: bytes, parsed: Any = None) -> Draft:
@@ -68,9 +67,8 @@ def built(context: Context, type_: str, resource: dict[str, Any]) -> Draft:
 
 def ready(context: Context, type_: str, resource: dict[str, Any]) -> Draft:
     """A draft of a resource that our own code built, with its index rows: all that can be done before a transaction."""
-    check(context, type_, resource)
-    extractor = context.engine.extractor
-    return Draft(type_, b"", resource, (extractor.rows(type_, resource), extractor.generation(type_)))
+    made, extractor = built(context, type_, resource), context.engine.extractor
+    return replace(made, indexed=(extractor.rows(type_, resource), extractor.generation(type_)))
 
 
 def check(context: Context, type_: str, resource: dict[str, Any]) -> None:

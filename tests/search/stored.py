@@ -1,17 +1,21 @@
 """A small world of stored resources for search tests: rows put in with plain inserts, read through a plain view."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
 from sqlalchemy import Subquery, and_, bindparam, insert, literal, select
 
 from fhir_server.fhir.definitions import Definitions, load, type_number
 from fhir_server.fhir.folders import data_folder
+from fhir_server.search import compile as compiling
+from fhir_server.search import run as running
 from fhir_server.search.extract import Extractor, IndexRows, inside, parameters
 from fhir_server.search.run import Page, Searcher
-from fhir_server.store.db import Database
+from fhir_server.store.db import Database, open_database
 from fhir_server.store.hashing import rh
 from fhir_server.store.tables import comp, contained, dat, geo, num, qty, ref, res, string, tok, uri
 from fhir_server.store.word_tables import words
@@ -209,3 +213,21 @@ def _row(rid: int, resource: Resource, owner: int, deleted: bool) -> dict[str, A
 def updated(rid: int) -> int:
     """When a row was last updated: not in the order of creation."""
     return 1_767_225_600_000 + (rid * 7919) % 1_000_003
+
+
+@contextmanager
+def holding(url: str, resources: list[Resource], *owners: int) -> Iterator[World]:
+    """A world over a fresh database with these resources in it, the owners taking turns."""
+    with closing(open_database(url)) as database:
+        made = World(database)
+        made.store(resources, *owners)
+        yield made
+
+
+@contextmanager
+def planning(world: World, bound: int) -> Iterator[World]:
+    """The world with a list counted as long from so many rows: the plans of a big database run on a small one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiling, "BOUND", bound)
+        patch.setattr(running, "BOUND", bound)
+        yield replace(world, searcher=searcher())

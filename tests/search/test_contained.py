@@ -1,23 +1,18 @@
 """Searches among contained resources: SQL finds what a plain filter finds, in the view of what contains them."""
 
 import random
-from contextlib import closing
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fhir_server.fhir.errors import BadValue, NotSupported
-from fhir_server.search import compile as compiling
-from fhir_server.search import run as running
 from fhir_server.search.query import parse
-from fhir_server.store.db import open_database
 from tests.laws import examples
 from tests.search import oracle
 from tests.search.oracle import Case, Resource, Stored
 from tests.search.questions import question
-from tests.search.stored import DEFINITIONS, Everything, World, searcher
+from tests.search.stored import DEFINITIONS, Everything, holding, planning
 from tests.search.world import generate
 
 OTHER = 2  # who owns every second container
@@ -44,19 +39,15 @@ EACH = [{name: value for name, value in one.items() if name != "contained"} for 
 
 @pytest.fixture(scope="module")
 def world(module_database_url):
-    with closing(open_database(module_database_url)) as database:
-        made = World(database)
-        made.store(STORED, 1, OTHER)
+    with holding(module_database_url, STORED, 1, OTHER) as made:
         yield made
 
 
 @pytest.fixture(scope="module", params=[2000, 3], ids=["few", "many"])
 def planned(world, request):
     """With a small bound every list counts as long, and so do the contained resources of every type."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiling, "BOUND", request.param)
-        patch.setattr(running, "BOUND", request.param)
-        yield replace(world, searcher=searcher())
+    with planning(world, request.param) as made:
+        yield made
 
 
 def expected(seen: Stored, kind: str, cases: list[Case], contained: str, answer: str) -> list[str]:

@@ -1,20 +1,14 @@
 """SQL search finds exactly what a plain filter over all stored resources finds, on both databases."""
 
-from contextlib import closing
-from dataclasses import replace
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fhir_server.search import compile as compiling
-from fhir_server.search import run as running
-from fhir_server.store.db import open_database
 from tests.laws import examples
 from tests.search import oracle
 from tests.search.oracle import Case, across
 from tests.search.questions import question, question_across, question_within
-from tests.search.stored import World, searcher
+from tests.search.stored import holding, planning
 from tests.search.world import generate
 
 STORED = generate(seed=20260301, count=400)
@@ -26,19 +20,15 @@ QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 @pytest.fixture(scope="module")
 def world(module_database_url):
-    with closing(open_database(module_database_url)) as database:
-        made = World(database)
-        made.store(STORED, 1, OTHER)
+    with holding(module_database_url, STORED, 1, OTHER) as made:
         yield made
 
 
 @pytest.fixture(scope="module", params=[2000, 3], ids=["gather", "walk"])
 def planned(world, request):
     """With a small bound every list counts as long: the plans of a big database run on a small one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiling, "BOUND", request.param)
-        patch.setattr(running, "BOUND", request.param)
-        yield replace(world, searcher=searcher())
+    with planning(world, request.param) as made:
+        yield made
 
 
 @settings(max_examples=examples(70), deadline=None, suppress_health_check=QUIET)

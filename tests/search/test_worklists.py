@@ -2,7 +2,6 @@
 
 import random
 from contextlib import closing
-from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -13,8 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select
 
-from fhir_server.search import compile as compiling
-from fhir_server.search import run as running
 from fhir_server.search.queues import QUEUES
 from fhir_server.store.db import open_database
 from fhir_server.store.rows import Batch
@@ -22,7 +19,7 @@ from fhir_server.store.tables import comp, param
 from tests.laws import examples
 from tests.search import oracle
 from tests.search.plans import NOW, PLAN, Most, add, searched, touched, view
-from tests.search.stored import PARAMS, World, extractor, searcher
+from tests.search.stored import PARAMS, World, extractor, holding, planning
 
 OWNERS = ["Organization/a", "Organization/b", "Practitioner/a"]
 STATUSES = ["requested", "accepted", "completed"]
@@ -49,19 +46,15 @@ STORED = [task(number, RNG) for number in range(150)]
 
 @pytest.fixture(scope="module")
 def world(module_database_url):
-    with closing(open_database(module_database_url)) as database:
-        made = World(database)
-        made.store(STORED, 1, OTHER)
+    with holding(module_database_url, STORED, 1, OTHER) as made:
         yield made
 
 
 @pytest.fixture(params=[2000, 3], ids=["few", "many"])
 def planned(world, request):
     """With a small bound every list counts as long."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiling, "BOUND", request.param)
-        patch.setattr(running, "BOUND", request.param)
-        yield replace(world, searcher=searcher())
+    with planning(world, request.param) as made:
+        yield made
 
 
 def expected(owners, statuses, more, *, sort, hidden):

@@ -83,7 +83,7 @@ class Ahead:
 @contextmanager
 def ahead(run: Run, source: Source, rows: int) -> Iterator[Ahead]:
     """A file of so many rows, taken in with the help of a second process if it is long and there is a processor."""
-    found = Ahead(run, source, rows >= LONG and _processors(run.context().engine) > 1)
+    found = Ahead(run, source, rows >= LONG and _processors(run.engine) > 1)
     try:
         yield found
     finally:
