@@ -24,6 +24,7 @@ from fhir_server.fhir.errors import FHIRError
 from fhir_server.jobs.worker import Worker
 from fhir_server.rest.commands import stored_app
 from fhir_server.smart.commands import clients_app
+from fhir_server.store import audits
 from fhir_server.store.db import open_database
 from fhir_server.store.migrations import migrate, require_current, version
 
@@ -195,12 +196,15 @@ def audit_verify() -> None:
     engine = build(replace(settings_in_force()))
     known = heads.read(engine.settings.folder / "audit", engine.database, engine.secret)
     count, broken = audit.verify(engine.database, engine.secret, known.heads)
+    missing = audits.guards_missing(engine.database.read())
     engine.database.close()
     if known.wrong:
         console.print(f"[red]{known.wrong}[/red]")
+    if missing:
+        console.print(f"[red]Triggers that refuse changes of the trail are gone or off: {', '.join(missing)}.[/red]")
     if broken is not None:
         console.print(f"[red]After {count} sound rows, chain {broken} is broken: a row was changed or removed.[/red]")
-    if broken is not None or known.wrong:
+    if broken is not None or known.wrong or missing:
         raise typer.Exit(1)
     console.print(f"{count} audit rows, every chain is sound.")
 

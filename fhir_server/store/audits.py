@@ -40,6 +40,22 @@ def organizations(connection: Connection) -> dict[str, str]:
     return {row[0]: row[1] for row in _CLIENTS.rows(connection, {})}
 
 
+def guards_missing(connection: Connection) -> list[str]:
+    """The names of the triggers that refuse changes of the trail and are gone, or do not act."""
+    guards, query = _GUARDS[connection.dialect.name]
+    return sorted(guards - {str(row[0]) for row in connection.exec_driver_sql(query)})
+
+
+_GUARDS = {
+    "sqlite": (
+        {"audit_no_update", "audit_no_delete", "audit_no_replace"},
+        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'",
+    ),
+    "postgresql": (
+        {"audit_no_update", "audit_no_truncate"},
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'audit'::regclass AND tgenabled = 'A'",
+    ),
+}
 _AFTER = or_(
     audit.c.at > bindparam("at"),
     and_(

@@ -315,7 +315,7 @@ member = Table(
 
 # ---- audit, idempotency, outbox -----------------------------------------------------------------------------------
 
-# One hash chain per writing connection: h = HMAC(key, previous h | row). Database roles may insert only.
+# One hash chain per writing connection: h = HMAC(key, previous h | row). Triggers refuse what is no insert (0020).
 audit = Table(
     "audit",
     metadata,

@@ -47,7 +47,17 @@ def ten(engine: Engine, org: Callable[..., Any]) -> Rows:
     assert len({row["chain"] for row in found}) == 1
     assert [row["seq"] for row in found] == list(range(1, 11))
     engine.reads = audit.ReadLog(engine.settings.folder / "audit", engine.database, engine.secret, strict=False)
+    _take_the_guards_away(engine.database)
     return found
+
+
+def _take_the_guards_away(database: Database) -> None:
+    """What who owns the database can do before changing a row."""
+    statements = ["ALTER TABLE audit DISABLE TRIGGER ALL"]
+    if database.dialect == "sqlite":
+        statements = [f"DROP TRIGGER audit_no_{what}" for what in ("update", "delete", "replace")]
+    for statement in statements:
+        database.write(lambda connection, statement=statement: connection.exec_driver_sql(statement).rowcount)
 
 
 def test_chains_are_sound_after_concurrent_writes(engine: Engine, org: Callable[..., Any]) -> None:
