@@ -85,6 +85,7 @@ def _service(settings: Settings, guests: Sequence[Guest] | None) -> Service:
     routes = all_routes(engine.definitions.types, engine.operations)
     service = Service(engine, routes, Shares(settings.requests_per_minute))
     engine.operations = service.routes.operations
+    engine.hooks.on_purge.append(asynchronous.forget)
     engine.jobs |= {job.kind: job for job in (reindex.JOB, relabel.JOB, asynchronous.job(service.entry))}
     return service
 

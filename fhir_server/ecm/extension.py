@@ -8,6 +8,7 @@ from fhir_server.ecm import (
     merging,
     narrative,
     operations,
+    purging,
     referrals,
     rosters,
     sensitivity,
@@ -32,6 +33,8 @@ def register(engine: Engine) -> None:
     hooks.before_write += [steps.check, notices.guard, merging.check, verifying.check]
     hooks.by_assigned.add("Patient")
     hooks.in_transaction += [attempts.follow, outcomes.follow, steps.follow, notices.announce, deaths.follow]
+    hooks.on_purge.append(purging.forget)
+    hooks.after_purge.append(purging.remove_letters)
     engine.chores.append(sending.send_due)
     hooks.render["Group"] = rosters.render
     engine.searcher.veiled.add(("Group", "member"))

@@ -15,6 +15,7 @@ from fhir_server.store.resources import Version
 
 if TYPE_CHECKING:
     from fhir_server.engine.context import Context
+    from fhir_server.engine.purging import Purged
     from fhir_server.engine.transaction import Change, Transaction
 
 Edits = Mapping[tuple[str | int, ...], Any]
@@ -23,6 +24,8 @@ InTransaction = Callable[["Transaction", "Change"], None]
 AfterCommit = Callable[["Context", "list[Change]"], None]
 Render = Callable[["Context", Version], bytes]
 Headers = Callable[["Context", Version], dict[str, str]]
+OnPurge = Callable[["Transaction", "Purged"], None]
+AfterPurge = Callable[["Context", "Purged"], None]
 RequiredProfiles = Callable[[str, Mapping[str, Any]], tuple[str, ...]]
 
 
@@ -39,6 +42,8 @@ class Hooks:
     by_assigned: types that the provider assigned to the patient may update as well; who adds one says in before_write
     what of it.
     required_profiles: the profiles that policy demands of a resource, beyond those it claims.
+    on_purge: removes what is kept of a record beside it, in the transaction that removes it for good; may refuse.
+    after_purge: the same for what no database holds, once the record is gone.
     """
 
     before_write: list[BeforeWrite] = field(default_factory=list)
@@ -49,3 +54,5 @@ class Hooks:
     membership: Membership = no_lists
     by_assigned: set[str] = field(default_factory=set)
     required_profiles: list[RequiredProfiles] = field(default_factory=list)
+    on_purge: list[OnPurge] = field(default_factory=list)
+    after_purge: list[AfterPurge] = field(default_factory=list)

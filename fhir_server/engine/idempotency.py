@@ -3,10 +3,12 @@
 A key belongs to its client for a day. What was refused is not kept: the same key may be tried again.
 """
 
+import re
+from collections.abc import Collection
 from typing import NamedTuple
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, select, tuple_, update
 
 from fhir_server.engine.transaction import Transaction
 from fhir_server.store.db import try_lock_key
@@ -66,11 +68,49 @@ def tidy(now: int, connection: Connection) -> None:
     connection.execute(_TIDY, {"before": now - KEPT_MS})
 
 
+def forget(connection: Connection, ids: Collection[str]) -> None:
+    """Leave of the answers that name one of these resources no more than their status and place.
+
+    The keys stay: what was done under them must not be done again.
+    """
+    wanted = {fid.encode() for fid in ids}
+    place = {"client": "", "key": ""}
+    while rows := _PAGE.rows(connection, place):
+        place = {"client": rows[-1][0], "key": rows[-1][1]}
+        for client, key, body in rows:
+            if not wanted.isdisjoint(_ID.findall(bytes(body))):
+                connection.execute(_BARE, {"client_": client, "key_": key, "body_": _bare(bytes(body))})
+
+
+def _bare(body: bytes) -> bytes:
+    """Nothing; of a Bundle the status and place of its entries."""
+    bundle = orjson.loads(body)
+    if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
+        return b""
+    told = [one.get("response", {}) for one in bundle.get("entry", ())]
+    entries = [{"response": {name: one[name] for name in _PLACES if name in one}} for one in told]
+    return orjson.dumps({"resourceType": "Bundle", "type": bundle["type"], "entry": entries})
+
+
+_ID = re.compile(rb"[A-Za-z0-9\-.]{1,64}")
+_PLACES = ("status", "location", "etag", "lastModified")
+_PAGE_SIZE = 200
 _table = idempotency.c
 _FIND = Statement(
     select(_table.request_hash, _table.at, _table.status, _table.headers, _table.body).where(
         _table.tenant == TENANT, _table.client == bindparam("client"), _table.key == bindparam("key")
     )
+)
+_PAGE = Statement(
+    select(_table.client, _table.key, _table.body)
+    .where(_table.tenant == TENANT, tuple_(_table.client, _table.key) > tuple_(bindparam("client"), bindparam("key")))
+    .order_by(_table.client, _table.key)
+    .limit(_PAGE_SIZE)
+)
+_BARE = (
+    update(idempotency)
+    .where(_table.tenant == TENANT, _table.client == bindparam("client_"), _table.key == bindparam("key_"))
+    .values(body=bindparam("body_"))
 )
 _FORGET = delete(idempotency).where(
     _table.tenant == TENANT, _table.client == bindparam("client_"), _table.key == bindparam("key_")

@@ -1,4 +1,7 @@
-"""Finished jobs and their files are removed after a while, and so are broken uploads and answers kept under a key."""
+"""What is removed after a while: finished jobs and their files, broken uploads, answers kept under a key.
+
+And the words of removed resources, in the segments of SQLite's full-text index.
+"""
 
 from functools import partial
 from typing import Any
@@ -7,6 +10,7 @@ from sqlalchemy import Select, bindparam, delete, select, tuple_
 
 from fhir_server.engine import idempotency
 from fhir_server.engine.context import Engine
+from fhir_server.store import purging
 from fhir_server.store.tables import file, job
 
 DAY = 86_400_000
@@ -22,6 +26,8 @@ def purge(engine: Engine) -> int:
     for job_id in (*old, *broken):
         _remove(engine, job_id)
     engine.database.write(partial(idempotency.tidy, now))
+    while engine.database.write(purging.merge_words):
+        pass
     return len(old) + len(broken)
 
 

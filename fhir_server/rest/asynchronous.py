@@ -6,15 +6,17 @@ A job that is taken up again goes through its entries from the first: each has a
 what was done before is answered again and not done again.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from fhir_server.engine.context import Context
+from fhir_server.engine.purging import Purged
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir import bundles
-from fhir_server.jobs import files, limits, queue
+from fhir_server.jobs import files, limits, queue, remains
 from fhir_server.jobs.job import Job, Run
 from fhir_server.rest.batches import answers
 from fhir_server.rest.bundle_entries import read_bundle
@@ -24,6 +26,7 @@ from fhir_server.rest.once import HEADER
 
 KIND = "batch"
 _ASKED, ANSWERED = "request.json", "response.json"
+_ID = re.compile(rb"[A-Za-z0-9\-.]{1,64}")
 _MEDIA_TYPE = "application/fhir+json"
 _CHUNK = 25  # entries between two looks at whether the job is still wanted
 
@@ -64,6 +67,21 @@ def as_fetched(context: Context, request: Request, job_id: str, asked: Mapping[s
     body = b"".join(files.read(context.engine.database.read(), f"{job_id}.{_ASKED}"))
     outer = replace(request, method="POST", path=(), parameters=(), headers={"prefer": asked["prefer"]}, body=body)
     return as_shown(context, outer, body, kept)
+
+
+def forget(transaction: Transaction, gone: Purged) -> None:
+    """on_purge: remove the files of batches in whose answers something of the record is named, whoever asked.
+
+    Conflict (409) while a batch is worked on, or files of the record's owner are.
+    """
+    connection = transaction.connection
+    remains.require_none_under_way(connection, gone.patient.owner, KIND)
+    wanted = {fid.encode() for fid in gone.ids}
+    found = set()
+    for job_id, file_id, name in remains.with_files(connection, KIND):
+        if name == ANSWERED and not wanted.isdisjoint(_ID.findall(b"".join(files.read(connection, file_id)))):
+            found.add(job_id)
+    remains.remove(connection, sorted(found))
 
 
 def _work(dispatch: Dispatch, run: Run) -> None:

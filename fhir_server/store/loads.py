@@ -162,6 +162,18 @@ def parked_of(connection: Connection, load_id: str) -> list[Parked]:
     return [Parked._make(row) for row in _PARKED_OF.rows(connection, {"load": load_id})]
 
 
+def parked_under(connection: Connection, owner: int, keys: Sequence[str]) -> list[Parked]:
+    """Every row of an organization that waits or waited under one of these numbers."""
+    query = select(parked).where(parked.c.owner == owner, parked.c.tenant == TENANT, parked.c.key.in_(keys))
+    return [Parked._make(row) for row in connection.execute(query)] if keys else []
+
+
+def unpark(connection: Connection, rows: Sequence[Parked]) -> None:
+    """Remove rows for good."""
+    if rows:
+        connection.execute(_UNPARK, [{"load_": row.load, "number_": row.number} for row in rows])
+
+
 _FIND = Statement(
     select(load).where(load.c.id == bindparam("id"), load.c.owner == bindparam("owner"), load.c.tenant == TENANT)
 )

@@ -15,6 +15,7 @@ def set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
         "cache_size=-65536",
         "mmap_size=1073741824",
         "temp_store=MEMORY",
+        "secure_delete=ON",  # what is removed is overwritten, not only unlinked
     ):
         connection.execute(f"PRAGMA {pragma}")
 

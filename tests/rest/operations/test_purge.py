@@ -123,6 +123,10 @@ def test_who_may_purge(server: LiveServer, clinic: Client, stranger: Client, era
     body = {"resourceType": "Parameters"}
     thief = server.client("thief", rights="purge")
     narrow = server.client("purge-narrow", organization="Organization/clinic", scopes="system/*.rs", rights="purge")
+    partly = server.client(
+        "purge-partly", organization="Organization/clinic", scopes="system/Patient.cruds", rights="purge"
+    )
+    assert partly.post(here, body).status_code == 403  # it would leave the Condition behind
     assert clinic.post(here, body).status_code == 403
     assert narrow.post(here, body).status_code == 403
     assert thief.post(here, body).json() == thief.post("Patient/absent/$purge", body).json()

@@ -1,0 +1,53 @@
+"""Files of jobs that hold what was removed for good: which jobs have files, and the end of those files."""
+
+from collections.abc import Sequence
+
+import orjson
+from sqlalchemy import Connection, bindparam, delete, select, update
+
+from fhir_server.fhir.errors import Conflict
+from fhir_server.store.statements import Statement
+from fhir_server.store.tables import file, job
+
+_WAIT = {"Retry-After": "10"}
+_UNFINISHED = ("queued", "running")
+_REMOVED = "The files of this job were removed: they held a record that was removed for good."
+
+
+def require_none_under_way(connection: Connection, owner: int, kind: str) -> None:
+    """Conflict (409) while jobs of this organization have files to work on, or any job of this kind runs.
+
+    What they have read before would be written behind the back of who removes it.
+    """
+    mine = connection.execute(_OPEN, {"owner": owner}).first()
+    if mine or connection.execute(_RUNNING, {"kind": kind}).first():
+        raise Conflict("Files are being worked on that may hold this record. Try again when they are.", headers=_WAIT)
+
+
+def with_files(connection: Connection, kind: str, owner: int | None = None) -> list[tuple[str, str, str]]:
+    """(job, file, name) of every file of the finished jobs of a kind, of one organization if `owner` says so."""
+    rows = connection.execute(_FILES, {"kind": kind}).all()
+    return [(job_id, file_id, name) for job_id, file_id, name, whose in rows if owner in (None, whose)]
+
+
+def remove(connection: Connection, jobs: Sequence[str]) -> None:
+    """Remove all files of these jobs; their status says so."""
+    for job_id in jobs:
+        connection.execute(_REMOVE, {"job_": job_id})
+        found = _RESULT.rows(connection, {"id": job_id})
+        for (result,) in found:
+            told = {**orjson.loads(bytes(result)), "output": [], "removed": _REMOVED}
+            connection.execute(_TELL, {"id_": job_id, "result_": orjson.dumps(told)})
+
+
+_HAS_FILES = select(file.c.id).where(file.c.job == job.c.id).exists()
+_OPEN = select(job.c.id).where(job.c.owner == bindparam("owner"), job.c.state.in_(_UNFINISHED), _HAS_FILES).limit(1)
+_RUNNING = select(job.c.id).where(job.c.kind == bindparam("kind"), job.c.state == "running").limit(1)
+_FILES = (
+    select(file.c.job, file.c.id, file.c.name, job.c.owner)
+    .select_from(file.join(job, job.c.id == file.c.job))
+    .where(file.c.piece == 0, job.c.kind == bindparam("kind"), job.c.state.not_in(_UNFINISHED))
+)
+_REMOVE = delete(file).where(file.c.job == bindparam("job_"))
+_RESULT = Statement(select(job.c.result).where(job.c.id == bindparam("id")))
+_TELL = update(job).where(job.c.id == bindparam("id_")).values(result=bindparam("result_"))
