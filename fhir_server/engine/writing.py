@@ -233,9 +233,15 @@ def _before_write(transaction: Transaction, what: Change) -> dict[tuple[str | in
     return edits
 
 
+NONE_YET = -1  # instead of a version: there must be no current one
+
+
 def if_match(current: Row, tag: int | None) -> None:
-    """PreconditionFailed (412) unless the version the client names is the current one (B-06)."""
-    if tag is not None and tag != current.ver:
+    """PreconditionFailed (412) unless the version the client names is the current one (B-06); NONE_YET: if one is."""
+    if tag == NONE_YET:
+        if not current.deleted:
+            raise PreconditionFailed("There is a resource of this id already, and If-None-Match: * wants none.")
+    elif tag is not None and tag != current.ver:
         message = f"If-Match names version {tag}, the current version is {current.ver}. Read it again, then update."
         raise PreconditionFailed(message)
 

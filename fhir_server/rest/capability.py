@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/capabilitystatement.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -36,6 +37,14 @@ def statement(engine: Engine, base: str) -> bytes:
     kept: dict[str, bytes] = engine.memo.setdefault("capability", {})
     if base not in kept:
         kept[base] = orjson.dumps(_statement(engine, base))
+    return kept[base]
+
+
+def entity_tag(engine: Engine, base: str) -> str:
+    """The weak ETag of the statement: another one as soon as it says anything else."""
+    kept: dict[str, str] = engine.memo.setdefault("capability tag", {})
+    if base not in kept:
+        kept[base] = f'W/"{blake2b(statement(engine, base), digest_size=8).hexdigest()}"'
     return kept[base]
 
 

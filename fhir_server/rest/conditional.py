@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.writing import NONE_YET
 from fhir_server.fhir.errors import BadValue, MethodNotAllowed, MultipleMatches, NotSupported
 from fhir_server.rest.decoding import pairs
 from fhir_server.rest.message import Request
@@ -29,12 +30,27 @@ def version_tag(text: str, header: str = "If-Match") -> int | None:
     return int(tag[1])
 
 
+def wanted_version(request: Request) -> int | None:
+    """The version that an update is to follow: what If-Match names, none at all for `If-None-Match: *`, None for any.
+
+    BadValue for any other If-None-Match, which would say nothing that an update could mean.
+    """
+    none_match = request.header("if-none-match").strip()
+    if none_match not in ("", "*"):
+        raise BadValue("If-None-Match of an update is * alone: it stores the resource only if there is none yet.")
+    return NONE_YET if none_match else version_tag(request.header("if-match"))
+
+
+def is_known(request: Request, tag: str) -> bool:
+    """Whether If-None-Match names this tag, so that the client has what would be answered."""
+    tags = [one.strip().removeprefix("W/") for one in request.header("if-none-match").split(",")]
+    return "*" in tags or tag.removeprefix("W/") in tags
+
+
 def is_unchanged(request: Request, row: Row, tag: str) -> bool:
     """Whether a conditional read may be answered 304 (B-08)."""
-    none_match = request.header("if-none-match")
-    if none_match:
-        tags = [one.strip().removeprefix("W/") for one in none_match.split(",")]
-        return "*" in tags or tag.removeprefix("W/") in tags
+    if request.header("if-none-match"):
+        return is_known(request, tag)
     since = request.header("if-modified-since")
     if not since:
         return False

@@ -11,6 +11,7 @@ from fhir_server.fhir.definitions import type_names
 from fhir_server.fhir.errors import BadValue, NotSupported
 from fhir_server.fhir.values import instant, parse_date
 from fhir_server.rest.message import Request, Response, etag
+from fhir_server.rest.subset import subset
 from fhir_server.store.history import Place, Span
 from fhir_server.store.resources import Row
 
@@ -18,7 +19,8 @@ _PURPOSE = "history page 1"
 _COUNT = 50
 _MOST = 200
 _ONCE = {"_count", "_since", "_at", "_page"}
-_IGNORED = {"_format", "_pretty"}
+_PARTS = {"_elements", "_summary"}  # of each resource; they go along from page to page
+_FORM = {"_format", "_pretty", *_PARTS}
 
 
 class _Asked(NamedTuple):
@@ -44,14 +46,15 @@ def answer(context: Context, request: Request) -> Response:
     shown = rows[: asked.size]
     links = [("self", _url(request, request.parameters))]
     if len(rows) > len(shown):
-        links.append(("next", _url(request, [("_page", _token(context, request, asked, shown[-1], as_of))])))
-    entries = [_entry(request, row) for row in shown]
+        onward = [("_page", _token(context, request, asked, shown[-1], as_of))]
+        links.append(("next", _url(request, [*onward, *[pair for pair in request.parameters if pair[0] in _PARTS]])))
+    entries = [_entry(context, request, row) for row in shown]
     return Response(200, bundles.bundle("history", links, entries, timestamp=instant(as_of) if as_of else ""))
 
 
 def _asked(context: Context, request: Request) -> _Asked:
     given = dict(request.parameters)
-    unknown = next((name for name, _ in request.parameters if name not in _ONCE | _IGNORED), None)
+    unknown = next((name for name, _ in request.parameters if name not in _ONCE | _FORM), None)
     if unknown is not None:
         raise NotSupported(f"History has no parameter {unknown[:64]}: use _count, _since and _at.")
     if len(given) < len(request.parameters):
@@ -76,7 +79,7 @@ def _token(context: Context, request: Request, asked: _Asked, last: Row, as_of: 
 
 
 def _resumed(context: Context, request: Request, given: dict[str, str]) -> _Asked:
-    if set(given) - _IGNORED != {"_page"}:
+    if set(given) - _FORM != {"_page"}:
         raise NotSupported("_page stands alone: it carries the whole history. Follow the link exactly as it was given.")
     path, count, (since, at), place, as_of = sealing.opened(context, _PURPOSE, given["_page"])
     if path != "/".join(request.path):
@@ -89,7 +92,7 @@ def _url(request: Request, parameters: Sequence[tuple[str, str]]) -> str:
     return f"{request.base}/{'/'.join(request.path)}" + (f"?{tail}" if tail else "")
 
 
-def _entry(request: Request, row: Row) -> bytes:
+def _entry(context: Context, request: Request, row: Row) -> bytes:
     kind = type_names()[row.type]
     target = f"{kind}/{row.fid}"
     if row.deleted:
@@ -99,4 +102,5 @@ def _entry(request: Request, row: Row) -> bytes:
     else:
         asked, status = {"method": "PUT", "url": target}, "200"
     response = {"status": status, "etag": etag(row), "lastModified": instant(row.ts)}
-    return bundles.version(f"{request.base}/{target}", row.body, asked, response)
+    body = subset(context, request, row.body) if row.body else b""
+    return bundles.version(f"{request.base}/{target}", body, asked, response)

@@ -22,12 +22,14 @@ from fhir_server.store.ids import part_of
 
 Path = tuple[str | int, ...]
 
-_URN = re.compile(r"urn:(?:uuid|oid):[0-9A-Za-z.\-]+")
+_IN_NARRATIVE = re.compile(r"""(\s(?:href|src)\s*=\s*)(["'])(.*?)\2""", re.DOTALL)
 _ABSOLUTE = re.compile(r"(https?://.+/)[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 _CRITERIA = re.compile(r"([A-Z][A-Za-z]+)\?(.+)")
 _REFERENCE = re.compile(rb'("reference"\s*:\s*")(urn:(?:uuid|oid):[0-9A-Za-z.\-]+)"')
 _HAS_CRITERIA = re.compile(rb'"reference"\s*:\s*"[A-Z][A-Za-z]+\?')
-_URIS = {"uri", "url", "oid", "uuid", "canonical", "Reference.reference"}
+# Not canonical ones, says http.html#trules; nor oid and uuid: Type/id would be neither, and the entry be refused.
+_URIS = {"uri", "url", "Reference.reference"}
+_NARRATIVE = "xhtml"
 _NOT_LINKED = {"Bundle"}  # a Bundle to be stored has links of its own
 
 
@@ -156,14 +158,8 @@ def _replaced(body: bytes, links: Links) -> bytes:
 
 
 def _edits(open_: Transaction, entry: Entry, links: Links) -> dict[Path, Any]:
-    given = entry.resource or {}
     edits: dict[Path, Any] = dict(_pointers(open_.context.engine.definitions.elements, entry, links))
-    edits |= {path: _resolved(open_, entry, path, text, links) for path, text in _criteria(given)}
-    narrative = given.get("text")
-    div = narrative.get("div", "") if isinstance(narrative, dict) else ""
-    if isinstance(div, str) and "urn:" in div:
-        edits["text", "div"] = _URN.sub(lambda found: links.targets.get(found[0], found[0]), div)
-    return edits
+    return edits | {path: _resolved(open_, entry, path, text, links) for path, text in _criteria(entry.resource or {})}
 
 
 def _with(node: Any, path: Path, value: Any) -> Any:
@@ -177,30 +173,41 @@ def _with(node: Any, path: Path, value: Any) -> Any:
 
 def _pointers(elements: ElementTable, entry: Entry, links: Links) -> Iterator[tuple[Path, str]]:
     own = _ABSOLUTE.fullmatch(entry.full_url)
-    for path, text in _uris(elements, entry.resource, entry.type, ()):
-        target = links.targets.get(text) or (links.targets.get(own[1] + text) if own else None)
-        if target and target != text:
-            yield path, target
-        elif not target and path[-1] == "reference" and text.startswith("urn:"):
+    base = own[1] if own else ""
+    for path, text, kind in _texts(elements, entry.resource, entry.type, ()):
+        found = _narrative(text, links, base) if kind == _NARRATIVE else _renamed(text, links, base)
+        if found and found != text:
+            yield path, found
+        elif not found and path[-1] == "reference" and text.startswith("urn:"):
             message = f"{text[:64]} is the fullUrl of no entry. Add that entry, or correct the reference."
             raise Unprocessable(issues=[Issue("not-found", message, expression(entry.type, path))])
 
 
-def _uris(elements: ElementTable, node: Any, kind: str, path: Path) -> Iterator[tuple[Path, str]]:
-    """Every uri, url, oid, uuid, canonical and reference in a resource."""
+def _renamed(text: str, links: Links, base: str) -> str:
+    """What a link stands for: a fullUrl in full, or below the base of the entry's own; "" for no entry."""
+    return links.targets.get(text) or (links.targets.get(base + text, "") if base else "")
+
+
+def _narrative(div: str, links: Links, base: str) -> str:
+    """The narrative with the links of its `a` and `img` renamed."""
+    return _IN_NARRATIVE.sub(lambda one: f"{one[1]}{one[2]}{_renamed(one[3], links, base) or one[3]}{one[2]}", div)
+
+
+def _texts(elements: ElementTable, node: Any, kind: str, path: Path) -> Iterator[tuple[Path, str, str]]:
+    """Every uri, url and reference in a resource, and every narrative, with the kind of each."""
     if isinstance(node, str):
-        if kind in _URIS:
-            yield path, node
+        if kind in _URIS or kind == _NARRATIVE:
+            yield path, node, kind
     elif isinstance(node, list):
         for number, child in enumerate(node):
-            yield from _uris(elements, child, kind, (*path, number))
+            yield from _texts(elements, child, kind, (*path, number))
     elif isinstance(node, dict):
         kind = str(node.get("resourceType", kind))
         members = elements.members(kind) if kind in elements else {}
         for name, child in node.items():
             if name in members:
                 inner = f"{kind}.{name}" if (kind, name) == ("Reference", "reference") else members[name][1]
-                yield from _uris(elements, child, inner, (*path, name))
+                yield from _texts(elements, child, inner, (*path, name))
 
 
 def _criteria(resource: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

@@ -9,6 +9,7 @@ import msgspec
 
 from fhir_server.fhir import xml
 from fhir_server.fhir.errors import NotAcceptable, Structure, TooLarge, UnsupportedMedia
+from fhir_server.rest.decoding import pairs
 from fhir_server.rest.message import Request, Response
 
 FHIR_JSON = "application/fhir+json; charset=utf-8"
@@ -27,6 +28,14 @@ def require_acceptable(request: Request) -> None:
     """NotAcceptable (406) unless JSON or XML is among the formats asked for (B-15, B-16)."""
     if not _chosen(request):
         raise NotAcceptable("JSON and XML are offered: application/fhir+json and application/fhir+xml.")
+
+
+def with_form_format(request: Request) -> Request:
+    """The request of a search by form, with what the form says of the answer's format: it counts as in the URL."""
+    if request.path[-1:] != ("_search",) or not (b"_format" in request.body or b"_pretty" in request.body):
+        return request
+    found = [pair for pair in pairs(request.body.decode(errors="replace")) if pair[0] in ("_format", "_pretty")]
+    return replace(request, parameters=[*request.parameters, *found])
 
 
 def _chosen(request: Request) -> str:

@@ -101,7 +101,7 @@ def _entry(context: Context, request: Request, query: SearchQuery, hit: Hit, mod
     if hit.view == hits.CONTAINED:
         body, url = hits.part(body, hit.fid), f"{url}#{hit.fid}"
     body = summary(context.engine.definitions, body, query.summary)
-    if query.fields:
+    if query.fields and mode == "match":  # search.html#elements: not of what is included
         body = elements(context.engine.definitions, body, query.fields)
     return bundles.match(url, body, mode)
 

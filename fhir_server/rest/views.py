@@ -31,7 +31,7 @@ from fhir_server.rest.failures import known
 from fhir_server.rest.gate import Gate, says_consent
 from fhir_server.rest.health import LIVE, READY, Health
 from fhir_server.rest.message import Request, Response
-from fhir_server.rest.negotiation import FHIR_JSON, packed, presented, unpacked
+from fhir_server.rest.negotiation import FHIR_JSON, packed, presented, unpacked, with_form_format
 from fhir_server.rest.routes import METHODS
 from fhir_server.rest.turns import Turns, reads
 
@@ -47,8 +47,8 @@ _ALWAYS = {
 }
 _ANY_PAGE = "*"
 _SHOWN_TO_PAGES = (
-    "Content-Location, ETag, Idempotency-Replayed, Last-Modified, Location, Retry-After, WWW-Authenticate, X-Progress, "
-    "X-Request-Id"
+    "Content-Location, ETag, Idempotency-Replayed, Last-Modified, Location, Retry-After, WWW-Authenticate, "
+    "X-Correlation-Id, X-Progress, X-Request-Id"
 )
 
 
@@ -173,7 +173,8 @@ def read_request(service: Service, environ: dict[str, Any]) -> Request:
     )  # fmt: skip
     if method in {"GET", "HEAD"} or service.streams(asked):
         return asked
-    return asked.with_body(_body(environ, headers, settings.max_resource_bytes if steps else settings.max_bundle_bytes))
+    body = _body(environ, headers, settings.max_resource_bytes if steps else settings.max_bundle_bytes)
+    return with_form_format(asked.with_body(body))
 
 
 @lru_cache(maxsize=8)
@@ -262,7 +263,7 @@ def _finished(
     asked: Request | None, environ: dict[str, Any], response: Response, request_id: str, origins: str = ""
 ) -> Response:
     shared = _shared(origins, environ.get("HTTP_ORIGIN", ""))
-    response.headers = {**_ALWAYS, **shared, **response.headers, "X-Request-Id": request_id}
+    response.headers = {**_ALWAYS, **shared, **response.headers, "X-Request-Id": request_id, **_correlation(environ)}
     if response.body:
         response.headers.setdefault("Content-Type", FHIR_JSON)
     if asked and isinstance(response.body, bytes) and (small := packed(asked, response.body)):
@@ -273,6 +274,12 @@ def _finished(
             response.headers["Content-Length"] = str(len(response.body))
         response.body = b""
     return response
+
+
+def _correlation(environ: Mapping[str, Any]) -> dict[str, str]:
+    """The client's own number of what this request belongs to, given back.  http.html#custom"""
+    given = str(environ.get("HTTP_X_CORRELATION_ID", ""))
+    return {"X-Correlation-Id": given} if _REQUEST_ID.fullmatch(given) else {}
 
 
 @lru_cache(maxsize=256)

@@ -162,7 +162,7 @@ def _criterion(draft: _Draft, name: str, value: str) -> Criterion:
 
 
 def _read_result(draft: _Draft, name: str, value: str) -> str:
-    if name in draft.results:
+    if name in draft.results and name != "_sort":
         raise BadValue(f"{name} can be given once only")
     draft.results[name] = _RESULT[name](draft, value)
     return str(draft.results[name]) if name == "_count" else value
@@ -195,7 +195,7 @@ def _elements(_draft: _Draft, value: str) -> tuple[str, ...]:
 
 
 def _sort(draft: _Draft, value: str) -> tuple[SortKey, ...]:
-    draft.sort = sort_keys(draft.site, draft.searched, value)
+    draft.sort += sort_keys(draft.site, draft.searched, value, len(draft.sort))
     return draft.sort
 
 

@@ -15,10 +15,13 @@ from fhir_server.search.types import search_types
 MOST_KEYS = 5
 
 
-def sort_keys(site: Site, types: Sequence[str], value: str) -> tuple[SortKey, ...]:
-    """The keys that order resources of these types; BadValue, NotSupported or TooCostly if they cannot."""
+def sort_keys(site: Site, types: Sequence[str], value: str, before: int = 0) -> tuple[SortKey, ...]:
+    """The keys that order resources of these types; BadValue, NotSupported or TooCostly if they cannot.
+
+    `before`: how many keys a _sort before this one has given already.
+    """
     words = value.split(",")
-    if len(words) > MOST_KEYS:
+    if before + len(words) > MOST_KEYS:
         raise TooCostly(f"_sort takes {MOST_KEYS} keys at most")
     return tuple(_key(site, types, word) for word in words)
 

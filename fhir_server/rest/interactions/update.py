@@ -3,7 +3,7 @@
 from fhir_server.engine import repository, writing
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue
-from fhir_server.rest.conditional import version_tag
+from fhir_server.rest.conditional import wanted_version
 from fhir_server.rest.message import Interaction, Request, Response, written
 from fhir_server.validation.primitives import problem
 
@@ -14,7 +14,7 @@ def update(context: Context, request: Request) -> Response:
         message = "The id in the URL must be 1 to 64 of A-Z a-z 0-9 - and . (no spaces or slashes)."
         raise BadValue(message, "id")
     context.require("u", request.type)
-    tag = version_tag(request.header("if-match"))
+    tag = wanted_version(request)
     new = writing.draft(context, request.type, request.body, request.resource)
     change = repository.update(context, new, request.id, tag)
     return written(request, change)

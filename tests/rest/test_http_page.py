@@ -1,0 +1,124 @@
+"""What R4's page on HTTP says in single sentences, asked over HTTP.  https://hl7.org/fhir/R4/http.html"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.live import Client, LiveServer
+from tests.rest.catalogue import send
+from tests.rest.scene import stored
+from tests.rest.test_bundles import BASIC, entry, urn
+from tests.rest.test_bundles import send as transact
+
+NARRATIVE = '<div xmlns="http://www.w3.org/1999/xhtml">%s</div>'
+
+
+def test_the_statement_has_a_tag(server: LiveServer) -> None:
+    """B-65, http.html#capabilities: an ETag, 304 for who has it, parts of the statement."""
+    tag = send(server, "GET", "metadata").headers["ETag"]
+    again = send(server, "GET", "metadata", headers={"If-None-Match": f'W/"other", {tag}'})
+    assert (again.status, again.body, again.headers["ETag"]) == (304, b"", tag)
+    assert send(server, "GET", "metadata", headers={"If-None-Match": 'W/"other"'}).status == 200
+    assert "rest" not in send(server, "GET", "metadata?_elements=fhirVersion").json
+
+
+@pytest.mark.parametrize(("query", "kept"), [
+    ("_summary=text", {"text"}), ("_summary=data", {"author", "created"}), ("_elements=created", {"created"}),
+])  # fmt: skip
+def test_parts_of_old_versions(clinic: Client, query: str, kept: set[str]) -> None:
+    """B-47, B-62, http.html#parameters: `_summary` and `_elements` go with vread and histories, from page to page."""
+    body = {**BASIC, "created": "2026-01-01", "author": {"display": "a"},
+            "text": {"status": "generated", "div": NARRATIVE % "a"}}  # fmt: skip
+    made = stored(clinic, body)
+    clinic.put(f"Basic/{made['id']}", made)
+    always = {"resourceType", "id", "meta", "code"}
+    assert set(clinic.get(f"Basic/{made['id']}/_history/1?{query}").json()) == always | kept
+    first = clinic.get(f"Basic/{made['id']}/_history?_count=1&{query}").json()
+    [onward] = [link["url"] for link in first["link"] if link["relation"] == "next"]
+    for page in (first, clinic.get(onward).json()):
+        [version] = page["entry"]
+        assert set(version["resource"]) == always | kept
+    assert clinic.get(f"Basic/{made['id']}/_history?_summary=count").status_code == 400
+
+
+def test_a_correlation_id_comes_back(clinic: Client) -> None:
+    """B-14, http.html#custom: the client's own number; what could be no number is not repeated."""
+    answer = clinic.get("Basic", headers={"X-Correlation-Id": "order-7.a"})
+    assert answer.headers["X-Correlation-Id"] == "order-7.a"
+    assert answer.headers["X-Request-Id"]
+    assert "X-Correlation-Id" not in clinic.get("Basic", headers={"X-Correlation-Id": "<a b>"}).headers
+
+
+@pytest.mark.parametrize("way", ["alone", "batch"])
+def test_only_if_there_is_none_yet(loader: Client, way: str) -> None:
+    """B-06, B-61, RFC 9110 13.1.2: `If-None-Match: *` never overwrites; what was deleted is none."""
+
+    def put(condition: str) -> int:
+        body = {**BASIC, "id": f"none-yet-{way}"}
+        if way == "alone":
+            return loader.put(f"Basic/{body['id']}", body, headers={"If-None-Match": condition}).status_code
+        asked = entry("PUT", f"Basic/{body['id']}", body, ifNoneMatch=condition)
+        return int(transact(loader, asked, kind="batch")["entry"][0]["response"]["status"])
+
+    assert [put("*"), put("*")] == [201, 412]
+    loader.delete(f"Basic/none-yet-{way}")
+    assert [put("*"), put('W/"1"')] == [201, 400]
+
+
+def test_what_links_are_renamed(clinic: Client) -> None:
+    """B-60, http.html#trules: uri, url, every narrative; canonical ones and text stay; a uuid stays one."""
+    patient, there = urn(), "https://old.example.org/fhir/"
+    links = f'<a href="{patient}">{patient}</a><a href="#b">b</a><img src="{there}Binary/7" alt="" />'
+    kinds = ("Uri", "Url", "Canonical", "Uuid", "String")
+    composition = {
+        "resourceType": "Composition", "status": "final", "type": {"text": "a"}, "date": "2026-01-01", "title": "a",
+        "subject": {"reference": patient}, "author": [{"reference": patient}],
+        "extension": [{"url": "https://a.example.org/x", f"value{kind}": patient} for kind in kinds],
+        "section": [{"title": "a", "text": {"status": "generated", "div": NARRATIVE % links}}],
+    }  # fmt: skip
+    image = {"resourceType": "Binary", "contentType": "image/png", "data": "AAAA"}
+    made = transact(
+        clinic, entry("POST", "Composition", composition, f"{there}Composition/1"),
+        entry("POST", "Patient", {"resourceType": "Patient"}, patient),
+        entry("POST", "Binary", image, f"{there}Binary/7"),
+    )["entry"]  # fmt: skip
+    told, subject, picture = (one["resource"] for one in made)
+    target = f"Patient/{subject['id']}"
+    assert [list(one.values())[1] for one in told["extension"]] == [target, target, patient, patient, patient]
+    expected = f'<a href="{target}">{patient}</a><a href="#b">b</a><img src="Binary/{picture["id"]}" alt="" />'
+    assert told["section"][0]["text"]["div"] == NARRATIVE % expected
+
+
+@pytest.mark.parametrize(("form", "start"), [
+    ("_format=xml", b"<?xml"), ("_pretty=true", b'{\n  "resourceType"'), ("_format=json", b'{"resourceType"'),
+])  # fmt: skip
+def test_the_format_in_a_form(clinic: Client, form: str, start: bytes) -> None:
+    """B-16, B-49, http.html#search: a parameter means the same in the form as in the URL."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert clinic.post("Basic/_search", f"_id=none&{form}", headers=headers).content.startswith(start)
+    assert clinic.post("Basic/_search", "_format=ttl", headers=headers).status_code == 406
+
+
+def test_elements_are_of_matches_alone(clinic: Client) -> None:
+    """B-47, search.html#elements: the list of elements does not apply to included resources."""
+    patient = stored(clinic, {"resourceType": "Patient", "name": [{"family": "Whole"}]})
+    basic = stored(clinic, {**BASIC, "subject": {"reference": f"Patient/{patient['id']}"}, "created": "2026-01-01"})
+    page = clinic.get(f"Basic?_id={basic['id']}&_elements=created&_include=Basic:subject").json()
+    match, included = (one["resource"] for one in page["entry"])
+    assert set(match) == {"resourceType", "id", "meta", "code", "created"}
+    assert included == patient
+
+
+def test_a_sort_may_be_repeated(clinic: Client) -> None:
+    """B-46, search.html#table: each _sort further within the one before; five keys together."""
+    for family, born in (("Twice", "1990"), ("Twice", "1980"), ("Other", "1985")):
+        stored(clinic, {"resourceType": "Patient", "name": [{"family": family}], "birthDate": born,
+                        "language": "tlh"})  # fmt: skip
+
+    def order(query: str) -> list[Mapping[str, Any]]:
+        return [one["resource"]["birthDate"] for one in clinic.get(f"Patient?{query}").json().get("entry", [])]
+
+    assert order("family=Twice,Other&_sort=family&_sort=-birthdate") == ["1985", "1990", "1980"]
+    assert order("family=Twice,Other&_sort=family&_sort=birthdate") == ["1985", "1980", "1990"]
+    assert clinic.get("Patient?_sort=family,birthdate,gender&_sort=_id,name,active").status_code == 400
