@@ -5,17 +5,17 @@ stored as resources is asked where it is named by its URL and nothing installed 
 https://hl7.org/fhir/R4/terminology-module.html
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.errors import NotFound
 from fhir_server.terminology import code_systems, concept_maps, implicit
-from fhir_server.terminology.code_systems import Concept
+from fhir_server.terminology.code_systems import CodeSystem, Concept
 from fhir_server.terminology.filters import System
 from fhir_server.terminology.large import MOST_LISTED, LargeSystem
 from fhir_server.terminology.members import Members, Part
-from fhir_server.terminology.value_sets import Compiler
+from fhir_server.terminology.value_sets import IN_FORCE, Compiler, Versions
 
 Json = Mapping[str, Any]
 Stored = Callable[[str, str], Json | None]  # (type, canonical) -> the resource that clients stored under it
@@ -44,10 +44,14 @@ class Terminology:
     def __init__(self, definitions: Definitions, large: Mapping[str, LargeSystem] | None = None) -> None:
         self.stored: Stored = nothing_stored
         self._systems: dict[str, System] = {**code_systems.index(definitions.all("CodeSystem")), **(large or {})}
-        self._resources = {one["url"]: one for one in definitions.all("ValueSet") if "url" in one}
-        compiler = Compiler(self._resources, self._systems)
-        self._value_sets = {url: compiler.compile(url) or {} for url in self._resources}
-        self._maps = {one["url"]: one for one in definitions.all("ConceptMap") if "url" in one}
+        self._insensitive = frozenset(
+            url for url, one in self._systems.items() if isinstance(one, CodeSystem) and one.folded is not None
+        )
+        self._resources = _by_canonical(definitions.all("ValueSet"))
+        self._whole = _whole_systems(definitions.all("CodeSystem"), self._resources)
+        compiler = Compiler(_OrAnyVersion({**self._whole, **self._resources}), self._systems)
+        self._value_sets = {url: compiler.compile(url) or {} for url in (*self._resources, *self._whole)}
+        self._maps = _by_canonical(definitions.all("ConceptMap"))
 
     # ---- installed only: what bindings and the server's own rules ask
 
@@ -56,12 +60,19 @@ class Terminology:
 
         Without a system (an element of type `code`) any system of the value set will do.
         """
-        members = self._value_sets.get(value_set_url.partition("|")[0])
+        members = self._installed(value_set_url)
+        if system and system in self._insensitive:
+            code = self._systems[system].proper(code)
         return None if members is None else contains(members, system, code)
+
+    def _installed(self, canonical: str) -> dict[str, Members] | None:
+        """The members of an installed value set, of the version that is named if it is there."""
+        found = self._value_sets.get(canonical)
+        return self._value_sets.get(canonical.partition("|")[0]) if found is None else found
 
     def covers(self, value_set_url: str, system: str | None) -> bool:
         """Whether the value set takes codes from the system, so that a code which is not in it is a slip."""
-        return (system or "") in self._value_sets.get(value_set_url.partition("|")[0], {})
+        return (system or "") in (self._installed(value_set_url) or {})
 
     def display(self, system: str, code: str) -> str | None:
         """The display of a code, or None if the system or the code is not installed."""
@@ -75,9 +86,9 @@ class Terminology:
 
     def translate(self, map_url: str, system: str, code: str) -> list[tuple[str, str]]:
         """The (system, code) pairs that a concept map leads to; NotFound if the map is not installed."""
-        if (found := self._maps.get(map_url.partition("|")[0])) is None:
+        if (found := _or_any_version(self._maps, map_url)) is None:
             raise NotFound(f"No concept map {map_url[:64]} is installed.")
-        matches = concept_maps.translations(found, system, code)
+        matches = concept_maps.translations(found, concept_maps.Asked(system, code))
         return [(one.system, one.code) for one in matches if one.code and one.related]
 
     def expand(self, url: str) -> list[tuple[str, str, str | None]]:
@@ -85,7 +96,7 @@ class Terminology:
 
         Of a system that is not installed, and of a filter by prefix, only the codes that are named can be listed.
         """
-        if (members := self._value_sets.get(url.partition("|")[0])) is None:
+        if (members := self._installed(url)) is None:
             raise NotFound(f"No value set {url[:64]} is installed.")
         return [
             (system, code, display or self.display(system, code))
@@ -101,34 +112,41 @@ class Terminology:
 
     def system(self, url: str, version: str = "") -> System | None:
         """A code system by URL and version; None if it is neither installed nor stored."""
-        found = self._systems.get(f"{url}|{version}") if version else self._systems.get(url)
+        found = self._systems.get(_canonical(url, version))
         if found is None and version and (known := self._systems.get(url)) and known.version == version:
             return known
         if found is None and (resource := self.stored("CodeSystem", _canonical(url, version))):
-            return code_systems.compiled(resource)
+            return code_systems.compiled(resource) if code_systems.is_system(resource) else None
         return found
 
     def value_set(self, canonical: str) -> Json | None:
         """A ValueSet resource by its canonical URL."""
-        url, _, version = canonical.partition("|")
-        found = self._resources.get(url)
-        if found and version in ("", found.get("version", "")):
-            return found
-        return implicit.value_set(url) or self.stored("ValueSet", canonical)
+        found = self._resources.get(canonical) or self._whole.get(canonical)
+        return found or implicit.value_set(canonical) or self.stored("ValueSet", canonical)
 
     def concept_maps(self, canonical: str = "") -> list[Json]:
         """The ConceptMap with this canonical URL, or all that are installed."""
         if not canonical:
-            return list(self._maps.values())
-        found = self._maps.get(canonical.partition("|")[0]) or self.stored("ConceptMap", canonical)
+            return [one for key, one in self._maps.items() if key == one["url"]]
+        found = self.concept_map(canonical)
         return [found] if found else []
 
-    def composed(self, resource: Json) -> dict[str, Members]:
-        """The members of a ValueSet resource by system, stored value sets and code systems included."""
+    def concept_map(self, canonical: str) -> Json | None:
+        """The ConceptMap with this canonical URL; None if it is not here."""
+        return self._maps.get(canonical) or self.stored("ConceptMap", canonical)
+
+    def composed(self, resource: Json, versions: Versions | None = None, *, exact: bool = False) -> dict[str, Members]:
+        """The members of a ValueSet resource by system, stored value sets and code systems included.
+
+        Unprocessable if this has to be `exact` and something cannot be done as the value set says.
+        """
         url = resource.get("url", "")
-        if self._resources.get(url) is resource:
-            return self._value_sets[url]
-        return Compiler(_ByUrl(self), _Systems(self)).composed(resource, (url,) if url else ())
+        if not exact and not versions:
+            for key in (url, _canonical(url, resource.get("version", ""))):
+                if self._resources.get(key) is resource:
+                    return self._value_sets[key]
+        compiler = Compiler(_ByUrl(self), _Systems(self), exact, versions or IN_FORCE, guarded=True)
+        return compiler.composed(resource, (url,) if url else ())
 
     def members(self, canonical: str) -> dict[str, Members] | None:
         """The members of a value set by system; None if there is no such value set."""
@@ -190,10 +208,46 @@ class _Systems:
 
     def __init__(self, terminology: Terminology) -> None:
         self._terminology = terminology
+        self._known: dict[str, System | None] = {}
 
     def get(self, key: str, /) -> System | None:
         url, _, version = key.partition("|")
-        return self._terminology.system(url, version)
+        if key not in self._known:
+            self._known[key] = self._terminology.system(url, version)
+        return self._known[key]
+
+
+class _OrAnyVersion:
+    """Installed value sets for the compiler: where the version that is named is not there, another has to do."""
+
+    def __init__(self, resources: Mapping[str, Json]) -> None:
+        self._resources = resources
+
+    def get(self, url: str, /) -> Json | None:
+        return _or_any_version(self._resources, url)
+
+
+def _or_any_version(resources: Mapping[str, Json], canonical: str) -> Json | None:
+    return resources.get(canonical) or resources.get(canonical.partition("|")[0])
+
+
+def _by_canonical(resources: Iterable[Json]) -> dict[str, Json]:
+    """Resources by URL, the last one of each, and by url|version."""
+    found: dict[str, Json] = {}
+    for one in resources:
+        if "url" in one:
+            found[one["url"]] = one
+            if "version" in one:
+                found[f"{one['url']}|{one['version']}"] = one
+    return found
+
+
+def _whole_systems(systems: Iterable[Json], value_sets: Mapping[str, Json]) -> dict[str, Json]:
+    """The value sets of all codes of a system, which systems name and nobody wrote down."""
+    named = ((one.get("valueSet", ""), one) for one in systems if code_systems.is_system(one))
+    return {
+        url: implicit.of_all(url, one["url"]) for url, one in named if url and url not in value_sets and "url" in one
+    }
 
 
 def contains(members: Mapping[str, Members], system: str | None, code: str) -> bool | None:

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/valueset.html#expansion
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fhir_server.terminology.code_systems import CodeSystem, Concept
 from fhir_server.terminology.codes import Terminology
@@ -24,13 +24,15 @@ class Listed(NamedTuple):
     code: str
     display: str | None
     concept: Concept
+    designations: Sequence[Any] = ()  # those of the value set; of the concept, if it has none
 
 
 class Wish(NamedTuple):
-    """Which codes: with words that begin like each of these, and (`active`) still in use."""
+    """Which codes: with words that begin like each of these, (`active`) still in use, (`concrete`) not abstract."""
 
     words: tuple[str, ...] = ()
     active: bool = False
+    concrete: bool = False
 
 
 def missing(terminology: Terminology, members: Mapping[str, Members]) -> list[str]:
@@ -45,6 +47,15 @@ def unclosed(terminology: Terminology, members: Mapping[str, Members]) -> bool:
     return any(one.open or (one.prefixes and terminology.system(system) is None) for system, one in members.items())
 
 
+def used(terminology: Terminology, members: Mapping[str, Members]) -> list[str]:
+    """The code systems that the codes come from, with their versions where they have one."""
+    found = []
+    for system, one in members.items():
+        known = one.source or terminology.system(system)
+        found += [f"{system}|{known.version}" if known and known.version else system] if system else []
+    return found
+
+
 def page(terminology: Terminology, members: Mapping[str, Members], wish: Wish, offset: int, count: int) -> list[Listed]:
     """The codes from `offset` on, no more than `count`."""
     return list(islice(_walk(terminology, members, wish), offset, offset + count))
@@ -54,7 +65,7 @@ def total(terminology: Terminology, members: Mapping[str, Members], wish: Wish) 
     """How many codes there are; None if only listing them all would tell."""
     found = 0
     for system, one in members.items():
-        parts = _parts(one, terminology.system(system))
+        parts = _parts(one, one.source or terminology.system(system))
         if not parts:
             found += sum(1 for _ in _walk(terminology, {system: one}, wish))
             continue
@@ -67,17 +78,18 @@ def total(terminology: Terminology, members: Mapping[str, Members], wish: Wish) 
 
 def _walk(terminology: Terminology, members: Mapping[str, Members], wish: Wish) -> Iterator[Listed]:
     for system, one in members.items():
-        known = terminology.system(system)
+        known = one.source or terminology.system(system)
         named = _named(one, known)
         for code, display in named.items():
             concept = (known.find(code) if known else None) or NOTHING
             if _fits(code, display, concept, wish):
-                yield Listed(system, code, display or concept.display, concept)
+                designations = one.designations.get(code) or concept.designations
+                yield Listed(system, code, display or concept.display, concept, designations)
         parts = _parts(one, known)
         for position, part in enumerate(parts):
             for code, concept in part.walk(wish.words, active=wish.active):
                 if code not in named and not any(earlier.has(code) for earlier in parts[:position]):
-                    yield Listed(system, code, concept.display, concept)
+                    yield Listed(system, code, concept.display, concept, concept.designations)
 
 
 def _named(one: Members, known: System | None) -> Mapping[str, str | None]:
@@ -98,7 +110,7 @@ def _parts(one: Members, known: System | None) -> Sequence[Part]:
 
 
 def _fits(code: str, display: str | None, concept: Concept, wish: Wish) -> bool:
-    if wish.active and not concept.active:
+    if (wish.active and not concept.active) or (wish.concrete and concept.abstract):
         return False
     told = (code, display, concept.display, *(one.get("value") for one in concept.designations))
     return not wish.words or begin_like(wish.words, *told)

@@ -25,5 +25,10 @@ def value_set(url: str) -> Mapping[str, Any] | None:
     return _made(url, {"system": system, "filter": [{"property": "concept", "op": "is-a", "value": code}]})
 
 
+def of_all(url: str, system: str) -> Mapping[str, Any]:
+    """The value set of all codes of a system, under this URL."""
+    return _made(url, {"system": system})
+
+
 def _made(url: str, include: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"resourceType": "ValueSet", "url": url, "status": "active", "compose": {"include": [include]}}

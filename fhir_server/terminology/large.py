@@ -3,7 +3,7 @@
 A version that is loaded never changes, so what was found once is remembered.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import orjson
 
@@ -27,6 +27,8 @@ class LargeSystem:
         self._database, self._id = database, row.id
         self.url, self.version, self.name = row.url, row.version, row.name
         self.complete = row.url not in _GRAMMARS
+        self.language = ""
+        self.kinds: Mapping[str, str] = {}
         self.size = row.done
         self.find = remembered(_KEPT)(self._find)
         self.is_under = remembered(_KEPT)(self._is_under)
@@ -37,6 +39,10 @@ class LargeSystem:
 
     def _is_under(self, code: str, above: str) -> bool:
         return concepts.is_under(self._database.read(), self._id, code, above)
+
+    def proper(self, code: str) -> str:
+        """The code as the system writes it: as it is."""
+        return code
 
     def above(self, code: str) -> list[str]:
         """The code and all it stands under."""
@@ -85,6 +91,7 @@ def told(row: Stored) -> Concept:
         properties,
         facts.get("definition"),
         tuple(facts.get("designations", ())),
+        active=row.active,
     )
 
 

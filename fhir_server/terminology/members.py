@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from fhir_server.store.concepts import Wish
 from fhir_server.terminology.code_systems import Concept
-from fhir_server.terminology.filters import UNDER, Rule, holds
+from fhir_server.terminology.filters import UNDER, Rule, System, holds
 from fhir_server.terminology.large import LargeSystem
 
 _SHORTEST_CATEGORY: Final = 3
@@ -15,11 +15,12 @@ _ALL: Final = 2**31
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The codes of a large system that satisfy every rule, but for those excluded."""
+    """The codes of a large system that satisfy every rule, but for those excluded; `active`: those still in use."""
 
     system: LargeSystem
     rules: tuple[Rule, ...] = ()
     excluded: tuple["Members", ...] = ()
+    active: bool = False
 
     def has(self, code: str) -> bool:
         """Whether the code is one of them."""
@@ -27,6 +28,8 @@ class Part:
         return concept is not None and self._fits(code, concept)
 
     def _fits(self, code: str, concept: Concept) -> bool:
+        if self.active and not concept.active:
+            return False
         if any(one.has(code) is not False for one in self.excluded):
             return False
         return all(holds(self.system, code, concept, rule) for rule in self.rules)
@@ -51,25 +54,31 @@ class Part:
     @property
     def top(self) -> str | None:
         """The one concept under which all its codes stand and no others; None if it is another kind of part."""
-        return self.rules[0].value if self.simple and len(self.rules) == 1 else None
+        return self.rules[0].value if self.simple and len(self.rules) == 1 and not self.active else None
 
     def count(self, words: Sequence[str] = (), *, active: bool = False) -> int | None:
         """How many there are; None if that would have to be found out one by one."""
         return self.system.count(self._wish(words, active=active)) if self.simple else None
 
     def _wish(self, words: Sequence[str], *, active: bool) -> Wish:
-        return Wish(tuple(words), tuple(rule.value for rule in self.rules if rule.op in UNDER), active)
+        under = tuple(rule.value for rule in self.rules if rule.op in UNDER)
+        return Wish(tuple(words), under, active or self.active)
 
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The codes of one system in one value set; `open` says that others may belong to it which we do not know."""
+    """The codes of one system in one value set; `open` says that others may belong to it which we do not know.
+
+    `source` is the version of the system that they were taken from, `designations` what the value set calls them.
+    """
 
     codes: Mapping[str, str | None] = field(default_factory=dict)
     prefixes: frozenset[str] = frozenset()
     open: bool = False
     without: "Members | None" = None
     parts: tuple[Part, ...] = ()
+    source: System | None = None
+    designations: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def has(self, code: str) -> bool | None:
         """Whether the code belongs to the value set; None if this cannot be told."""
@@ -115,14 +124,26 @@ def minus(members: Members, excluded: Members | None) -> Members:
     return replace(members, without=either(members.without, excluded) if members.without else excluded)
 
 
+def in_use(members: Members) -> Members:
+    """What belongs to it and is not out of use, as far as the system is here."""
+    system = members.source
+    if system is None:
+        return members
+    known = ((code, system.find(code)) for code in members.codes)
+    ended = {code for code, concept in known if concept and not concept.active}
+    codes = {code: display for code, display in members.codes.items() if code not in ended}
+    return replace(members, codes=codes, parts=tuple(replace(part, active=True) for part in members.parts))
+
+
 def either(one: Members, other: Members) -> Members:
     """What belongs to one or the other. What either leaves out again is taken code by code, so it stays exact."""
     still_open = one.open or other.open
     parts = (*one.bare_parts(), *other.bare_parts())
     if one.without is None and other.without is None:
-        return Members({**one.codes, **other.codes}, one.prefixes | other.prefixes, still_open, parts=parts)
-    codes = {**one.listed(), **other.listed()}
-    return Members(codes, one.kept_prefixes() | other.kept_prefixes(), still_open, parts=parts)
+        codes, prefixes = {**one.codes, **other.codes}, one.prefixes | other.prefixes
+    else:
+        codes, prefixes = {**one.listed(), **other.listed()}, one.kept_prefixes() | other.kept_prefixes()
+    return Members(codes, prefixes, still_open, None, parts, *_told(one, other))
 
 
 def both(one: Members, other: Members) -> Members:
@@ -133,12 +154,16 @@ def both(one: Members, other: Members) -> Members:
         {p for p in one.kept_prefixes() if other.has(p)} | {p for p in other.kept_prefixes() if one.has(p)}
     )
     still_open = (one.open and not other.empty) or (other.open and not one.empty)
-    return Members(codes, prefixes, still_open, parts=_common(one, other))
+    return Members(codes, prefixes, still_open, None, _common(one, other), *_told(one, other))
+
+
+def _told(one: Members, other: Members) -> tuple[System | None, Mapping[str, Sequence[Any]]]:
+    return one.source or other.source, {**one.designations, **other.designations}
 
 
 def _common(one: Members, other: Members) -> tuple[Part, ...]:
     return tuple(
-        Part(part.system, (*part.rules, *same.rules), (*part.excluded, *same.excluded))
+        Part(part.system, (*part.rules, *same.rules), (*part.excluded, *same.excluded), part.active or same.active)
         for part in one.bare_parts()
         for same in other.bare_parts()
         if part.system is same.system

@@ -90,7 +90,7 @@ def test_excluding_what_is_unknown_makes_members_unsure(tmp_path):
     terminology = terms(
         tmp_path,
         value_set("test", {"system": S}, exclude=[{"valueSet": [V + "two"]}]),
-        value_set("two", {"system": S, "filter": [{"property": "x", "op": "regex", "value": "."}]}),
+        value_set("two", {"system": S, "filter": [{"property": "x", "op": "regex", "value": "(?=.)"}]}),
     )
     assert terminology.contains(url, S, "a") is None
     assert terminology.contains(url, S, "z") is False
@@ -139,3 +139,43 @@ def test_unknown_sets_and_maps_are_said_to_be_unknown(tmp_path):
         terminology.expand("urn:none")
     with pytest.raises(NotFound, match="No concept map"):
         terminology.translate("urn:none", S, "a")
+
+
+def test_a_system_names_the_value_set_of_all_its_codes(tmp_path):
+    """CodeSystem.valueSet can be used though nobody wrote it down; where somebody did, that one holds."""
+    written = value_set("written", {"system": S, "concept": [{"code": "a"}]})
+    terminology = terms(
+        tmp_path,
+        {**SYSTEM, "url": "urn:named", "valueSet": V + "all"},
+        {**SYSTEM, "url": "urn:other", "valueSet": V + "written"},
+        written,
+    )
+    assert terminology.contains(V + "all", "urn:named", "a11") is True
+    assert terminology.contains(V + "all", "urn:named", "z") is False
+    assert {code for _, code, _ in terminology.expand(V + "written")} == {"a"}
+
+
+def test_installed_versions_stand_side_by_side(tmp_path):
+    """Of a system and a value set in two versions each is what it was; without a version the last one is in force."""
+    made = []
+    for version, code in (("1", "old"), ("2", "new")):
+        concepts = [{"code": "both", "display": f"Both {version}"}, {"code": code}]
+        made.append({**SYSTEM, "url": "urn:v", "version": version, "concept": concepts})
+        made.append(value_set("v", {"system": "urn:v", "version": version}, version=version))
+    terminology = terms(tmp_path, *made)
+    for canonical, inside, outside in ((V + "v", "new", "old"), (V + "v|2", "new", "old"), (V + "v|1", "old", "new")):
+        assert terminology.contains(canonical, "urn:v", "both") is True
+        assert terminology.contains(canonical, "urn:v", inside) is True
+        assert terminology.contains(canonical, "urn:v", outside) is False
+    assert terminology.contains(V + "v|9", "urn:v", "new") is True
+    assert terminology.display("urn:v", "both") == "Both 2"
+    assert terminology.system("urn:v", "1").find("new") is None
+    assert terminology.system("urn:v", "9") is None
+
+
+def test_many_imports_are_compiled_once(tmp_path):
+    """Value sets that import each other twice, level by level, take no time that doubles with each."""
+    levels = [value_set(f"level-{n}", {"valueSet": [V + f"level-{n + 1}"]}, {"valueSet": [V + f"level-{n + 1}"]})
+              for n in range(40)]  # fmt: skip
+    terminology = terms(tmp_path, *levels, value_set("level-40", {"system": S, "concept": [{"code": "a"}]}))
+    assert terminology.expand(V + "level-0") == [(S, "a", "A")]

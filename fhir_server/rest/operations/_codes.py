@@ -9,13 +9,15 @@ import orjson
 
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
-from fhir_server.fhir.errors import NotFound, NotSupported, RequiredMissing
+from fhir_server.fhir.errors import NotFound, NotSupported, RequiredMissing, TooCostly, Unprocessable
 from fhir_server.rest.arguments import Arguments, parameters, present
 from fhir_server.rest.message import Request, Response
+from fhir_server.terminology import code_systems
 from fhir_server.terminology.code_systems import Concept
 from fhir_server.terminology.filters import System
 
 _ECHOED = 64
+_MOST = 100  # codings of one concept
 
 
 class Asked(NamedTuple):
@@ -38,6 +40,8 @@ def codings(given: Arguments, *, system: str = "system", version: str = "version
     found = [asked(coding) for coding in whole.get("coding", [whole]) if "code" in coding]
     if not found:
         raise RequiredMissing(f"There is no code in {ways[0]}.", ways[0])
+    if len(found) > _MOST:
+        raise TooCostly(f"At most {_MOST} codings are looked at.", ways[0])
     return found
 
 
@@ -55,6 +59,13 @@ def system_of(context: Context, url: str, version: str = "") -> System:
         which = f", version {version[:_ECHOED]}," if version else ""
         raise NotFound(f"The code system {url[:_ECHOED]}{which} is not here.")
     return found
+
+
+def own_system(resource: Mapping[str, Any]) -> System:
+    """The codes of a CodeSystem resource; Unprocessable if it holds none of its own."""
+    if not code_systems.is_system(resource):
+        raise Unprocessable(f"The CodeSystem is {resource.get('content')}: it holds no codes of its own.")
+    return code_systems.compiled(resource)
 
 
 def concept_of(system: System, asked: Asked) -> Concept:
@@ -100,9 +111,37 @@ def verdict(context: Context, interaction: str, message: str, display: str | Non
     return Response(200, orjson.dumps(parameters(present(rows))))
 
 
-def wrong_display(concept: Concept | None, asked: Asked) -> str:
-    """What is wrong with the display that was given; "" if nothing is."""
-    known = concept and [concept.display, *(one.get("value") for one in concept.designations)]
-    if not asked.display or not known or any(one and one.lower() == asked.display.lower() for one in known):
+def wrong_display(concept: Concept | None, asked: Asked, language: str = "") -> str:
+    """What is wrong with the display that was given, in a language if one was named; "" if nothing is."""
+    known = _displays(concept, language) if concept else []
+    if not asked.display or not known or any(one.lower() == asked.display.lower() for one in known):
         return ""
-    return f"The display given is not the one of {asked.code[:_ECHOED]}."
+    named = f" in {language[:_ECHOED]}" if language else ""
+    return f"The display given is not the one of {asked.code[:_ECHOED]}{named}."
+
+
+def _displays(concept: Concept, language: str) -> list[str]:
+    """What a concept may be called: in a language, if it has a term in it, else by any of its terms."""
+    spoken = [one for one in concept.designations if language and speaks(one, language)]
+    named = [one.get("value") for one in spoken or concept.designations]
+    return [one for one in (*named, None if spoken else concept.display) if one]
+
+
+def speaks(designation: Mapping[str, Any], language: str) -> bool:
+    """Whether a designation is in a language: `es` is found in es-MX, and es-MX in `es` where nothing is nearer."""
+    one, other = designation.get("language", "").lower(), language.lower()
+    return bool(one and other) and (f"{one}-".startswith(f"{other}-") or f"{other}-".startswith(f"{one}-"))
+
+
+def in_language(designations: Sequence[Mapping[str, Any]], language: str) -> str | None:
+    """The term in a language, one that is exactly in it before others; None if there is none."""
+    fitting = [one for one in designations if language and speaks(one, language)]
+    exact = [one for one in fitting if one["language"].lower() == language.lower()]
+    return next((one.get("value") for one in (*exact, *fitting)), None)
+
+
+def wrong_kind(concept: Concept | None, asked: Asked, given: Arguments) -> str:
+    """What is wrong with a code that groups others, where `abstract` says that such are not taken; "" if nothing is."""
+    if concept is None or not concept.abstract or "abstract" not in given or given.flag("abstract"):
+        return ""
+    return f"The code {asked.code[:_ECHOED]} groups others (it is abstract)."

@@ -9,8 +9,7 @@ from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue, RequiredMissing
 from fhir_server.rest.arguments import Arguments, arguments, parameters, value
 from fhir_server.rest.message import Operation, Request, Response
-from fhir_server.rest.operations._codes import Asked, asked, concept_of, stored, system_of
-from fhir_server.terminology import code_systems
+from fhir_server.rest.operations._codes import Asked, asked, concept_of, own_system, stored, system_of
 
 _DEFINITION = "http://hl7.org/fhir/OperationDefinition/CodeSystem-subsumes"
 
@@ -25,9 +24,10 @@ def subsumes(context: Context, request: Request) -> Response:
     if first.system != second.system:
         raise BadValue("Both codes must be of one system.", "codingB")
     version = given.one("version", first.version)
-    system = code_systems.compiled(resource) if resource else system_of(context, first.system, version)
+    system = own_system(resource) if resource else system_of(context, first.system, version)
     for one in (first, second):
         concept_of(system, one)
+    first, second = (one._replace(code=system.proper(one.code)) for one in (first, second))
     outcome = "not-subsumed"
     if first.code == second.code:
         outcome = "equivalent"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -12,9 +12,9 @@ from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import NotFound
 from fhir_server.rest.arguments import Arguments, arguments, parameters, parts, present, value
 from fhir_server.rest.message import Operation, Request, Response
-from fhir_server.rest.operations._codes import codings, refuse, stored
+from fhir_server.rest.operations._codes import codings, stored
 from fhir_server.terminology import concept_maps
-from fhir_server.terminology.concept_maps import Match
+from fhir_server.terminology.concept_maps import Also, Asked, Match
 
 _DEFINITION = "http://hl7.org/fhir/OperationDefinition/ConceptMap-translate"
 
@@ -23,18 +23,32 @@ def translate(context: Context, request: Request) -> Response:
     """Parameters with `result` and every match; 404 if the map is not here. Without one all installed are asked."""
     context.require("r", "ConceptMap")
     given = arguments(context.engine.definitions, _DEFINITION, request)
-    refuse(given, ["dependency"])
     maps = [one for one in _maps(context, request, given) if _is_meant(one, given)]
-    reverse = given.flag("reverse")
+    reverse, known = given.flag("reverse"), frozenset(_known(given))
     matches = [
         match
         for one in maps
         for asked in codings(given)
-        for match in concept_maps.translations(one, asked.system, asked.code, reverse=reverse)
+        for match in concept_maps.translations(
+            one,
+            Asked(asked.system, asked.code, asked.version, known),
+            reverse=reverse,
+            others=context.engine.terminology.concept_map,
+        )
         if given.one("targetsystem", match.system) == match.system
     ]
     repository.note(context, "translate", 200)
     return Response(200, orjson.dumps(_answer(list(dict.fromkeys(matches)))))
+
+
+def _known(given: Arguments) -> Iterator[tuple[str, str, str]]:
+    """What the caller knows besides: (element, system, code); what is no code is a text without a system."""
+    for one in given.all("dependency"):
+        concept = one.one("concept", {})
+        for coding in concept.get("coding", ()):
+            yield one.one("element", ""), coding.get("system", ""), coding.get("code", "")
+        if "text" in concept:
+            yield one.one("element", ""), "", concept["text"]
 
 
 def _maps(context: Context, request: Request, given: Arguments) -> Sequence[Mapping[str, Any]]:
@@ -73,7 +87,13 @@ def _told(match: Match) -> dict[str, Any]:
         ("concept", "Coding", coding),
         ("source", "uri", match.source or None),
     ]
-    return parts("match", present(rows))
+    return parts("match", [*present(rows), *map(_product, match.products)])
+
+
+def _product(one: Also) -> dict[str, Any]:
+    named = {"system": one.system, "code": one.code, "display": one.display}
+    coding = {name: text for name, text in named.items() if text}
+    return parts("product", [value("element", "uri", one.element), value("concept", "Coding", coding)])
 
 
 OPERATION = Operation(

@@ -55,12 +55,13 @@ def test_lookup(clinic: Client) -> None:
     found = told(clinic, f"CodeSystem/$lookup?system={S}&code=dog")
     assert (found["name"], found["version"], found["display"]) == ("Animals", "1", "Dog")
     assert found["designation"] == {"language": "es", "value": "Perro"}
-    assert found["property"] == [{"code": "legs", "value": 4}, {"code": "parent", "value": "mammal"}]
+    parent = {"code": "parent", "value": "mammal", "description": "Mammal"}
+    assert found["property"] == [{"code": "legs", "value": 4}, parent]
     coding = parameters(
         coding__Coding={"system": S, "code": "dog"}, displayLanguage__code="es", property__code="parent"
     )
     by_coding = told(clinic, "CodeSystem/$lookup", coding)
-    assert (by_coding["display"], by_coding["property"]) == ("Perro", {"code": "parent", "value": "mammal"})
+    assert (by_coding["display"], by_coding["property"]) == ("Perro", parent)
     children = told(clinic, f"CodeSystem/$lookup?system={S}&code=mammal&property=child&property=definition")["property"]
     assert {one["value"] for one in children} == {"dog", "cat", "Has hair."}
     assert told(clinic, f"CodeSystem/$lookup?system={COUNTY}&code=37")["display"] == "San Diego"
