@@ -16,7 +16,7 @@ from fhir_server.config import Settings, from_environment
 from fhir_server.ecm.client import enlisting, loading, local_server, world
 from fhir_server.ecm.client.sending import Imported, decide, parked, rows_of, send
 from fhir_server.ecm.demo import performance
-from fhir_server.ecm.files.declaring import MODES
+from fhir_server.ecm.files.assignments.declaring import MODES
 from fhir_server.engine.build import build, clock
 from fhir_server.engine.registration import recompute_for
 from fhir_server.smart import clients

@@ -10,6 +10,8 @@ import re
 from datetime import date, timedelta
 from typing import Final, Self
 
+import xxhash
+
 from fhir_server.ecm import vocabulary as v
 
 _CIN: Final = re.compile(r"([0-9]{8}[A-Z])([0-9]([0-9]{4})?)?")
@@ -72,6 +74,11 @@ def cin(text: str) -> str:
     if found is None:
         raise Unreadable(v.BAD_CIN, "Give the 9 characters of the CIN: eight digits and a letter.")
     return found[1]
+
+
+def number_of(cin: str) -> int:
+    """A number that stands for a CIN: a file of any length is remembered in little memory."""
+    return xxhash.xxh3_64_intdigest(cin.encode())
 
 
 def npi(text: str) -> str:

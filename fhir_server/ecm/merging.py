@@ -16,7 +16,7 @@ import orjson
 from fhir_server.access import predicate
 from fhir_server.access.consequences import effective
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.files import publishing
+from fhir_server.ecm.rosters import publishing
 from fhir_server.engine import keys, writing
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Change, Transaction

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.files import identity, intake
-from fhir_server.ecm.files.assignment import load
-from fhir_server.ecm.files.scanning import number_of
+from fhir_server.ecm.files.assignments import intake
+from fhir_server.ecm.member import number_of
+from fhir_server.ecm.rosters import identity
+from fhir_server.ecm.rosters.assignment import load
 from fhir_server.engine.context import Context
 from fhir_server.engine.purging import Purged
 from fhir_server.engine.transaction import Transaction

@@ -11,12 +11,12 @@ from typing import Any
 
 import orjson
 
-from fhir_server.ecm import merging, rosters
+from fhir_server.ecm import merging
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.files import mapping, publishing, teams
-from fhir_server.ecm.files.assignment import load
-from fhir_server.ecm.files.replaying import Replay
 from fhir_server.ecm.merging import MERGING, REPLACED_BY, REPLACES, Named, Outcome
+from fhir_server.ecm.rosters import groups, mapping, publishing, teams
+from fhir_server.ecm.rosters.assignment import load
+from fhir_server.ecm.rosters.replaying import Replay
 from fhir_server.engine import roster_rows
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir import wire
@@ -88,7 +88,7 @@ def _back(transaction: Transaction, old: Row, record: Mapping[str, Any]) -> list
 
 
 def _enter(transaction: Transaction, fid: str, row: Member, ended: list[Member]) -> None:
-    transaction.marks.add(rosters.IMPORTING)
+    transaction.marks.add(groups.IMPORTING)
     version = publishing.version(transaction, fid) + 1
     begun = [row._replace(change="new", from_version=version, to_version=LAST)]
     roster_rows.replace(transaction, ended, begun)

@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse
 from fhir_server.ecm.directory import Provider
-from fhir_server.ecm.files import ahead
-from fhir_server.ecm.files.assignment import Assignment
-from fhir_server.ecm.files.drafting import Asked, Source, drafted, packed, unpacked
+from fhir_server.ecm.files.assignments import ahead
+from fhir_server.ecm.rosters.assignment import Assignment
+from fhir_server.ecm.rosters.drafting import Asked, Source, drafted, packed, unpacked
 from fhir_server.engine.context import Engine
 from fhir_server.fhir.definitions import type_names, type_number
 from fhir_server.jobs.beside import Beside

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fhir_server.ecm.files import gathering
+from fhir_server.ecm.files.returns import gathering
 from fhir_server.store import statements
 from tests.ecm.exchange import DAY, ECM, MEALS, MONTH, World, build, code, coding, encounter, move, read, referral
 from tests.live import running

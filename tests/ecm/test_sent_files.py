@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_server.ecm.files.sending_return import ADDED, CHANGED, REMOVED, Row, differences
+from fhir_server.ecm.files.returns.sending import ADDED, CHANGED, REMOVED, Row, differences
 from tests.ecm.exchange import MEALS, MEMBERS, MONTH, World, build, encounter, move, read, referral
 from tests.live import running
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_server.ecm.files import withholding
 from fhir_server.ecm.files.facts import MemberFacts, OutreachAttempt, ReferralFacts
+from fhir_server.ecm.files.returns import withholding
 from fhir_server.fhir.folders import data_folder
 from tests.ecm.exchange import DAY, MEALS, MONTH, NPI, World, build, encounter, move, organization, read, referral
 from tests.ecm.scene import npi

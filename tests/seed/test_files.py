@@ -67,14 +67,14 @@ def _import_of(path: Path) -> Iterator[tuple[int, str, set[tuple[str, str]]]]:
     """(row, outcome, findings) as the server's reader of this layout judges a file before it looks into the store."""
     layouts = pytest.importorskip("fhir_server.ecm.files.layouts")
     binding = pytest.importorskip("fhir_server.ecm.files.layouts.binding")
-    assignment = pytest.importorskip("fhir_server.ecm.files.assignment")
+    reading = pytest.importorskip("fhir_server.ecm.files.reading")
     form = pytest.importorskip("fhir_server.ecm.files.formats.csv").FORMAT
     with path.open("rb") as stream:
         rows = form.open(stream)
         bound = binding.bind(layouts.load()["member-information"], rows, form)
         assert bound.unknown == ()
         for number, cells in rows:
-            result = assignment.parse_row(bound, cells, number)
+            result = reading.parse_assignment(bound, cells, number)
             yield result.number, result.outcome, {(one.column, one.code) for one in result.findings}
 
 

@@ -1,1 +1,1 @@
-"""The file exchange of the program: formats (bytes and rows) and layouts (rows and facts) meet in one Assignment."""
+"""The file exchange of the program: formats, layouts, a plan's assignments, a provider's returns."""

@@ -11,13 +11,13 @@ from typing import IO, Any
 
 import orjson
 
-from fhir_server.ecm import member, rosters
+from fhir_server.ecm import member
 from fhir_server.ecm.files import rendering
 from fhir_server.ecm.files.format import Format
 from fhir_server.ecm.files.formats import FORMATS
-from fhir_server.ecm.files.gathering import Period
 from fhir_server.ecm.files.layouts.column import Layout
 from fhir_server.ecm.member import Unreadable
+from fhir_server.ecm.rosters import groups
 from fhir_server.engine import records
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue, BusinessRule, NotAcceptable
@@ -28,6 +28,21 @@ from fhir_server.store.resources import Row
 
 _PIECE = 64 * 1024
 _MONTHS_OF_A_QUARTER = 3
+
+
+@dataclass(frozen=True)
+class Period:
+    """A reporting period as it is written (2025-07, 2025-Q3), its first and last day, and its instants."""
+
+    text: str
+    first: str
+    last: str
+    begins: int
+    ends: int
+
+    def holds(self, day: str | None) -> bool:
+        """Whether a day lies in the period."""
+        return day is not None and self.first <= day <= self.last
 
 
 def chosen_format(request: Request, given: Arguments) -> Format:
@@ -75,7 +90,7 @@ def roster(context: Context, request: Request, interaction: str) -> Row:
     """The roster in the URL as stored; NotFound if it is absent or hidden, BusinessRule for a Group that is none."""
     context.require("r", "Patient")
     row = records.find(context, "Group", request.id, interaction)
-    if not rosters.is_roster(orjson.loads(row.body)):
+    if not groups.is_roster(orjson.loads(row.body)):
         raise BusinessRule("This Group is no roster: it was not made by an assignment file.")
     return row
 

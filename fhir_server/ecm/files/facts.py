@@ -1,10 +1,12 @@
 """What the return, outreach and Community Supports files say of a member, an attempt, a referral: plain facts.
 
-The export gathers them, `rendering` writes them, and a file that comes in is read into the same facts. Dates are ISO,
+The export gathers them, `rendering` writes them; out of a file that comes in `reading` makes the same. Dates are ISO,
 codes are ours, lists are sorted sets; None is not known or not to be said.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +122,11 @@ class RosterEntry:
     roster_start: str | None = None
     roster_end: str | None = None
     roster_version: int | None = None
+
+
+# What a row is read into, by the id of its layout.
+KINDS: Final[Mapping[str, Callable[..., Any]]] = {
+    "return-transmission": MemberFacts,
+    "outreach-tracker": OutreachAttempt,
+    "community-supports-return": ReferralFacts,
+}

@@ -1,28 +1,17 @@
-"""Facts become the rows of a file in the columns of a layout, and a file of facts is read back the same way.
+"""Facts become the rows of a file in the columns of a layout; `reading` is the way back.
 
 Roster, Return Transmission File, Outreach Tracker, Community Supports return file: ecm/files/layouts.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
-from typing import Any, Final, TypeVar
+from typing import Any
 
-from fhir_server.ecm import vocabulary as v
-from fhir_server.ecm.files.assignment import Assignment
-from fhir_server.ecm.files.facts import MemberFacts, OutreachAttempt, ReferralFacts, RosterEntry
+from fhir_server.ecm.files.facts import KINDS, MemberFacts, OutreachAttempt, ReferralFacts, RosterEntry
 from fhir_server.ecm.files.format import Format
-from fhir_server.ecm.files.layouts.binding import Bound
 from fhir_server.ecm.files.layouts.column import Column, Layout
 from fhir_server.ecm.files.layouts.types import writer
-from fhir_server.ecm.files.rows import Contradiction, RowResult, read_row
-
-T = TypeVar("T")
-
-_KINDS: Final[dict[str, Callable[..., Any]]] = {
-    "return-transmission": MemberFacts,
-    "outreach-tracker": OutreachAttempt,
-    "community-supports-return": ReferralFacts,
-}
+from fhir_server.ecm.rosters.assignment import Assignment
 
 
 def roster(layout: Layout, members: Iterable[tuple[Assignment, RosterEntry]]) -> Iterator[list[str]]:
@@ -32,17 +21,12 @@ def roster(layout: Layout, members: Iterable[tuple[Assignment, RosterEntry]]) ->
 
 def rows(layout: Layout, facts: Iterable[MemberFacts | OutreachAttempt | ReferralFacts]) -> Iterator[list[str]]:
     """Header and one row per fact, for the layouts return-transmission, outreach-tracker, community-supports-return."""
-    return _rows(layout, ((fact,) for fact in facts), (_KINDS[layout.id],))
+    return _rows(layout, ((fact,) for fact in facts), (KINDS[layout.id],))
 
 
 def render(form: Format, lines: Iterable[Sequence[str]]) -> Iterator[bytes]:
     """The file in chunks of bytes, in this format; no cell can run as a formula."""
     return form.write(lines)
-
-
-def parse_row(bound: Bound, cells: Sequence[str], number: int) -> RowResult[Any]:
-    """A row of a file that comes in as the facts of its layout, by the same rules as an assignment's row."""
-    return read_row(bound, cells, number, _KINDS[bound.layout.id], _contradictions)
 
 
 def _rows(layout: Layout, entries: Iterable[tuple[Any, ...]], kinds: Sequence[Any]) -> Iterator[list[str]]:
@@ -81,11 +65,3 @@ def _flag(wanted: set[str], part: int, fact: str) -> Callable[[tuple[Any, ...]],
         return "" if items is None else "Y" if wanted.intersection(items) else "N"
 
     return cell
-
-
-def _contradictions(facts: dict[str, Any]) -> Iterator[Contradiction]:
-    for start, end in (("benefit_start", "benefit_end"), ("service_start", "service_end")):
-        if facts.get(start) and facts.get(end) and facts[end] < facts[start]:
-            yield end, v.END_BEFORE_START, "Give an end that is not before the start.", "error"
-    if facts.get("referral_status") == v.LOOP_CLOSED and not facts.get("closure_reason"):
-        yield "closure_reason", v.MISSING, "Give the reason when the referral loop is closed.", "warning"

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from fhir_server.ecm import vocabulary as v
-from fhir_server.ecm.files.layouts import names
+from fhir_server.ecm.code_lists import names
 from fhir_server.ecm.files.layouts.binding import Bound, Finding
 from fhir_server.ecm.files.layouts.column import Layout
+from fhir_server.ecm.files.layouts.rows import RowResult
 from fhir_server.ecm.files.layouts.types import fold
-from fhir_server.ecm.files.rows import RowResult
 
 _BETWEEN: Final = "; "
 _NO_FACTS: Final = frozenset({v.REJECTED, v.PARKED})

@@ -11,10 +11,10 @@ from itertools import chain
 
 import orjson
 
-from fhir_server.ecm import rosters
 from fhir_server.ecm import vocabulary as v
 from fhir_server.ecm.files import exporting
-from fhir_server.ecm.files.roster_entries import entry
+from fhir_server.ecm.rosters import groups
+from fhir_server.ecm.rosters.entries import entry
 from fhir_server.engine import records
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue
@@ -39,7 +39,7 @@ def changes_since(context: Context, request: Request) -> Response:
 
 
 def _changed(context: Context, row: Row, since: int) -> Iterator[bytes]:
-    for found in rosters.visible_members(context, row.rh, row.ver, since):
+    for found in groups.visible_members(context, row.rh, row.ver, since):
         records.log(context, _NAME, [("Patient", found.patient_fid, found.patient)])
         yield entry(found, row.ver)
 

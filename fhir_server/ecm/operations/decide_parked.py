@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from fhir_server.ecm import merging
-from fhir_server.ecm.files import newborns
+from fhir_server.ecm.files.assignments import newborns
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import orjson
 
-from fhir_server.ecm.files import exporting, rendering, reporting, sending_return
+from fhir_server.ecm.files import exporting, rendering
 from fhir_server.ecm.files.format import Format
-from fhir_server.ecm.files.reporting import Asked
+from fhir_server.ecm.files.returns import reporting, sending
+from fhir_server.ecm.files.returns.reporting import Asked
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine import records
 from fhir_server.engine.context import Context
@@ -50,8 +51,8 @@ def _sent(asked: Asked, form: Format, given: Arguments) -> Response:
     if "as-of" in given:
         raise BadValue("Give number (as sent) or as-of (as known then), not both.", "number")
     number, only_changes = int(given.one("number")), given.flag("changes")
-    row, report = sending_return.version(asked, number), asked.report
-    lines = (sending_return.changes if only_changes else sending_return.as_sent)(asked, row)
+    row, report = sending.version(asked, number), asked.report
+    lines = (sending.changes if only_changes else sending.as_sent)(asked, row)
     body = b"".join(rendering.render(form, lines))
     headers = {
         "X-File-Number": str(number),

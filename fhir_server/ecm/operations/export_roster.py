@@ -8,12 +8,12 @@ from itertools import groupby
 from operator import attrgetter
 
 from fhir_server.access.classes import OPEN
-from fhir_server.ecm import rosters
-from fhir_server.ecm.files import assignment, exporting, rendering
-from fhir_server.ecm.files.assignment import Assignment
-from fhir_server.ecm.files.facets import local_day
+from fhir_server.ecm.facets import local_day
+from fhir_server.ecm.files import exporting, rendering
 from fhir_server.ecm.files.facts import RosterEntry
 from fhir_server.ecm.files.opening import known_layouts
+from fhir_server.ecm.rosters import assignment, groups
+from fhir_server.ecm.rosters.assignment import Assignment
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine import records
 from fhir_server.engine.context import Context
@@ -57,7 +57,7 @@ def _version(context: Context, row: Row, given: Arguments) -> int:
 def _members(context: Context, row: Row, version: int) -> Iterator[tuple[Assignment, RosterEntry]]:
     """Each visible member; who was dropped is told of in the version that dropped it, and left out afterwards."""
     zone = context.engine.settings.zone
-    numbered = enumerate(rosters.visible_members(context, row.rh, version))
+    numbered = enumerate(groups.visible_members(context, row.rh, version))
     for _, page in groupby(numbered, key=lambda pair: pair[0] // _AUDITED):
         found = [member for _, member in page if member.change != "dropped" or member.from_version == version]
         records.log(context, _NAME, [("Patient", *attrgetter("patient_fid", "patient")(one)) for one in found])

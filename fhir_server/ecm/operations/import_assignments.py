@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from fhir_server.ecm.files import declaring, receiving
+from fhir_server.ecm.files import receiving
+from fhir_server.ecm.files.assignments import declaring
+from fhir_server.ecm.files.assignments.intake import KIND, RIGHT
 from fhir_server.ecm.files.format import NumberedRow
-from fhir_server.ecm.files.intake import KIND, RIGHT
 from fhir_server.ecm.files.layouts.binding import Bound
 from fhir_server.ecm.files.opening import known_layouts
 from fhir_server.ecm.vocabulary import BASE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fhir_server.ecm.files import exporting, receiving
-from fhir_server.ecm.files.returning_import import KIND, LAYOUT
+from fhir_server.ecm.files.returns.importing import KIND, LAYOUT
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BusinessRule

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from fhir_server.ecm.files.assignment import load
+from fhir_server.ecm.code_lists import names
 from fhir_server.ecm.files.formats import FORMATS
-from fhir_server.ecm.files.layouts import names
+from fhir_server.ecm.rosters.assignment import load
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from fhir_server.ecm.files import reporting, sending_return
+from fhir_server.ecm.files.returns import reporting, sending
 from fhir_server.ecm.operations._sent import parts
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine.context import Context
@@ -18,7 +18,7 @@ _DEFINITION = f"{BASE}/OperationDefinition/Group-send-return-file"
 def send_return_file(context: Context, request: Request) -> Response:
     """201 with what was sent; 200 with the version there is, if nothing has changed; 422 for any but the provider."""
     given = arguments(context.engine.definitions, _DEFINITION, request)
-    row, is_new = sending_return.send(reporting.asked(context, request, given, _NAME))
+    row, is_new = sending.send(reporting.asked(context, request, given, _NAME))
     return Response(201 if is_new else 200, orjson.dumps({"resourceType": "Parameters", "parameter": parts(row)}))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fhir_server.ecm.files import deciding
+from fhir_server.ecm.files.assignments import deciding
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import Issue

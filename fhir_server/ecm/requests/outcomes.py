@@ -14,13 +14,13 @@ from typing import Any, Final
 import orjson
 
 from fhir_server.access.relations import items, local
-from fhir_server.ecm import rosters
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.files import contracts, importing, publishing
-from fhir_server.ecm.files.facets import codes_in
-from fhir_server.ecm.files.intake import RIGHT
+from fhir_server.ecm.facets import codes_in
+from fhir_server.ecm.files.assignments import importing
+from fhir_server.ecm.files.assignments.intake import RIGHT
 from fhir_server.ecm.parties import parties, referred
 from fhir_server.ecm.requests import placing, steps
+from fhir_server.ecm.rosters import contracts, groups, publishing
 from fhir_server.engine import behalf
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir.errors import BusinessRule, Conflict
@@ -61,13 +61,13 @@ def follow(transaction: Transaction, change: Change) -> None:
 @contextmanager
 def _writing_rosters(transaction: Transaction) -> Iterator[None]:
     """Rosters may be written until the block ends, and not by what else stands in the transaction."""
-    before = rosters.IMPORTING in transaction.marks
-    transaction.marks.add(rosters.IMPORTING)
+    before = groups.IMPORTING in transaction.marks
+    transaction.marks.add(groups.IMPORTING)
     try:
         yield
     finally:
         if not before:
-            transaction.marks.discard(rosters.IMPORTING)
+            transaction.marks.discard(groups.IMPORTING)
 
 
 def _is_about_ecm(transaction: Transaction, task: Resource) -> bool:
@@ -104,8 +104,8 @@ def _places(transaction: Transaction, patient: str) -> Places:
     transaction.flush()
     found = members.of_patients(transaction.connection, [rh(patient)]).get(rh(patient), [])
     visible, owner = transaction.context.visible_targets(), transaction.context.caller.org_hash
-    groups = resources.by_hash(transaction.connection, visible, [row.grp for row in found])
-    own = {group.rh: group for group in groups if group.owner == owner}
+    rosters = resources.by_hash(transaction.connection, visible, [row.grp for row in found])
+    own = {group.rh: group for group in rosters if group.owner == owner}
     return [(row, own[row.grp]) for row in found if row.grp in own]
 
 

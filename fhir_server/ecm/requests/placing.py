@@ -12,18 +12,10 @@ from fhir_server.access.classes import OPEN
 from fhir_server.ecm import directory
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.directory import Provider
-from fhir_server.ecm.files import assignment, mapping, publishing, teams
-from fhir_server.ecm.files.assignment import Assignment, dump, row_hash
-from fhir_server.ecm.files.facets import (
-    code_in,
-    current,
-    extension,
-    extensions,
-    identifier,
-    local_day,
-    telecom,
-)
-from fhir_server.ecm.files.roster_entries import shown
+from fhir_server.ecm.facets import code_in, current, extension, extensions, identifier, local_day, telecom
+from fhir_server.ecm.rosters import assignment, mapping, publishing, teams
+from fhir_server.ecm.rosters.assignment import Assignment, dump, row_hash
+from fhir_server.ecm.rosters.entries import shown
 from fhir_server.engine import repository, roster_rows, writing
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Transaction

@@ -15,7 +15,7 @@ import orjson
 from fhir_server.access.relations import local
 from fhir_server.ecm import member
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.files.intake import RIGHT
+from fhir_server.ecm.files.assignments.intake import RIGHT
 from fhir_server.ecm.requests import steps
 from fhir_server.engine import behalf, repository, turns, writing
 from fhir_server.engine.context import Context

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir_server.ecm.files.assignment import FACTS, Assignment, dump, load, parse_row, row_hash
 from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.layouts import binding
-from fhir_server.ecm.files.rows import RowResult
+from fhir_server.ecm.files.layouts.rows import RowResult
+from fhir_server.ecm.files.reading import parse_assignment
+from fhir_server.ecm.rosters.assignment import FACTS, Assignment, dump, load, row_hash
 from tests.ecm.files import samples
 from tests.laws import examples
 
@@ -24,7 +25,7 @@ GOOD = samples.mif_row(1, Random(1)) | {"address": "1 Main St"}
 def parsed(row: dict[str, str], order: list[str] | None = None) -> RowResult[Assignment]:
     names = order or NAMES
     bound = binding.bind(samples.LAYOUT, iter([(1, [HEADERS[name] for name in names])]), FORMATS["csv"])
-    return parse_row(bound, [row.get(name, "") for name in names], 2)
+    return parse_assignment(bound, [row.get(name, "") for name in names], 2)
 
 
 def test_a_good_row_is_accepted():
@@ -144,7 +145,7 @@ def test_the_same_file_in_every_format_gives_the_same_results(form):
     def read(name: str) -> list[tuple[object, ...]]:
         rows = FORMATS[name].open(io.BytesIO(samples.make_mif(120, bad_share=0.3, seed=7, form=name)))
         bound = binding.bind(samples.LAYOUT, rows, FORMATS[name])
-        results = [parse_row(bound, cells, number) for number, cells in rows]
+        results = [parse_assignment(bound, cells, number) for number, cells in rows]
         return [(r.number, r.outcome, r.facts and row_hash(r.facts), r.findings) for r in results]
 
     assert read(form) == read("csv")

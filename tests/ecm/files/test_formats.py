@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fhir_server.ecm.files import format as limits
 from fhir_server.ecm.files.formats import FORMATS, detect
-from fhir_server.ecm.files.formula import defuse, restore
+from fhir_server.ecm.files.formats._formula import defuse, restore
 from fhir_server.fhir.errors import FHIRError, TooLarge, Unprocessable, UnsupportedMedia
 from tests.laws import examples
 

@@ -11,7 +11,7 @@ from marshmallow import ValidationError
 
 from fhir_server.app import create_app
 from fhir_server.config import Settings
-from fhir_server.ecm.files.assignment import FACTS
+from fhir_server.ecm import code_lists
 from fhir_server.ecm.files.facts import MemberFacts, OutreachAttempt, ReferralFacts, RosterEntry
 from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.layouts import OWN, LayoutError, binding, load
@@ -19,6 +19,7 @@ from fhir_server.ecm.files.layouts.column import Column, Layout
 from fhir_server.ecm.files.layouts.schema import row_schema
 from fhir_server.ecm.files.layouts.types import fold, reader, writer
 from fhir_server.ecm.member import Unreadable
+from fhir_server.ecm.rosters.assignment import FACTS
 from fhir_server.fhir.definitions import load as load_definitions
 from fhir_server.fhir.errors import Unprocessable
 from fhir_server.fhir.folders import data_folder
@@ -61,7 +62,7 @@ def test_the_return_file_has_every_element_of_the_state():
 
 
 def test_every_column_carries_its_confidence_and_every_layout_its_source():
-    for path in [*OWN.glob("*.json"), *OWN.glob("codes/*.json")]:
+    for path in [*OWN.glob("*.json"), *code_lists.FOLDER.glob("*.json")]:
         entry = json.loads(path.read_text())
         assert entry["source"]
         assert path.stem == entry["id"]
@@ -73,7 +74,7 @@ def test_the_codes_of_our_lists_are_codes_of_the_terminology():
     """The two are written apart; this holds them together."""
     terminology = Terminology(load_definitions((data_folder("terminology") / "ecm",)))
     checked = 0
-    for path in OWN.glob("codes/*.json"):
+    for path in code_lists.FOLDER.glob("*.json"):
         entry = json.loads(path.read_text())
         if "ecm-exchange.org" in entry.get("system", ""):
             assert [code for code in entry["codes"] if not terminology.display(entry["system"], code)] == []
@@ -82,7 +83,7 @@ def test_the_codes_of_our_lists_are_codes_of_the_terminology():
 
 
 def test_no_spelling_names_two_codes():
-    for path in OWN.glob("codes/*.json"):
+    for path in code_lists.FOLDER.glob("*.json"):
         owner: dict[str, str] = {}
         for code, words in json.loads(path.read_text())["codes"].items():
             for word in {fold(word) for word in (code, *words)}:

@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from fhir_server.ecm import vocabulary as v
-from fhir_server.ecm.files import assignment, mapping, roster_entries
-from fhir_server.ecm.files.assignment import Assignment
+from fhir_server.ecm.rosters import assignment, entries, mapping
+from fhir_server.ecm.rosters.assignment import Assignment
 from fhir_server.fhir import models
 from fhir_server.fhir.definitions import load
 from fhir_server.fhir.folders import data_folder
@@ -50,8 +50,8 @@ def resources(a: Assignment) -> list[mapping.Resource]:
 
 def member(a: Assignment, change: str, version: int = 1) -> mapping.Resource:
     row = Member(1, 1, 1, 1, a.cin, "p1", "c1", "t1", PROVIDER.split("/")[1], change, 1, 2, 0, 0, 7, assignment.dump(a))
-    entry = roster_entries.entry(row._replace(shown=roster_entries.shown(a)), version)
-    assert roster_entries.entry(row, version) == entry  # rows of older releases are shown from their facts
+    entry = entries.entry(row._replace(shown=entries.shown(a)), version)
+    assert entries.entry(row, version) == entry  # rows of older releases are shown from their facts
     return orjson.loads(entry)
 
 

@@ -16,14 +16,14 @@ import resource, sys
 from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.layouts import load
 from fhir_server.ecm.files.layouts.binding import bind
-from fhir_server.ecm.files.assignment import parse_row
+from fhir_server.ecm.files.reading import parse_assignment
 from fhir_server.fhir.errors import Unprocessable
 form, rows = FORMATS[sys.argv[1]], 0
 try:
     with open(sys.argv[2], "rb") as stream:
         lines = form.open(stream)
         bound = bind(load()["member-information"], lines, form)
-        rows = sum(1 for number, cells in lines if parse_row(bound, cells, number))
+        rows = sum(1 for number, cells in lines if parse_assignment(bound, cells, number))
 except Unprocessable:
     rows = -1
 print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir_server.ecm.files import rendering, response
-from fhir_server.ecm.files.assignment import parse_row
+from fhir_server.ecm.files import reading, rendering, response
 from fhir_server.ecm.files.facts import MemberFacts, OutreachAttempt, ReferralFacts, RosterEntry
 from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.layouts import binding, load
 from fhir_server.ecm.files.layouts.binding import Finding
 from fhir_server.ecm.files.layouts.column import Layout
+from fhir_server.ecm.files.reading import parse_assignment
 from tests.ecm.files import samples
 from tests.ecm.files.test_assignment import parsed
 from tests.laws import examples
@@ -64,7 +64,7 @@ def facts_of(kind: type, layout: Layout) -> st.SearchStrategy[Any]:
 def read_back(layout: Layout, form: str, body: bytes) -> list[Any]:
     rows = FORMATS[form].open(io.BytesIO(body))
     bound = binding.bind(layout, rows, FORMATS[form])
-    return [rendering.parse_row(bound, cells, number) for number, cells in rows]
+    return [reading.parse_facts(bound, cells, number) for number, cells in rows]
 
 
 KINDS = [
@@ -138,7 +138,7 @@ def test_a_roster_is_a_member_information_file_and_more(form):
     body = b"".join(rendering.render(FORMATS[form], lines))
     rows = FORMATS[form].open(io.BytesIO(body))
     bound = binding.bind(samples.LAYOUT, rows, FORMATS[form])
-    assert [parse_row(bound, cells, number).facts for number, cells in rows] == assignments
+    assert [parse_assignment(bound, cells, number).facts for number, cells in rows] == assignments
 
 
 def test_every_fact_of_the_return_file_has_a_cell():
@@ -153,7 +153,8 @@ def test_the_response_is_the_file_and_four_columns():
     good = samples.mif_row(1, Random(1)) | {"address": "1 Main St"}
     rows = [good, good | {"cin": "9123", "zip": "1"}, good | {"phone": ""}]
     results = [
-        parse_row(bound, [row.get(c.name, "") for c in samples.LAYOUT.columns], n) for n, row in enumerate(rows, 2)
+        parse_assignment(bound, [row.get(c.name, "") for c in samples.LAYOUT.columns], n)
+        for n, row in enumerate(rows, 2)
     ]
     twin = Finding(5, "Member Client Index Number (CIN)", "duplicate-member", "Send one row.", "error")
     results.append(response.with_finding(replace(results[0], number=5), twin, "rejected"))
@@ -178,7 +179,7 @@ def test_a_response_that_comes_back_has_its_four_columns_once():
     bound = binding.bind(samples.LAYOUT, iter([(1, header)]), FORMATS["csv"])
     row = samples.mif_row(1, Random(1)) | {"address": "1 Main St"}
     cells = [*(row.get(column.name, "") for column in samples.LAYOUT.columns), "rejected", "bad-cin", "Row 2", "x"]
-    result = parse_row(bound, cells, 2)
+    result = parse_assignment(bound, cells, 2)
     assert (result.outcome, result.findings) == ("accepted", ())
     table = list(response.rows(LAYOUTS["response"], bound, [result]))
     assert table == [header, [*cells[:-4], "accepted", "", "", ""]]
@@ -188,6 +189,6 @@ def test_a_cell_is_echoed_harmless():
     header = [column.header for column in samples.LAYOUT.columns]
     bound = binding.bind(samples.LAYOUT, iter([(1, header)]), FORMATS["csv"])
     row = samples.mif_row(1, Random(1)) | {"last_name": "=HYPERLINK(" + "x" * 100}
-    result = parse_row(bound, [row.get(column.name, "") for column in samples.LAYOUT.columns], 2)
+    result = parse_assignment(bound, [row.get(column.name, "") for column in samples.LAYOUT.columns], 2)
     body = b"".join(FORMATS["csv"].write(response.rows(LAYOUTS["response"], bound, [result])))
     assert b"'=HYPERLINK" in body

@@ -19,8 +19,7 @@ import xlsxwriter
 from lxml import etree
 
 from fhir_server.ecm.files.format import MAX_COLUMNS, Budget, Format, NumberedRow, Opening, refused
-from fhir_server.ecm.files.layouts.types import fold
-from fhir_server.ecm.files.workbook import (
+from fhir_server.ecm.files.formats._workbook import (
     Element,
     Sheet,
     Workbook,
@@ -30,6 +29,7 @@ from fhir_server.ecm.files.workbook import (
     text_of,
     unescape,
 )
+from fhir_server.ecm.files.layouts.types import fold
 
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _SPOOL: Final = 4 << 20

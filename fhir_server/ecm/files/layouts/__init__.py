@@ -7,7 +7,6 @@ which replace or add code lists. The layout files are read by a marshmallow sche
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -15,6 +14,7 @@ from typing import Any, Final
 import orjson
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
+from fhir_server.ecm import code_lists
 from fhir_server.ecm.files.layouts.column import Column, Layout
 from fhir_server.ecm.files.layouts.reporting import PROVIDER, excesses
 from fhir_server.ecm.files.layouts.types import TYPES, fold
@@ -75,28 +75,21 @@ def load(folders: Sequence[Path] = ()) -> Mapping[str, Layout]:
 
     LayoutError names the file that cannot be used.
     """
-    places = (OWN, *folders)
+    lists = (code_lists.FOLDER, *(folder / "codes" for folder in folders))
     codes = {
         entry["id"]: {code: tuple(words) for code, words in entry["codes"].items()}
-        for entry in _read(places, "codes/*.json", _CodesSchema())
+        for entry in _read(lists, _CodesSchema())
     }
     layouts: dict[str, Layout] = {}
-    entries = _read(places, "*.json", _LayoutSchema())
+    entries = _read((OWN, *folders), _LayoutSchema())
     for entry in sorted(entries, key=lambda entry: "extends" in entry):
         layouts[entry["id"]] = _layout(entry, codes, layouts)
     return MappingProxyType(layouts)
 
 
-@cache
-def names(code_list: str) -> Mapping[str, str]:
-    """The name of each code of one of our own code lists: the first spelling."""
-    entry = orjson.loads((OWN / "codes" / f"{code_list}.json").read_bytes())
-    return MappingProxyType({code: words[0] for code, words in entry["codes"].items()})
-
-
-def _read(places: Sequence[Path], pattern: str, schema: Schema) -> list[dict[str, Any]]:
+def _read(places: Sequence[Path], schema: Schema) -> list[dict[str, Any]]:
     entries = []
-    for path in (path for place in places for path in sorted(place.glob(pattern))):
+    for path in (path for place in places for path in sorted(place.glob("*.json"))):
         try:
             entries.append(schema.load(orjson.loads(path.read_bytes())))
         except (orjson.JSONDecodeError, ValidationError, re.error) as error:

@@ -1,0 +1,1 @@
+"""A plan's assignment files: taken in, held, parked, resolved, recalled."""
