@@ -79,7 +79,7 @@ def check(context: Context, type_: str, resource: dict[str, Any]) -> None:
     if b'"SUBSETTED"' in text:
         _refuse_subsetted(resource)
     required = [url for hook in context.engine.hooks.required_profiles for url in hook(type_, resource)]
-    issues = context.engine.profiles.check(type_, resource, required, text)
+    issues = context.engine.profiles.check(type_, resource, required, text, context.now)
     if any(issue.severity in {"error", "fatal"} for issue in issues):
         raise Unprocessable(issues=issues[:50])
 

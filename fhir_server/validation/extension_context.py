@@ -1,17 +1,39 @@
 """Where an extension may stand, by its definition.  https://hl7.org/fhir/R4/defining-extensions.html#context"""
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.memory import remembered
+from fhir_server.validation import invariant
 from fhir_server.validation.profile_tree import BASE
 
 Steps = tuple[tuple[str, int], ...]
 """The way from the resource to what an extension stands in: member name and index, -1 where nothing repeats."""
 
 _ANYWHERE: Final = frozenset({"Element", "Resource"})
+_EXTENDING: Final = frozenset({"extension", "modifierExtension"})
+_INNER: Final = frozenset({*_EXTENDING, "contained", "resource"})
+_SLICE: Final = re.compile(r":[^.]*")
 _SHOWN: Final = 4
+
+
+class _Place(NamedTuple):
+    """Where an extension stands: in which resource, what element, the way there, the extension it is part of."""
+
+    resource: Any
+    element: Any
+    type: str
+    names: tuple[str, ...]
+    holders: tuple[str, ...] = ()
+
+
+class _Rules(NamedTuple):
+    """What an extension's definition says beside places by name: paths and conditions, compiled."""
+
+    paths: tuple[invariant.Path | None, ...]
+    conditions: tuple[tuple[str, invariant.Compiled], ...]
 
 
 class Contexts:
@@ -20,24 +42,40 @@ class Contexts:
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
         self._allowed = remembered(4096)(self._asked)
+        self._compiled: dict[str, _Rules] = {}
 
-    def missed(self, url: str, type_: str, steps: Steps, root: Any) -> str:
-        """Where the extension is for, in words, if it is not for the place it stands at; "" if it is right there."""
-        if not steps:
-            return self._allowed(url, type_, (), "")
+    def missed(self, url: str, type_: str, steps: Steps, root: Any, extension: Mapping[str, Any]) -> str:
+        """What is wrong with where an extension stands, in words; "" if it is right there.
+
+        An expression that cannot be asked here is taken to hold.
+        """
+        rules = self._rules(url)
         names = tuple(name.removeprefix("_") for name, _ in steps)
-        if "extension" in names or "modifierExtension" in names or "contained" in names or "resource" in names:
-            type_, names, holder = _innermost(type_, steps, root)
-            return self._allowed(url, type_, names, holder)
-        return self._allowed(url, type_, names, "")
+        if not (rules.paths or rules.conditions) and _INNER.isdisjoint(names):
+            return _elsewhere(url, self._allowed(url, type_, names, ()))
+        place = _place(type_, steps, root)
+        wanted = self._allowed(url, place.type, place.names, place.holders)
+        if wanted and not any(_leads_to(path, place) for path in rules.paths):
+            return _elsewhere(url, wanted)
+        return next((text for text in _unmet(url, rules, place, extension)), "")
 
-    def _asked(self, url: str, type_: str, names: tuple[str, ...], holder: str) -> str:
+    def _rules(self, url: str) -> _Rules:
+        if url not in self._compiled:
+            definition = self._definitions.resource(url) or {}
+            paths = [one for one in definition.get("context", ()) if one.get("type") == "fhirpath"]
+            self._compiled[url] = _Rules(
+                tuple(invariant.path(str(one.get("expression", ""))) for one in paths),
+                tuple((str(text), invariant.compiled(str(text))) for text in definition.get("contextInvariant", ())),
+            )
+        return self._compiled[url]
+
+    def _asked(self, url: str, type_: str, names: tuple[str, ...], holders: tuple[str, ...]) -> str:
         contexts = (self._definitions.resource(url) or {}).get("context", ())
-        if not contexts or any(one.get("type") == "fhirpath" for one in contexts):
+        if not contexts:
             return ""
-        here = frozenset(self._places(type_, names)) if not holder else frozenset({"Extension", holder})
+        here = frozenset(self._places(type_, names)) if not holders else frozenset({"Extension", *holders})
         wanted = [str(one.get("expression", "")) for one in contexts]
-        if any(one in _ANYWHERE or one.removeprefix(BASE).rpartition("#")[2] in here or one in here for one in wanted):
+        if any(_is_here(one, here) for one in contexts):
             return ""
         return " or ".join(wanted[:_SHOWN])
 
@@ -65,17 +103,54 @@ class Contexts:
             structure = self._definitions.elements.base(structure) if known else ""
 
 
-def _innermost(type_: str, steps: Steps, root: Any) -> tuple[str, tuple[str, ...], str]:
-    """The type and path within the inner resource that an extension stands in; or the URL of the extension it is in."""
+def _is_here(context: Mapping[str, Any], here: frozenset[str]) -> bool:
+    """Whether a context by name is one of these; one within a profile is judged by its path, whatever its slices."""
+    kind, expression = context.get("type"), str(context.get("expression", ""))
+    if kind == "fhirpath":
+        return False
+    if expression in _ANYWHERE or expression in here:
+        return True
+    return kind != "extension" and _SLICE.sub("", expression.removeprefix(BASE).rpartition("#")[2]) in here
+
+
+def _elsewhere(url: str, wanted: str) -> str:
+    return wanted and f"{url[:128]} is an extension of {wanted}. Move it there, or leave it out."
+
+
+def _leads_to(path: invariant.Path | None, place: _Place) -> bool:
+    found = path(place.resource) if path is not None else None
+    return found is None or any(one is place.element or one == place.element for one in found)
+
+
+def _unmet(url: str, rules: _Rules, place: _Place, extension: Mapping[str, Any]) -> Iterator[str]:
+    surroundings = {"extension": extension, "resource": place.resource}
+    for text, one in rules.conditions:
+        if one.rule is not None and one.holds(place.element, surroundings) is False:
+            yield f"{url[:128]} may stand only where this holds: {text}."
+
+
+def _place(type_: str, steps: Steps, root: Any) -> _Place:
+    """Where the way leads: within the innermost resource, or within an extension."""
     names: list[str] = []
-    holder, value = "", root
+    resource = value = root
+    holders: tuple[str, ...] = ()
     for name, index in steps:
-        value = value.get(name) if isinstance(value, Mapping) else None
-        value = value[index] if isinstance(value, list) and 0 <= index < len(value) else value
+        value = _following(value, name.removeprefix("_"), index)
         names.append(name.removeprefix("_"))
-        holder = ""
         if isinstance(value, Mapping) and isinstance(value.get("resourceType"), str):
-            type_, names = value["resourceType"], []
-        elif name in ("extension", "modifierExtension") and isinstance(value, Mapping):
-            holder = str(value.get("url", ""))
-    return type_, tuple(names), holder
+            type_, resource, names, holders = value["resourceType"], value, [], ()
+        elif name in _EXTENDING and isinstance(value, Mapping):
+            holders = _called(str(value.get("url", "")), holders)
+        else:
+            holders = ()
+    return _Place(resource, value, type_, tuple(names), holders)
+
+
+def _called(url: str, outer: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of an extension: its URL, and as a part of others theirs before it."""
+    return (url, *(f"{one}#{url}" for one in outer))
+
+
+def _following(value: Any, name: str, index: int) -> Any:
+    value = value.get(name) if isinstance(value, Mapping) else None
+    return value[index] if isinstance(value, list) and 0 <= index < len(value) else value

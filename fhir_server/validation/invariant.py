@@ -14,7 +14,7 @@ from fhirpathpy.engine.invocations import invocation_registry
 from fhirpathpy.models import models
 
 from fhir_server.validation.invariant_parser import BeyondError, Parser
-from fhir_server.validation.invariant_steps import CannotTellError, Items, MemberOf, truth
+from fhir_server.validation.invariant_steps import SURROUNDINGS, CannotTellError, Items, MemberOf, truth
 
 Rule = Callable[[Any], bool | None]
 """Whether a value keeps the invariant; None if this cannot be told, because the expression does not suit the value."""
@@ -23,25 +23,36 @@ _GRAMMAR: Final[Any] = fhirpathpy.parser  # it has no types
 _ASKS_OTHERS: Final = re.compile(r"%|\b(?:resolve|memberOf|conformsTo|subsumes|subsumedBy|htmlChecks)\(")
 
 
+Path = Callable[[Any], list[Any] | None]
+"""What an expression leads to from a resource; None if this cannot be told."""
+
+
 class Compiled(NamedTuple):
-    """The rule of an expression; or None, and why it cannot be asked here."""
+    """The rule of an expression; or None, and why it cannot be asked here. `looks_around`: it names variables."""
 
     rule: Rule | None
     reason: str = ""
+    looks_around: bool = False
 
-
-def compile(expression: str, kind: str = "", member_of: MemberOf | None = None) -> Rule | None:
-    """A function from an element (or resource) to whether the invariant holds; what yields nothing holds not.
-
-    None for an expression that cannot be asked here; `compiled` says why. `kind` is the type of the element, if known.
-    """
-    return compiled(expression, kind, member_of).rule
+    def holds(self, value: Any, surroundings: Mapping[str, Any]) -> bool | None:
+        """What the rule says of a value, among %resource, %rootResource and %extension if it names them."""
+        if self.rule is None or not self.looks_around:
+            return None if self.rule is None else self.rule(value)
+        token = SURROUNDINGS.set({"context": value, **surroundings})
+        try:
+            return self.rule(value)
+        finally:
+            SURROUNDINGS.reset(token)
 
 
 def compiled(expression: str, kind: str = "", member_of: MemberOf | None = None) -> Compiled:
-    """The rule of an expression, or why there is none: it asks others, is no FHIRPath, or uses an unknown function."""
+    """The rule of an expression, or why there is none: it asks others, is no FHIRPath, or uses an unknown function.
+
+    What yields nothing does not hold. `kind` is the type of the element, if known.
+    """
     try:
-        return Compiled(_guarded(Parser(expression, kind, member_of).whole()))
+        parser = Parser(expression, kind, member_of)
+        return Compiled(_guarded(parser.whole()), looks_around=parser.looks_around)
     except BeyondError:
         pass
     except (ValueError, TypeError, IndexError, AttributeError, RecursionError, re.error):
@@ -49,6 +60,24 @@ def compiled(expression: str, kind: str = "", member_of: MemberOf | None = None)
     if _ASKS_OTHERS.search(expression):
         return Compiled(None, "it asks other resources, a terminology or the environment")
     return _by_library(expression)
+
+
+def path(expression: str) -> Path | None:
+    """What an expression leads to; None if it cannot be asked here."""
+    try:
+        step = Parser(expression).whole()
+    except BeyondError:
+        return None
+    except (ValueError, TypeError, IndexError, AttributeError, RecursionError, re.error):
+        return None
+
+    def found(resource: Any) -> list[Any] | None:
+        try:
+            return step([resource])
+        except Exception:  # noqa: BLE001 - a definition of others must not bring down a write
+            return None
+
+    return found
 
 
 def _by_library(expression: str) -> Compiled:

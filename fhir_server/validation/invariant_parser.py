@@ -29,10 +29,11 @@ from fhir_server.validation.invariant_steps import (
     refers_to,
     then,
     union,
+    variable,
 )
 
 _TOKEN: Final = re.compile(
-    r"""\s*(?:(?P<text>'(?:[^'\\]|\\.)*')|(?P<number>\d+)|(?P<name>\$this|[A-Za-z_]\w*)"""
+    r"""\s*(?:(?P<text>'(?:[^'\\]|\\.)*')|(?P<number>\d+)|(?P<name>\$this|[A-Za-z_]\w*)|%(?P<variable>\w+|`[^`]+`|'[^']+')"""
     r"""|(?P<sign>!=|<=|>=|[=<>|.(),+*/-]))"""
 )
 _END: Final = ("end", "")
@@ -58,6 +59,9 @@ _LITERALS: Final[dict[str, Step]] = {
     "true": constant(value=True),
     "false": constant(value=False),
 }
+_VARIABLES: Final = frozenset({"context", "resource", "rootResource", "extension"})
+_CONSTANTS: Final = {"ucum": "http://unitsofmeasure.org", "sct": "http://snomed.info/sct", "loinc": "http://loinc.org"}
+_NAMED: Final = {"vs-": "http://hl7.org/fhir/ValueSet/", "ext-": "http://hl7.org/fhir/StructureDefinition/"}
 
 
 def _itself(items: list[object]) -> list[object]:
@@ -73,6 +77,7 @@ class Parser:
         self._kind = kind
         self._member_of = member_of
         self._resolved = False
+        self.looks_around = False
 
     def whole(self) -> Step:
         """The whole expression."""
@@ -86,7 +91,7 @@ class Parser:
 
     def _take(self, *wanted: str) -> str | None:
         kind, text = self._peek()
-        if kind in ("text", "number") or text not in wanted:
+        if kind in ("text", "number", "variable") or text not in wanted:
             return None
         self._at += 1
         return text
@@ -212,7 +217,20 @@ class Parser:
             return _Place(constant(re.sub(r"\\(.)", r"\1", text[1:-1])))
         if kind == "number":
             return _Place(constant(int(text)))
+        if kind == "variable":
+            return _Place(self._variable(text.strip("`'")))
         raise BeyondError
+
+    def _variable(self, name: str) -> Step:
+        if name in _VARIABLES:
+            self.looks_around = True
+            return variable(name)
+        for start, url in _NAMED.items():
+            if name.startswith(start):
+                return constant(url + name.removeprefix(start))
+        if name not in _CONSTANTS:
+            raise BeyondError
+        return constant(_CONSTANTS[name])
 
     def _first_name(self) -> _Place:
         here = _Place(_itself, kind=self._kind)

@@ -6,7 +6,8 @@ http://hl7.org/fhirpath/N1/#functions
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any, Final
 
 from fhir_server.fhir.errors import BadValue
@@ -20,6 +21,10 @@ MemberOf = Callable[[str, Any], Answer]
 
 _PLAIN: Final = frozenset({str, dict, list})  # a member that is there: nearly always
 _DATE: Final = re.compile(r"\d{4}(-\d\d.*)?")
+
+
+SURROUNDINGS: Final[ContextVar[Mapping[str, Any]]] = ContextVar("SURROUNDINGS")
+"""The variables of the rule that is being asked."""
 
 
 class CannotTellError(Exception):
@@ -37,6 +42,18 @@ def constant(value: Any) -> Step:
     """One value, whatever is asked."""
     items = [value]
     return lambda _: items
+
+
+def variable(name: str) -> Step:
+    """The value of a %variable; CannotTellError if nobody has set it."""
+
+    def step(_: Items) -> Items:
+        found = SURROUNDINGS.get({}).get(name)
+        if found is None:
+            raise CannotTellError
+        return [found]
+
+    return step
 
 
 def then(first: Step, second: Step) -> Step:

@@ -3,7 +3,7 @@
 https://hl7.org/fhir/R4/profiling.html#resources
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from fhir_server.fhir.contents import compact, count_extensions
@@ -20,6 +20,8 @@ from fhir_server.validation.profile_tree import BASE, Node, tree
 
 MOST_ISSUES: Final = 50
 _EXTENDING: Final = frozenset({"extension", "modifierExtension"})
+_HOLDING: Final = frozenset({"Bundle", "Parameters"})
+_DEEPEST: Final = 24  # resources within a resource that lead to each other are followed so far
 
 Trail = tuple["Trail", str, int] | None
 """The way down to an element, kept as links and written out only if something is wrong with it."""
@@ -32,6 +34,11 @@ class _Profile(NamedTuple):
     root: Node
     gate: Gate
     check: Check
+
+    @property
+    def modifies(self) -> bool:
+        """Whether it is an extension that changes the meaning of what holds it."""
+        return bool(self.root.rules.get("isModifier"))
 
 
 class Advice(NamedTuple):
@@ -52,28 +59,30 @@ class ProfileValidator:
         self._terminology = terminology
         self._compiled: dict[str, _Profile] = {}
         self._advice: dict[str, Check] = {}
+        self._trees: dict[str, Node] = {}
         self._extensions = frozenset(
             one["url"] for one in definitions.all("StructureDefinition") if one.get("type") == "Extension"
         )
 
     def check(
-        self, type: str, resource: Mapping[str, Any], required: Sequence[str] = (), text: bytes = b""
+        self, type: str, resource: Mapping[str, Any], required: Sequence[str] = (), text: bytes = b"", now: int = 0
     ) -> list[Issue]:
-        """What is wrong under the profiles in meta.profile, contained resources' too, and those required; at most 50.
+        """What is wrong under the profiles in meta.profile, inner resources' too, and those required; at most 50.
 
-        `text` is the resource as compact JSON, where it is known already.
+        `text` is the resource as compact JSON, where it is known already; `now` the instant in milliseconds, without
+        which limits that move with the clock are not asked.
 
         Codes: invariant (a rule or cardinality), code-invalid (a binding), extension (one that stands where it is not
         for, or a modifierExtension that nobody here understands), not-supported (a claimed profile is not installed).
         """
-        return self._checked(type, resource, required, text)[:MOST_ISSUES]
+        return self._checked(type, resource, required, text, now)[:MOST_ISSUES]
 
-    def advise(self, type: str, resource: Mapping[str, Any], required: Sequence[str] = ()) -> Advice:
+    def advise(self, type: str, resource: Mapping[str, Any], required: Sequence[str] = (), now: int = 0) -> Advice:
         """What the profiles recommend, and what cannot be told here, as warnings and information; nothing is refused.
 
         `targets` are references to other resources, each with the profiles of which its target must keep one.
         """
-        found, advised = self._checked(type, resource, required), Findings(resource)
+        found, advised = self._checked(type, resource, required, now=now), Findings(resource, now)
         for canonical in dict.fromkeys([*resource.get("meta", {}).get("profile", ()), *required]):
             profile = self._profile(canonical)
             if profile is not None and profile.type == type:
@@ -88,37 +97,66 @@ class ProfileValidator:
         definition = self._definitions.resource(canonical)
         return definition["type"] if definition and definition["resourceType"] == "StructureDefinition" else None
 
+    def tree_of(self, canonical: str) -> Node | None:
+        """The rules of a profile; None if it is not installed."""
+        if canonical not in self._trees:
+            definition = self._definitions.resource(canonical)
+            if definition is None or definition["resourceType"] != "StructureDefinition":
+                return None  # not remembered: a caller could fill the memory with inventions
+            self._trees[canonical] = tree(definition, self._definitions)
+        return self._trees[canonical]
+
     def conforms(self, canonical: str, value: Any, findings: Findings) -> bool:
         """Whether a value keeps a profile; so does everything if it is not installed, and what is being checked now."""
         found, key = self._profile(canonical), (canonical, id(value))
-        if found is None or key in findings.entered:
+        if found is None or key in findings.entered or len(findings.entered) >= _DEEPEST:
             return True
+        if key not in findings.verdicts:
+            findings.entered.add(key)
+            findings.verdicts[key] = self._keeps(found, value, findings)
+            findings.entered.discard(key)
+        return findings.verdicts[key]
+
+    def _keeps(self, found: _Profile, value: Any, findings: Findings) -> bool:
         if isinstance(value, dict) and value.get("resourceType", found.type) != found.type:
             return False
-        findings.entered.add(key)
-        inner = findings.within()
+        inner = findings.within(value)
         if not found.gate(value):
             found.check(value, found.type, inner)
-        findings.entered.discard(key)
         return not inner
 
     def explain(self, canonical: str, value: Any, where: str, findings: Findings) -> None:
         """Adds what is wrong with a value under a profile."""
-        found = self._profile(canonical)
+        found, inner = self._profile(canonical), findings.inside(value)
         if found is not None:
-            found.check(value, where, findings)
+            found.check(value, where, inner)
+            findings += inner
 
-    def _checked(self, type: str, resource: Mapping[str, Any], required: Sequence[str], text: bytes = b"") -> Findings:
-        issues = Findings(resource)
+    def _checked(
+        self, type: str, resource: Mapping[str, Any], required: Sequence[str], text: bytes = b"", now: int = 0
+    ) -> Findings:
+        issues = Findings(resource, now)
         claimed = self._claims(type, resource, type, issues)
         for canonical in required:
             if canonical not in claimed:
                 self._conform(type, resource, canonical, type, type, issues)
-        for number, inner in enumerate(resource.get("contained", ())):
-            self._claims(inner["resourceType"], inner, f"{type}.contained[{number}]", issues)
+        if "contained" in resource or type in _HOLDING:
+            self._inner_claims(type, resource, issues)
         for trail, name, extension in _extensions(resource, text or compact(resource)):
             self._extension(type, trail, name, extension, issues)
         return issues
+
+    def _inner_claims(self, type: str, resource: Mapping[str, Any], issues: Findings) -> None:
+        """Holds what is contained, and the resources of a Bundle's entries or of Parameters, to what they claim."""
+        waiting: list[tuple[str, Mapping[str, Any], Findings]] = [(type, resource, issues)]
+        while waiting and len(issues) < MOST_ISSUES:
+            at, holder, findings = waiting.pop()
+            for place, inner in _inner(holder, at):
+                over = findings.inside(inner)
+                self._claims(inner["resourceType"], inner, place, over)
+                issues += over
+                if "contained" in inner or inner["resourceType"] in _HOLDING:
+                    waiting.append((place, inner, over))
 
     def _claims(self, type: str, resource: Mapping[str, Any], at: str, issues: Findings) -> Sequence[str]:
         """Holds a resource to the profiles in its meta.profile, which it answers."""
@@ -142,27 +180,50 @@ class ProfileValidator:
 
     def _profile(self, canonical: str) -> _Profile | None:
         if canonical not in self._compiled:
-            definition = self._definitions.resource(canonical)
-            if definition is None or definition["resourceType"] != "StructureDefinition":
-                return None  # not remembered: a caller could fill the memory with inventions
-            root = tree(definition, self._definitions)
+            root = self.tree_of(canonical)
+            if root is None:
+                return None
             gate = compile_gate(root, self._definitions, self._terminology, self)
-            self._compiled[canonical] = _Profile(definition["type"], root, gate, self._compiler.compile(root))
+            self._compiled[canonical] = _Profile(root.path, root, gate, self._compiler.compile(root))
         return self._compiled[canonical]
 
     def _extension(self, type: str, trail: Trail, name: str, extension: Mapping[str, Any], issues: Findings) -> None:
         url = extension.get("url", "")
         if url in self._extensions and (found := self._profile(url)):
-            if meant := self._contexts.missed(url, type, _steps(trail), issues.root):
+            at = _steps(trail)
+            wrong = _in_wrong_member(found, url, name) or self._contexts.missed(url, type, at, issues.root, extension)
+            if wrong:
                 where = _written(type, trail)
-                text = f"{where}: {url[:128]} is an extension of {meant}. Move it there, or leave it out."
-                issues.append(Issue("extension", text, where))
+                issues.append(Issue("extension", f"{where}: {wrong}", where))
             if not found.gate(extension):
                 found.check(extension, _written(type, trail), issues)
         elif name == "modifierExtension":
             where = _written(type, trail)
             text = f"{where}: this server does not understand {str(url)[:64]}, which changes the meaning. Remove it."
             issues.append(Issue("extension", text, where))
+
+
+def _in_wrong_member(found: _Profile, url: str, name: str) -> str:
+    """In words, if what changes the meaning is sent as if it did not, or the other way round."""
+    right = "modifierExtension" if found.modifies else "extension"
+    return "" if right == name else f"{url[:128]} is sent as {right}, not as {name}. Move it there."
+
+
+def _inner(holder: Mapping[str, Any], at: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What a resource contains, or the resources in a Bundle's entries or in Parameters, each with its place."""
+    for number, one in enumerate(holder.get("contained", ())):
+        yield f"{at}.contained[{number}]", one
+    for number, entry in enumerate(holder.get("entry", ()) if holder.get("resourceType") == "Bundle" else ()):
+        if "resource" in entry:
+            yield f"{at}.entry[{number}].resource", entry["resource"]
+    parts = [(f"{at}.parameter", holder.get("parameter", ()))] if holder.get("resourceType") == "Parameters" else []
+    while parts:
+        place, some = parts.pop()
+        for number, part in enumerate(some):
+            if "resource" in part:
+                yield f"{place}[{number}].resource", part["resource"]
+            if "part" in part:
+                parts.append((f"{place}[{number}].part", part["part"]))
 
 
 def _extensions(resource: Mapping[str, Any], text: bytes) -> list[tuple[Trail, str, Mapping[str, Any]]]:

@@ -9,22 +9,30 @@ from typing import Any
 
 from fhir_server.validation.findings import Findings
 from fhir_server.validation.profile_words import broken, too_few, too_many
-from fhir_server.validation.slicing import Predicate, Rooted, belongs, listed
+from fhir_server.validation.slice_paths import listed
+from fhir_server.validation.slicing import Order, Test, belongs
 
 Issues = Findings
 Check = Callable[[Any, str, Issues], None]
 """Takes a value and its FHIRPath, and adds what is wrong with it to the issues."""
 
+Items = Sequence[tuple[int, Any]]
+"""Values with their indices; -1 for an element that does not repeat."""
+
+Sliced = Callable[[Items, str, Issues], None]
+"""Takes the values of an element and its FHIRPath."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One slice: which items are its own, how many there may be, and what is asked of each."""
+    """One slice: which items are its own, how many there may be, what is asked of each, and its own slices."""
 
     name: str
-    test: Predicate | Rooted
+    test: Test
     least: int
     most: int | None
     check: Check | None
+    inner: Sliced | None = None
 
 
 def together(rules: Sequence[Check]) -> Check:
@@ -61,7 +69,9 @@ def present(name: str) -> Check:
     return check
 
 
-def single(name: str, least: int, most: int | None, rules: Sequence[Check], stem: str = "") -> Check:
+def single(
+    name: str, least: int, most: int | None, rules: Sequence[Check], stem: str = "", sliced: Sliced | None = None
+) -> Check:
     """An element that occurs once; one form of a choice is called by the `stem`, as FHIRPath does."""
     extended, check_value, called = f"_{name}", together(rules), stem or name
 
@@ -74,11 +84,13 @@ def single(name: str, least: int, most: int | None, rules: Sequence[Check], stem
             issues.append(too_many(f"{where}.{called}", 1, 0))
         else:
             check_value(value, f"{where}.{called}", issues)
+        if sliced is not None:
+            sliced([] if value is None else [(-1, value)], f"{where}.{called}", issues)
 
     return check
 
 
-def repeating(name: str, least: int, most: int | None, rules: Sequence[Check], sliced: Check | None) -> Check:
+def repeating(name: str, least: int, most: int | None, rules: Sequence[Check], sliced: Sliced | None) -> Check:
     """An element that may repeat: how often, the rules of each value, and its slices."""
     extended, check_value = f"_{name}", together(rules) if rules else None
 
@@ -95,7 +107,7 @@ def repeating(name: str, least: int, most: int | None, rules: Sequence[Check], s
                 if value is not None:
                     check_value(value, f"{at}[{index}]", issues)
         if sliced is not None:
-            sliced(values, at, issues)
+            sliced(list(enumerate(values)), at, issues)
 
     return check
 
@@ -118,29 +130,50 @@ def choice(stem: str, names: Sequence[str], allowed: frozenset[str], least: int,
     return check
 
 
-def slices(all_slices: Sequence[Slice], *, closed: bool) -> Check:
-    """Sorts the items into slices, checks each by its slice, and counts; `closed` refuses what belongs to none."""
+def slices(all_slices: Sequence[Slice], order: Order) -> Sliced:
+    """Sorts the items into slices, checks each by its slice, and counts them, as the `order` of the slicing asks."""
 
-    def check(values: Any, where: str, issues: Issues) -> None:
-        counts, certain = [0] * len(all_slices), True
-        for index, value in enumerate(values):
+    def check(items: Items, where: str, issues: Issues) -> None:
+        groups: list[list[tuple[int, Any]]] = [[] for _ in all_slices]
+        certain, last, outside = True, 0, False
+        for index, value in items:
             place = _place(all_slices, value, issues)
+            at = where if index < 0 else f"{where}[{index}]"
             if place is None:
                 certain = False
-            elif place >= 0:
-                counts[place] += 1
+            elif place < 0:
+                outside = True
+                if order.closed:
+                    issues.append(broken(at, "This entry is none of those that the profile allows here."))
+            else:
+                groups[place].append((index, value))
+                _in_order(all_slices, order, place, last, at, issues, outside=outside)
+                last = max(last, place)
                 if (of_slice := all_slices[place].check) is not None:
-                    of_slice(value, f"{where}[{index}]", issues)
-            elif closed:
-                text = "This entry is none of those that the profile allows here."
-                issues.append(broken(f"{where}[{index}]", text))
-        for one, count in zip(all_slices, counts, strict=True):
-            if count < one.least and certain:
-                issues.append(too_few(where, count, one.least, one.name))
-            elif one.most is not None and count > one.most:
-                issues.append(too_many(where, count, one.most, one.name))
+                    of_slice(value, at, issues)
+        for one, group in zip(all_slices, groups, strict=True):
+            _count(one, group, where, issues, certain=certain)
 
     return check
+
+
+def _count(one: Slice, group: Items, where: str, issues: Issues, *, certain: bool) -> None:
+    if len(group) < one.least and certain:
+        issues.append(too_few(where, len(group), one.least, one.name))
+    elif one.most is not None and len(group) > one.most:
+        issues.append(too_many(where, len(group), one.most, one.name))
+    if one.inner is not None and (certain or group):
+        one.inner(group, where, issues)
+
+
+def _in_order(
+    all_slices: Sequence[Slice], order: Order, place: int, last: int, at: str, issues: Issues, *, outside: bool
+) -> None:
+    name = all_slices[place].name
+    if order.ordered and place < last:
+        issues.append(broken(at, f"Under this profile {name} stands before {all_slices[last].name}. Change the order."))
+    elif order.at_end and outside:
+        issues.append(broken(at, f"Entries that the profile does not name stand last: put {name} before them."))
 
 
 def _place(all_slices: Sequence[Slice], value: Any, issues: Issues) -> int | None:

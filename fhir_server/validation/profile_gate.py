@@ -13,12 +13,17 @@ from fhir_server.fhir.memory import remembered
 from fhir_server.terminology.codes import Terminology
 from fhir_server.validation import binding
 from fhir_server.validation.findings import named_type
+from fhir_server.validation.invariant import Compiled
+from fhir_server.validation.limits import Limit, keeps, limits
+from fhir_server.validation.matching import fits
 from fhir_server.validation.profile_rules import (
+    aggregation,
     beyond,
     bindings,
     cardinality,
-    fits,
+    element_of,
     forms,
+    holder_of,
     invariants,
     kind_of,
     resource_types,
@@ -27,7 +32,7 @@ from fhir_server.validation.profile_rules import (
     value_profiles,
 )
 from fhir_server.validation.profile_tree import Node
-from fhir_server.validation.slicing import Predicate, Profiles, Rooted
+from fhir_server.validation.slicing import Order, Predicate, Profiles, Rooted
 
 Gate = Callable[[Any], bool]
 Lines = Iterator[str]
@@ -38,7 +43,7 @@ _STEP = "    "
 def compile_gate(root: Node, definitions: Definitions, terminology: Terminology, profiles: Profiles) -> Gate:
     """The gate of a profile or extension, from its tree of rules."""
     writer = _Writer(definitions, terminology, profiles)
-    lines = ["def gate(v0):", *[_STEP + line for line in writer.value(root, 0)], f"{_STEP}return True"]
+    lines = ["def gate(v0):", *[_STEP + line for line in writer.value(root, 0, None, root.path)], f"{_STEP}return True"]
     exec(compile("\n".join(lines), f"<profile of {root.path}>", "exec"), writer.names)  # noqa: S102 - own definitions
     gate: Gate = writer.names["gate"]
     return gate
@@ -58,37 +63,41 @@ class _Writer:
         self.names[name] = value
         return name
 
-    def value(self, node: Node, depth: int, kind: str = "") -> Lines:
-        """What is asked of one value of an element."""
-        if resource_types(node, self._definitions) or value_profiles(node, self._definitions):
-            yield "return False"  # what keeps another profile is decided by the checks
+    def value(self, node: Node, depth: int, element: Element | None, kind: str) -> Lines:
+        """What is asked of one value of an element, as a value of a type."""
+        form = kind if element is not None and element.choice else ""
+        if resource_types(node, element) or value_profiles(node, self._definitions, form) or aggregation(node):
+            yield "return False"  # what keeps another profile, or looks around, is decided by the checks
             return
-        for test in self._tests(node, kind or kind_of(node, self._definitions)):
+        for test in self._tests(node, kind):
             yield f"if not {self._name('test', test)}(v{depth}): return False"
-        fields = [line for child in node.children.values() for line in self._field(child, depth)]
+        holder = holder_of(node, element, kind)
+        fields = [line for child in node.children.values() for line in self._field(child, holder, depth)]
         if fields:
             yield f"if type(v{depth}) is dict:"
             yield from _inner(fields)
 
     def _tests(self, node: Node, kind: str) -> Iterator[Predicate]:
-        found = node.value()
-        if found is not None:
-            yield fits(*found)
+        yield from (fits(*one) for one in node.values())
+        yield from (_within(one) for one in limits(node))
         if wanted := target_types(node, self._definitions):
             yield _names_one_of(wanted)
         for value_set, required in bindings(node):
             yield _bound(self._terminology, value_set, required=required)
-        yield from (rule for rule, _ in invariants(node, kind, self._terminology))
+        yield from (_rule(found) for found, _ in invariants(node, kind, self._terminology))
 
-    def _field(self, node: Node, depth: int) -> Lines:
+    def _field(self, node: Node, holder: str, depth: int) -> Lines:
         """What is asked of an element within its parent in `v<depth>`."""
-        element = self._definitions.element(node.path)
+        element = element_of(node, holder, self._definitions)
         if element is not None and element.choice:
             yield from self._choice(node, element, depth)
-        elif element is not None and element.max == 1:
-            yield from self._single(node.name, *cardinality(node), list(self.value(node, depth + 1)), depth)
+        elif element is not None and not element.repeats and not node.slices:
+            rules = list(self.value(node, depth + 1, element, kind_of(element)))
+            yield from self._single(node.name, *cardinality(node), rules, depth)
+        elif element is not None and not element.repeats:
+            yield f"return False  # {node.name} is sliced and does not repeat"
         else:
-            yield from self._repeating(node, depth)
+            yield from self._repeating(node, element, depth)
 
     def _single(self, name: str, least: int, most: int | None, rules: Sequence[str], depth: int) -> Lines:
         if most == 0:
@@ -101,7 +110,7 @@ class _Writer:
             yield f"if v{depth + 1} is not None:"
             yield from _inner(rules)
 
-    def _repeating(self, node: Node, depth: int) -> Lines:
+    def _repeating(self, node: Node, element: Element | None, depth: int) -> Lines:
         (least, most), below = cardinality(node), depth + 1
         yield f"if {'_' + node.name!r} in v{depth}: return False"  # extensions of primitives: to be counted slowly
         yield f"w{below} = v{depth}.get({node.name!r}, ())"
@@ -110,13 +119,14 @@ class _Writer:
             yield f"if len(w{below}) < {least}: return False"
         if most is not None:
             yield f"if len(w{below}) > {most}: return False"
-        found, closes = slices(node, self._terminology, self._profiles) if node.slices else ((), False)
-        if any(isinstance(test, Rooted) for _, _, test in found):
+        found, order = slices(node, self._terminology, self._profiles) if node.slices else ((), Order())
+        if order.at_end or order.ordered or any(isinstance(test, Rooted) or one.slices for _, one, test in found):
             yield f"if w{below}: return False"  # decided by the checks, which look around in the resource
-            yield from ["return False"] if any(cardinality(one)[0] for _, one, _ in found) else []
+            yield from ["return False"] if any(_least(one) for _, one, _ in found) else []
             return
         plain = [(one, test) for _, one, test in found if not isinstance(test, Rooted)]
-        rules, sliced = list(self.value(node, below)), list(self._slices(node, plain, below, closed=closes))
+        rules = list(self.value(node, below, element, kind_of(element)))
+        sliced = list(self._slices(node, element, plain, below, closed=order.closed))
         counters, closed = self._counters(plain, below) if sliced else ([], [])
         if rules or sliced:
             yield from counters
@@ -136,12 +146,15 @@ class _Writer:
                 behind.append(f"if n{depth}_{number} > {most}: return False")
         return before, behind
 
-    def _slices(self, node: Node, found: Sequence[tuple[Node, Predicate]], depth: int, *, closed: bool) -> Lines:
+    def _slices(
+        self, node: Node, element: Element | None, found: Sequence[tuple[Node, Predicate]], depth: int, *, closed: bool
+    ) -> Lines:
         """Which slice an item belongs to, and the rules of that slice."""
         for number, (one, test) in enumerate(found):
             yield f"{'elif' if number else 'if'} {self._name('is', test)}(v{depth}):"
             yield f"{_STEP}n{depth}_{number} += 1"
-            yield from _inner(self.value(beyond(one, node.rules.get("slicing", {})), depth))
+            of_slice = beyond(one, node.rules.get("slicing", {}))
+            yield from _inner(self.value(of_slice, depth, element, kind_of(element)))
         if found and closed:
             yield "else: return False"
 
@@ -151,16 +164,31 @@ class _Writer:
         test = _as_one_of(frozenset(element.json_names), frozenset() if most == 0 else allowed, needed=least > 0)
         yield f"if not {self._name('form', test)}(v{depth}): return False"
         for name in sorted(allowed):
-            shared = list(self.value(node, depth + 1, element.json_names[name]))
+            shared = list(self.value(node, depth + 1, element, element.json_names[name]))
             yield from self._single(name, 0, None, shared, depth)
         for name, one in typed:
-            of_form = list(self.value(one, depth + 1, element.json_names[name]))
+            of_form = list(self.value(one, depth + 1, element, element.json_names[name]))
             yield from self._single(name, *cardinality(one), of_form, depth)
 
 
 def _inner(lines: Sequence[str] | Lines) -> Lines:
     for line in lines:
         yield _STEP + line
+
+
+def _least(node: Node) -> int:
+    """How many items a slice or a slice of it needs."""
+    return max(cardinality(node)[0], *map(_least, node.slices.values()), 0)
+
+
+def _rule(found: Compiled) -> Predicate:
+    """A rule that looks around is left to the checks, which know the resource."""
+    return (lambda _: False) if found.looks_around or found.rule is None else found.rule
+
+
+def _within(limit: Limit) -> Predicate:
+    """A limit that moves with the clock is left to the checks, which know the instant."""
+    return (lambda _: False) if limit.moves else lambda value: keeps(limit, value, 0)
 
 
 def _as_one_of(names: frozenset[str], allowed: frozenset[str], *, needed: bool) -> Predicate:

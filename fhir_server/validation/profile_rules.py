@@ -12,7 +12,8 @@ from fhir_server.fhir.elements import Element
 from fhir_server.terminology.codes import Terminology
 from fhir_server.validation import binding, invariant
 from fhir_server.validation.profile_tree import BASE, Node
-from fhir_server.validation.slicing import Predicate, Profiles, Rooted, matcher, predicate
+from fhir_server.validation.slice_paths import codes
+from fhir_server.validation.slicing import Order, Profiles, Rooted, Test, predicate
 
 _SAYS_NOTHING_MORE: Final = frozenset({"id", "path", "short", "definition", "comment", "min", "mustSupport"})
 _MOST_ALLOWED: Final = BASE + "elementdefinition-maxValueSet"
@@ -25,11 +26,6 @@ def cardinality(node: Node) -> tuple[int, int | None]:
     least, most = int(node.rules.get("min", 0)), node.rules.get("max", "*")
     by_server = node.path.partition(".")[2] in _BY_SERVER and node.path[:1].isupper()
     return 0 if by_server else least, None if most == "*" else int(most)
-
-
-def fits(kind: str, wanted: Any) -> Predicate:
-    """Whether a value is the fixed one, or has all that the pattern has."""
-    return matcher(wanted) if kind == "pattern" else lambda value: bool(value == wanted)
 
 
 def target_types(node: Node, definitions: Definitions) -> frozenset[str]:
@@ -64,20 +60,29 @@ def target_profiles(node: Node, definitions: Definitions) -> Mapping[str, tuple[
     return {} if "Resource" in free else {kind: tuple(urls) for kind, urls in found.items() if kind not in free}
 
 
-def value_profiles(node: Node, definitions: Definitions) -> tuple[str, ...]:
-    """The installed profiles of which the value itself must keep one: of a data type, or of an inner resource."""
-    kinds = [kind for kind in node.rules.get("type", ()) if kind.get("code") not in ("Extension", "Reference")]
-    named = [kind.get("profile", ()) for kind in kinds]
+def value_profiles(node: Node, definitions: Definitions, form: str = "") -> tuple[str, ...]:
+    """The installed profiles of which the value itself must keep one: of a data type, or of an inner resource.
+
+    `form` is the type of the value, where the element has a choice.
+    """
+    kinds = [kind for kind in node.rules.get("type", ()) if kind.get("code") != "Extension"]
+    named = [kind.get("profile", ()) for kind in kinds if not form or kind.get("code") == form]
     if not all(named):
         return ()  # one of the types may come as it is
     urls = [url for some in named for url in some]
     return tuple(urls) if all(definitions.resource(url) is not None for url in urls) else ()
 
 
-def resource_types(node: Node, definitions: Definitions) -> frozenset[str]:
+def aggregation(node: Node) -> frozenset[str]:
+    """How references may reach their targets (contained, referenced, bundled); none: in any way."""
+    kinds = [kind for kind in node.rules.get("type", ()) if kind.get("code") == "Reference"]
+    ways = [kind.get("aggregation", ()) for kind in kinds]
+    return frozenset(way for some in ways for way in some) if ways and all(ways) else frozenset()
+
+
+def resource_types(node: Node, element: Element | None) -> frozenset[str]:
     """The types that an inner resource may be of; none if any, or if the element holds no resource."""
-    kinds = frozenset(kind.get("code") for kind in node.rules.get("type", ()))
-    element = definitions.element(node.path)
+    kinds = frozenset(codes(node))
     holds_resource = element is not None and "Resource" in element.types
     return frozenset() if not holds_resource or kinds & _ANY_RESOURCE else kinds
 
@@ -100,54 +105,72 @@ def constraints(node: Node) -> Iterator[Mapping[str, Any]]:
             yield one
 
 
-def invariants(node: Node, kind: str, terminology: Terminology) -> Iterator[tuple[invariant.Rule, Mapping[str, Any]]]:
+def invariants(
+    node: Node, kind: str, terminology: Terminology
+) -> Iterator[tuple[invariant.Compiled, Mapping[str, Any]]]:
     """The element's own invariants that can be enforced, compiled for values of a type, each with its definition."""
     for one in constraints(node):
         if one.get("severity") == "error":
-            rule = invariant.compile(one["expression"], kind, partial(binding.member, terminology))
-            if rule is not None:
-                yield rule, one
+            found = invariant.compiled(one["expression"], kind, partial(binding.member, terminology))
+            if found.rule is not None:
+                yield found, one
 
 
-def kind_of(node: Node, definitions: Definitions) -> str:
-    """The type of an element's value, or "" if it has several."""
-    if "." not in node.path:
-        return node.path
-    element = definitions.element(node.path)
+def element_of(node: Node, holder: str, definitions: Definitions) -> Element | None:
+    """The element of R4 that a node is about, in a `holder`: a type, or the path of a backbone; None if unknown."""
+    found = definitions.element(f"{holder}.{node.name}") if holder else None
+    return found or definitions.element(node.path)
+
+
+def kind_of(element: Element | None) -> str:
+    """The type of an element's value, or "" if it has several or is a backbone."""
     return element.types[0] if element is not None and len(element.types) == 1 else ""
+
+
+def holder_of(node: Node, element: Element | None, kind: str) -> str:
+    """Where the elements of a value are defined: its type, the path of a backbone, the type of an inner resource."""
+    if kind == "Resource":
+        named = codes(node)
+        return named[0] if len(named) == 1 else ""
+    return kind or (element.structure if element is not None else "")
 
 
 def forms(node: Node, element: Element) -> tuple[frozenset[str], Sequence[tuple[str, Node]]]:
     """Of value[x]: the forms that are allowed, and those of which a slice asks something, with that slice."""
-    kinds = [kind["code"] for kind in node.rules.get("type", ())]
+    kinds, slicing = codes(node), node.rules.get("slicing", {})
     allowed = frozenset(name for name, code in element.json_names.items() if not kinds or code in kinds)
     typed = [
         (name, one)
-        for one in node.slices.values()
+        for slice_name, one in node.slices.items()
         for name, code in element.json_names.items()
-        if code in [kind["code"] for kind in one.rules.get("type", ())]
+        if code in codes(one) or (not codes(one) and name == slice_name)
     ]
-    return allowed, typed
+    once = [(name, one) for name, one in typed if sum(name == other for other, _ in typed) == 1]
+    closes = slicing.get("rules") == "closed" and len({id(one) for _, one in typed}) == len(node.slices)
+    return allowed & {name for name, _ in typed} if closes else allowed, once
 
 
 def slices(
-    node: Node, terminology: Terminology, profiles: Profiles
-) -> tuple[Sequence[tuple[str, Node, Predicate | Rooted]], bool]:
-    """The slices that can be told apart, each with its test, and whether an item must belong to one."""
-    slicing = node.rules.get("slicing", {})
-    found = [
-        (name, one, test)
-        for name, one in node.slices.items()
-        if "/" not in name and (test := predicate(one, slicing, terminology, profiles)) is not None
-    ]
-    closed = len(found) == len(node.slices) and slicing.get("rules") == "closed"
-    idle = not closed and all(isinstance(test, Rooted) and _asks_nothing(one) for _, one, test in found)
-    return [] if idle else found, closed
+    node: Node, terminology: Terminology, profiles: Profiles, slicing: Mapping[str, Any] | None = None
+) -> tuple[Sequence[tuple[str, Node, Test]], Order]:
+    """The slices that can be told apart, each with its test, and what else may stand where.
+
+    `slicing`: how the slice is sliced that is sliced again without a word of its own.
+    """
+    said = node.rules.get("slicing", slicing or {})
+    tests = [(name, one, predicate(one, said, terminology, profiles)) for name, one in node.slices.items()]
+    found = [(name, one, test) for name, one, test in tests if test is not None]
+    all_known = len(found) == len(node.slices)
+    closed, at_end = all_known and said.get("rules") == "closed", all_known and said.get("rules") == "openAtEnd"
+    order = Order(closed, at_end, bool(said.get("ordered")))
+    idle = order == Order() and all(isinstance(test, Rooted) and _asks_nothing(one) for _, one, test in found)
+    return [] if idle else found, order
 
 
 def _asks_nothing(node: Node) -> bool:
     """Whether a slice only says what is meant: as many as one likes, and nothing of each."""
-    return cardinality(node) == (0, None) and not (node.children or list(constraints(node)) or "binding" in node.rules)
+    asks = node.children or node.slices or list(constraints(node)) or "binding" in node.rules
+    return cardinality(node) == (0, None) and not asks
 
 
 def beyond(node: Node, slicing: Mapping[str, Any]) -> Node:
@@ -162,4 +185,4 @@ def _only_matched(node: Node) -> bool:
         key not in _SAYS_NOTHING_MORE and not key.startswith("pattern") and not key.startswith("fixed")
         for key, value in node.rules.items()
     )
-    return not (says_more or node.children or node.slices or node.value() is None)
+    return not (says_more or node.children or node.slices or not list(node.values()))

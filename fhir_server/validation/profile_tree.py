@@ -3,7 +3,7 @@
 https://hl7.org/fhir/R4/elementdefinition.html and https://hl7.org/fhir/R4/profiling.html
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -30,21 +30,27 @@ class Node:
         return self.children.setdefault(name, Node(name, f"{self.path}.{name}"))
 
     def slice(self, name: str) -> "Node":
-        """The slice of that name, made if it is new."""
+        """The slice of that name, made if it is new; a/b is the slice b of the slice a."""
+        outer, _, inner = name.partition("/")
+        if inner and outer in self.slices and name not in self.slices:
+            return self.slices[outer].slice(inner)
         return self.slices.setdefault(name, Node(self.name, self.path))
+
+    def slices_of(self, name: str) -> Sequence["Node"]:
+        """The slices of a child."""
+        return tuple(self.children[name].slices.values()) if name in self.children else ()
 
     def add(self, element: Json) -> None:
         """Takes over a definition: later ones replace earlier ones, constraints add up."""
         for key, value in element.items():
             self.rules[key] = [*self.rules.get(key, ()), *value] if key in _ADDED_UP else value
 
-    def value(self) -> tuple[str, Any] | None:
-        """("fixed" or "pattern", the value) if the element must have one."""
+    def values(self) -> Iterator[tuple[str, Any]]:
+        """("fixed" or "pattern", the value) of each that the element must have; several where profiles build up."""
         for key, value in self.rules.items():
             for kind in ("fixed", "pattern"):
                 if key.startswith(kind):
-                    return kind, value
-        return None
+                    yield kind, value
 
 
 def tree(definition: Json, definitions: Definitions) -> Node:
@@ -55,7 +61,7 @@ def tree(definition: Json, definitions: Definitions) -> Node:
     """
     root = Node(definition["type"], definition["type"])
     for element in _elements(definition, definitions):
-        _place(root, element)
+        _place(root, element, definitions)
     return root
 
 
@@ -72,10 +78,13 @@ def _elements(definition: Json, definitions: Definitions) -> Iterator[Json]:
     yield from differential
 
 
-def _place(root: Node, element: Json) -> None:
+def _place(root: Node, element: Json, definitions: Definitions) -> None:
     node = root
     for part in _identity(element).split(".")[1:]:
         name, _, slice_name = part.partition(":")
+        known = definitions.element(f"{node.path}.{name}")
+        if known is not None and known.choice and name in known.json_names:  # short for value[x]:valueString
+            name, slice_name = known.name, slice_name or name
         node = node.child(name)
         if slice_name:
             node = node.slice(slice_name)

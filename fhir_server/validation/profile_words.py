@@ -4,8 +4,12 @@ https://hl7.org/fhir/R4/operationoutcome.html
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from fhir_server.fhir.errors import Issue
+
+LONGEST_ECHO: Final = 64
+"""Characters of a value that an issue repeats at most."""
 
 
 def broken(where: str, text: str) -> Issue:

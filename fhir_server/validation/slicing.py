@@ -3,20 +3,31 @@
 https://hl7.org/fhir/R4/profiling.html#discriminator
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from fhir_server.terminology.codes import Terminology
 from fhir_server.validation.binding import member
 from fhir_server.validation.findings import Findings, named_type
+from fhir_server.validation.matching import matcher
 from fhir_server.validation.profile_tree import Node
+from fhir_server.validation.slice_paths import (
+    UNKNOWN,
+    Path,
+    Step,
+    Trees,
+    chosen,
+    codes,
+    extension_url,
+    listed,
+    parse,
+    values_at,
+    way,
+)
 
 Predicate = Callable[[Any], bool | None]
 
 _BY_VALUE: Final = frozenset({"value", "pattern"})
-_RESOLVE: Final = "resolve()"
-_NARROWED: Final = re.compile(r"\.ofType\(\w+\)")
 
 
 class Rooted(NamedTuple):
@@ -25,7 +36,22 @@ class Rooted(NamedTuple):
     test: Callable[[Any, Findings], bool | None]
 
 
-class Profiles(Protocol):
+Test = Predicate | Rooted
+
+
+class Order(NamedTuple):
+    """What a slicing says of items beyond its slices, and of the order of its slices."""
+
+    closed: bool = False
+    at_end: bool = False
+    ordered: bool = False
+
+
+_UNSTATED: Final = Rooted(lambda _item, _findings: None)
+"""The slice says nothing at the place of a discriminator: the others decide."""
+
+
+class Profiles(Trees, Protocol):
     """What is known of other profiles."""
 
     def type_of(self, canonical: str) -> str | None:
@@ -38,61 +64,26 @@ class Profiles(Protocol):
         """Adds what is wrong with a value under a profile."""
 
 
-def matcher(pattern: Any) -> Predicate:
-    """Whether a value has all that a pattern has, more being allowed; compiled, as every row of a file asks it."""
-    if isinstance(pattern, dict):
-        coding = _only_coding(pattern)
-        return _with_coding(*coding) if coding else _with_members({k: matcher(p) for k, p in pattern.items()})
-    if isinstance(pattern, list):
-        wanted = [matcher(one) for one in pattern]
-        return lambda value: type(value) is list and all(any(test(one) for one in value) for test in wanted)
-    kind = type(pattern)
-    return lambda value: type(value) is kind and bool(value == pattern)
-
-
-def _with_members(wanted: Mapping[str, Predicate]) -> Predicate:
-    tests = tuple(wanted.items())
-    return lambda value: type(value) is dict and all(k in value and test(value[k]) for k, test in tests)
-
-
-def _only_coding(pattern: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The system and code, if that is all a CodeableConcept pattern asks for."""
-    codes = pattern.get("coding")
-    if len(pattern) == 1 and isinstance(codes, list) and len(codes) == 1 and set(codes[0]) == {"system", "code"}:
-        return codes[0]["system"], codes[0]["code"]
-    return None
-
-
-def _with_coding(system: str, code: str) -> Predicate:
-    def test(value: Any) -> bool:
-        if type(value) is dict and type(codes := value.get("coding")) is list:
-            for one in codes:
-                if type(one) is dict and one.get("code") == code and one.get("system") == system:
-                    return True
-        return False
-
-    return test
-
-
-def predicate(
-    node: Node, slicing: Mapping[str, Any], terminology: Terminology, profiles: Profiles
-) -> Predicate | Rooted | None:
+def predicate(node: Node, slicing: Mapping[str, Any], terminology: Terminology, profiles: Profiles) -> Test | None:
     """Whether an item belongs to a slice; None if that cannot be told here, so that nothing is enforced."""
     if node.name in ("extension", "modifierExtension"):
         return _by_url(node)
     tests = [_discriminate(node, one, terminology, profiles) for one in slicing.get("discriminator", ())]
-    known = [test for test in tests if test is not None]
-    if not known or len(known) < len(tests):
+    stated = [test for test in tests if test is not _UNSTATED]
+    known = [test for test in stated if test is not None]
+    if not known or len(known) < len(stated):
         return None
-    if len(known) == 1:
-        return known[0]
-    if any(isinstance(test, Rooted) for test in known):
-        return Rooted(lambda item, findings: _all(belongs(test, item, findings) for test in known))
-    plain = [test for test in known if not isinstance(test, Rooted)]
+    return known[0] if len(known) == 1 else _every(known)
+
+
+def _every(tests: Sequence[Test]) -> Test:
+    if any(isinstance(test, Rooted) for test in tests):
+        return Rooted(lambda item, findings: _all(belongs(test, item, findings) for test in tests))
+    plain = [test for test in tests if not isinstance(test, Rooted)]
     return lambda item: _all(test(item) for test in plain)
 
 
-def belongs(test: Predicate | Rooted, item: Any, findings: Findings) -> bool | None:
+def belongs(test: Test, item: Any, findings: Findings) -> bool | None:
     """What a test of either kind says of an item."""
     return test.test(item, findings) if isinstance(test, Rooted) else test(item)
 
@@ -102,77 +93,83 @@ def _all(answers: Iterable[bool | None]) -> bool | None:
     return False if False in found else None if None in found else True
 
 
+def _any(answers: Iterable[bool | None]) -> bool | None:
+    found = list(answers)
+    return True if True in found else None if None in found else False
+
+
 def _by_url(node: Node) -> Predicate | None:
-    url = next((p for kind in node.rules.get("type", ()) for p in kind.get("profile", ())), None)
-    if url is None and "url" in node.children and (fixed := node.children["url"].value()):
-        url = fixed[1]
+    url = extension_url(node)
     return None if url is None else lambda item: bool(item.get("url") == url)
 
 
 def _discriminate(
     node: Node, discriminator: Mapping[str, str], terminology: Terminology, profiles: Profiles
-) -> Predicate | Rooted | None:
-    kind, path = discriminator["type"], _NARROWED.sub("", discriminator["path"]).removeprefix("$this.")
-    resolves = path.endswith(_RESOLVE)
-    path = path.removesuffix(_RESOLVE).rstrip(".") or "$this"
-    if "(" in path:
+) -> Test | None:
+    kind, path = discriminator["type"], parse(discriminator["path"])
+    if path is None:
         return None
-    names = [] if path == "$this" else path.split(".")
-    if kind in ("type", "profile") and resolves:
-        return _by_target(node, names, profiles, exact=kind == "profile")
-    if resolves:
-        return None
+    if kind in ("type", "profile") and path and path[-1].resolves:
+        return _by_target(node, path, profiles, exact=kind == "profile")
     if kind in _BY_VALUE:
-        return _by_value(node, names, terminology)
+        return _by_value(node, path, terminology, profiles)
     if kind == "exists":
-        return _by_existence(node, names)
-    return _by_type(node, names) if kind == "type" else _by_profile(node, names, profiles)
+        return _by_existence(node, path, profiles)
+    return _by_type(node, path, profiles) if kind == "type" else _by_profile(node, path, profiles)
 
 
-def _by_type(node: Node, names: Sequence[str]) -> Predicate | None:
+def _ends(node: Node, path: Path, trees: Trees) -> Sequence[Node]:
+    """Who describes the end of a path; nobody if the slice says nothing there."""
+    found = way(node, path, trees)
+    return found[-1] if len(found) > len(path) else ()
+
+
+# ---- by type and profile
+def _by_type(node: Node, path: Path, profiles: Profiles) -> Test | None:
     """The type of a resource, or the one that stands in the name of a choice."""
-    end = _end(node, names)
-    wanted = frozenset(kind["code"] for kind in end.rules.get("type", ())) if end else frozenset()
+    wanted = frozenset(next(filter(None, map(codes, _ends(node, path, profiles))), ()))
     if not wanted:
-        return None
-    if not names:
-        return lambda item: isinstance(item, dict) and item.get("resourceType") in wanted
-    keys = [names[-1] + kind[:1].upper() + kind[1:] for kind in wanted]
+        return _UNSTATED
+    if not path or not path[-1].name:
+        return _reached(path, lambda one: isinstance(one, dict) and one.get("resourceType") in wanted)
+    name = path[-1].name
+    keys = [name + kind[:1].upper() + kind[1:] for kind in wanted]
 
-    def test(item: Any) -> bool:
-        holders = [one for one in reach(item, names[:-1]) if isinstance(one, dict)]
-        inner = [one for holder in holders for one in listed(holder.get(names[-1]))]
-        return any(key in holder for holder in holders for key in keys) or any(
-            isinstance(one, dict) and one.get("resourceType") in wanted for one in inner
-        )
+    def test(holder: Any) -> bool:
+        if not isinstance(holder, dict):
+            return False
+        inner = (one for one in listed(holder.get(name)) if isinstance(one, dict))
+        return any(key in holder for key in keys) or any(one.get("resourceType") in wanted for one in inner)
 
-    return test
+    return _reached(path[:-1], test)
 
 
-def _by_profile(node: Node, names: Sequence[str], profiles: Profiles) -> Rooted | None:
+def _by_profile(node: Node, path: Path, profiles: Profiles) -> Test | None:
     """The profile that a value keeps."""
-    end = _end(node, names)
-    wanted = [url for kind in end.rules.get("type", ()) for url in kind.get("profile", ())] if end else []
-    if not wanted or not all(profiles.type_of(url) for url in wanted):
+    kinds = [kind for one in _ends(node, path, profiles) for kind in one.rules.get("type", ())]
+    wanted = [url for kind in kinds for url in kind.get("profile", ())]
+    if not wanted:
+        return _UNSTATED
+    if not all(profiles.type_of(url) for url in wanted):
         return None
 
-    def test(item: Any, findings: Findings) -> bool:
-        return any(profiles.conforms(url, one, findings) for one in reach(item, names) for url in wanted)
+    def of_one(value: Any, findings: Findings) -> bool | None:
+        return None if value is UNKNOWN else any(profiles.conforms(url, value, findings) for url in wanted)
 
-    return Rooted(test)
+    return Rooted(lambda item, findings: _any(of_one(one, findings) for one in values_at(item, path, findings)))
 
 
-def _by_target(node: Node, names: Sequence[str], profiles: Profiles, *, exact: bool) -> Rooted | None:
+def _by_target(node: Node, path: Path, profiles: Profiles, *, exact: bool) -> Test | None:
     """The type of a reference's target, or the profile it keeps: told of targets within the resource only."""
-    end = _end(node, names)
-    wanted = [url for kind in end.rules.get("type", ()) for url in kind.get("targetProfile", ())] if end else []
+    kinds = [kind for one in _ends(node, path[:-1], profiles) for kind in one.rules.get("type", ())]
+    wanted = [url for kind in kinds for url in kind.get("targetProfile", ())]
     types = {url: profiles.type_of(url) or url.rpartition("/")[2] for url in wanted}
     if not wanted:
-        return None
+        return _UNSTATED
 
     def of_one(reference: Any, findings: Findings) -> bool | None:
         target = findings.resolved(reference)
-        kind = target.get("resourceType") if target else named_type(reference)
+        kind = target.get("resourceType") if target else named_type(reference) if reference is not UNKNOWN else None
         if kind is None:
             return None
         if kind not in types.values() or not exact:
@@ -181,99 +178,91 @@ def _by_target(node: Node, names: Sequence[str], profiles: Profiles, *, exact: b
         return any(profiles.conforms(url, target, findings) for url in fitting) if target else None
 
     def test(item: Any, findings: Findings) -> bool | None:
-        answers = [of_one(one, findings) for one in reach(item, names) if isinstance(one, dict)]
-        return True if True in answers else None if None in answers else False
+        found = values_at(item, path[:-1], findings)
+        return _any(of_one(one, findings) for one in found if isinstance(one, dict) or one is UNKNOWN)
 
     return Rooted(test)
 
 
-def _by_value(node: Node, names: Sequence[str], terminology: Terminology) -> Predicate | None:
+# ---- by value and existence
+def _by_value(node: Node, path: Path, terminology: Terminology, profiles: Profiles) -> Test | None:
     """The first fixed value or pattern on the way to the discriminator's element, or else a required binding of it."""
-    for depth, step in enumerate(_way(node, names)):
-        if value := step.value():
-            return _value_test(names[:depth], value[1])
-    end = _end(node, names)
-    binding = end.rules.get("binding", {}) if end else {}
-    if binding.get("strength") == "required" and "valueSet" in binding:
-        return _binding_test(names, binding["valueSet"], terminology)
-    return _by_all_children(node) if not names else None
+    found = way(node, path, profiles)
+    for depth, nodes in enumerate(found):
+        if (test := _value_test(nodes)) is not None:
+            return _at(path[:depth], test)
+    if len(found) <= len(path):
+        return _UNSTATED
+    if any(one.rules.get("max") == "0" for one in found[-1]):
+        return _reached(path, lambda _: True, wanted=False)
+    for one in found[-1]:
+        said = one.rules.get("binding", {})
+        if said.get("strength") == "required" and "valueSet" in said:
+            return _reached(path, _in_value_set(said["valueSet"], terminology))
+    inner = [(names, value) for one in found[-1][:1] for names, value in _inner_values(one)]
+    if not inner:
+        return _UNSTATED
+    return _every([_at((*path, *names), matcher(value)) for names, value in inner])
 
 
-def _by_all_children(node: Node) -> Predicate | None:
-    """`$this` where the values stand below it, as for a Coding whose system is fixed."""
-    fixed = [(name, value[1]) for name, child in node.children.items() if (value := child.value())]
-    if not fixed:
+def _value_test(nodes: Sequence[Node]) -> Predicate | None:
+    """What the slice itself asks for, or else one of what its other descriptions ask for."""
+    own = [matcher(value) for _, value in nodes[0].values()]
+    stated = [value for one in nodes[1:] for _, value in one.values()]
+    if own:
+        return own[0] if len(own) == 1 else lambda value: all(test(value) for test in own)
+    tests = [matcher(value) for value in stated]
+    if not tests:
         return None
-    tests = [_value_test((name,), value) for name, value in fixed]
-    return tests[0] if len(tests) == 1 else lambda item: all(test(item) for test in tests)
+    return tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
 
 
-def _way(node: Node, names: Sequence[str]) -> list[Node]:
-    found = [node]
-    for name in names:
-        children = found[-1].children
-        if name not in children and f"{name}[x]" not in children:
-            break
-        found.append(children[name] if name in children else children[f"{name}[x]"])
-    return found
+def _inner_values(node: Node) -> Iterator[tuple[Path, Any]]:
+    """The values that are asked for below an element, as for a Coding whose system is fixed."""
+    for name, child in node.children.items():
+        step = Step(name.removesuffix("[x]"))
+        for _, value in child.values():
+            yield (step,), value
+        for path, value in _inner_values(child):
+            yield (step, *path), value
 
 
-def _end(node: Node, names: Sequence[str]) -> Node | None:
-    way = _way(node, names)
-    return way[-1] if len(way) == len(names) + 1 else None
-
-
-def _value_test(names: Sequence[str], wanted: Any) -> Predicate:
-    test = matcher(wanted)
-    if not names:
+def _at(path: Path, test: Predicate) -> Test:
+    if not path:
         return test
-    if len(names) == 1:
-        return _member_test(names[0], test)
-    return lambda item: any(test(one) for one in reach(item, names))
+    if len(path) == 1 and path[0] == Step(path[0].name):
+        return _member_test(path[0].name, test)
+    return _reached(path, test)
+
+
+def _reached(path: Path, test: Predicate, *, wanted: bool = True) -> Test:
+    """Whether what is at the end of a path passes a test; not `wanted`: whether nothing does."""
+
+    def answer(values: Iterable[Any]) -> bool | None:
+        found = _any(None if one is UNKNOWN else test(one) for one in values)
+        return found if found is None or wanted else not found
+
+    if any(step.resolves for step in path):
+        return Rooted(lambda item, findings: answer(values_at(item, path, findings)))
+    return lambda item: answer(values_at(item, path))
 
 
 def _member_test(name: str, test: Predicate) -> Predicate:
     def member_test(item: Any) -> bool:
         value = item.get(name) if type(item) is dict else None
         if value is None and type(item) is dict:
-            value = _chosen(item, name)
+            value = chosen(item, name)
         return any(test(one) for one in value) if type(value) is list else bool(test(value))
 
     return member_test
 
 
-def _binding_test(names: Sequence[str], value_set: str, terminology: Terminology) -> Predicate:
-    def test(item: Any) -> bool | None:
-        answers = [member(terminology, value_set, value) for value in reach(item, names)]
-        return True if True in answers else None if None in answers else False
-
-    return test
+def _in_value_set(value_set: str, terminology: Terminology) -> Predicate:
+    return lambda value: member(terminology, value_set, value)
 
 
-def _by_existence(node: Node, names: Sequence[str]) -> Predicate | None:
-    end = _end(node, names)
-    if end is None:
-        return None
-    if end.rules.get("max") == "0":
-        return lambda item: not reach(item, names)
-    return (lambda item: bool(reach(item, names))) if end.rules.get("min") else None
-
-
-def listed(value: Any) -> Sequence[Any]:
-    """The value as a sequence: itself if it is an array, nothing if it is absent."""
-    return () if value is None else value if isinstance(value, list) else (value,)
-
-
-def reach(item: Any, names: Sequence[str]) -> list[Any]:
-    """Every value at the end of a path of element names."""
-    values = list(listed(item))
-    for name in names:
-        found = [value.get(name, _chosen(value, name)) for value in values if isinstance(value, dict)]
-        values = [one for value in found for one in listed(value)]
-    return values
-
-
-def _chosen(item: Mapping[str, Any], stem: str) -> Any:
-    """The value of a choice by its stem, as value for valueCode."""
-    size = len(stem)
-    return next((item[key] for key in item if key.startswith(stem) and key[size : size + 1].isupper()), None)
+def _by_existence(node: Node, path: Path, profiles: Profiles) -> Test | None:
+    ends = _ends(node, path, profiles)
+    if any(one.rules.get("max") == "0" for one in ends):
+        return _reached(path, lambda _: True, wanted=False)
+    return _reached(path, lambda _: True) if any(one.rules.get("min") for one in ends) else _UNSTATED

@@ -65,8 +65,86 @@ def test_an_extension_of_another_extension(tmp_path):
     assert OUTER in issues[0].diagnostics
 
 
-def test_one_of_several_contexts_will_do_and_a_path_expression_is_not_judged(tmp_path):
+def test_one_of_several_contexts_will_do(tmp_path):
     assert checker_for(tmp_path, "Group", "Patient").check("Patient", {"resourceType": "Patient", **TOP}) == []
-    assert (
-        checker_for(tmp_path, "Group.name", kind="fhirpath").check("Patient", {"resourceType": "Patient", **TOP}) == []
-    )
+
+
+IN_OLD_NAME = {"name": [{"use": "usual"}, {"use": "old", "extension": [HERE]}]}
+IN_TWO = {"name": [{"_given": [None, {"extension": [HERE]}], "given": ["A", "B"]}]}
+
+
+@pytest.mark.parametrize(
+    ("resource", "path", "allowed"),
+    [
+        (TOP, "Patient", True),
+        (TOP, "Group", False),
+        (TOP, "Patient.where(active)", False),
+        ({**TOP, "active": True}, "Patient.where(active)", True),
+        (IN_OLD_NAME, "Patient.name.where(use = 'old')", True),
+        (IN_OLD_NAME, "Patient.name.where(use = 'usual')", False),
+        (IN_FAMILY, "Patient.name.given", False),
+        (IN_TWO, "Patient.name.given", True),
+        (INSIDE, "Group.member", True),
+        (INSIDE, "Group.characteristic", False),
+        (NESTED, "Patient.extension", True),
+        (NESTED, "Patient", False),
+        (TOP, "Patient.frobnicate()", True),
+        (TOP, "Patient.name.where(", True),
+    ],
+)
+def test_a_context_may_be_a_path(tmp_path, resource, path, allowed):
+    """Asked of the innermost resource; what cannot be asked here does not refuse."""
+    issues = checker_for(tmp_path, path, kind="fhirpath").check("Patient", {"resourceType": "Patient", **resource})
+    assert [one.code for one in issues] == ([] if allowed else ["extension"])
+
+
+@pytest.mark.parametrize(
+    ("part", "outer", "allowed"),
+    [("kind", OUTER, True), ("other", OUTER, False), ("kind", "urn:else", False)],
+)
+def test_an_extension_of_a_part_of_another(tmp_path, part, outer, allowed):
+    """An extension of nothing but the part `kind` of the outer one."""
+    resource = {"extension": [{"url": outer, "extension": [{"url": part, "extension": [HERE]}]}]}
+    checker = checker_for(tmp_path, f"{OUTER}#kind", kind="extension")
+    issues = checker.check("Patient", {"resourceType": "Patient", **resource})
+    assert [one.code for one in issues] == ([] if allowed else ["extension"])
+
+
+def test_a_context_within_a_profile_is_judged_by_its_path(tmp_path):
+    checker = checker_for(tmp_path, "https://example.org/StructureDefinition/p#Patient.name:official")
+    assert checker.check("Patient", {"resourceType": "Patient", **IN_NAME}) == []
+    assert len(checker.check("Patient", {"resourceType": "Patient", **TOP})) == 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "resource", "held"),
+    [
+        (["name.exists()"], TOP, False),
+        (["name.exists()"], {**TOP, "name": [{"family": "A"}]}, True),
+        (["%extension.value = true"], TOP, True),
+        (["%extension.value = false"], TOP, False),
+        (["name.exists()", "%resource.active"], {**TOP, "name": [{"family": "A"}]}, False),
+        (["use = 'old' and %resource.name.count() = 2"], IN_OLD_NAME, True),
+        (["use = 'old' and %resource.name.count() = 3"], IN_OLD_NAME, False),
+        (["frobnicate()"], TOP, True),
+    ],
+)
+def test_the_conditions_of_an_extension_all_hold(tmp_path, rules, resource, held):
+    """contextInvariant: asked of what holds the extension, which is %extension."""
+    contexts = [{"type": "element", "expression": "Element"}]
+    checker = validator(tmp_path, profile("Extension", url=FLAG, context=contexts, contextInvariant=rules))
+    issues = checker.check("Patient", {"resourceType": "Patient", **resource})
+    assert [one.code for one in issues] == ([] if held else ["extension"])
+    assert all(rules[-1] in one.diagnostics for one in issues)
+
+
+@pytest.mark.parametrize("modifies", [True, False])
+def test_what_changes_the_meaning_is_sent_as_such_and_nothing_else(tmp_path, modifies):
+    """Catalogue row 46: a known modifier hidden among the extensions would be overlooked by others."""
+    flag = profile("Extension", url=FLAG)
+    flag["differential"]["element"][0] |= {"isModifier": modifies}
+    checker = validator(tmp_path, flag)
+    for member in ("extension", "modifierExtension"):
+        issues = checker.check("Patient", {"resourceType": "Patient", member: [HERE]})
+        right = modifies == (member == "modifierExtension")
+        assert found(issues) == ([] if right else [("extension", f"Patient.{member}[0]")])

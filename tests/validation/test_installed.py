@@ -16,7 +16,7 @@ from tests.validation.test_profile import BASE, profile
 GUIDE = "https://example.org/StructureDefinition/"
 RULES = [
     {"key": f"odd-{number}", "severity": "error", "human": "Odd", "expression": one}
-    for number, one in enumerate(("name.frobnicate()", "%resource.id.exists()", "(name", "code < 5"))
+    for number, one in enumerate(("name.frobnicate()", "%elsewhere.id.exists()", "(name", "code < 5"))
 ]
 PATIENT = profile("Patient", {"id": "Patient.name", "min": 1, "mustSupport": True}, url=GUIDE + "patient")
 CONDITION = profile(

@@ -2,7 +2,8 @@
 
 import json
 import tarfile
-from copy import deepcopy
+from copy import copy, deepcopy
+from functools import cache
 
 import fhirpathpy
 import pytest
@@ -39,10 +40,24 @@ def profile(type, *elements, url=URL, base=None, **more):
     }
 
 
-def validator(tmp_path, *resources):
-    for number, resource in enumerate((COLOURS, RED, *resources)):
-        (tmp_path / f"{resource['resourceType']}-{number}.json").write_text(json.dumps(resource))
-    definitions = load([tmp_path])
+@cache
+def core():
+    """R4's own definitions: reading them takes longer than a test."""
+    return load([])
+
+
+def installed(*resources):
+    """R4 and these resources, as `load` has them from a folder."""
+    definitions = copy(core())
+    definitions._by_type = {kind: [*some] for kind, some in definitions._by_type.items()}
+    definitions._by_url = {**definitions._by_url}
+    for resource in (COLOURS, RED, *resources):
+        definitions._add(json.loads(json.dumps(resource)))
+    return definitions
+
+
+def validator(_, *resources):
+    definitions = installed(*resources)
     return ProfileValidator(definitions, Terminology(definitions))
 
 
@@ -292,19 +307,39 @@ PATIENT = {
 def test_invariants_mean_what_the_library_says(expression):
     """The closures and `fhirpathpy` agree; what the closures cannot do goes to the library."""
     answer = fhirpathpy.compile(expression, models["r4"])(deepcopy(PATIENT), {})
-    rule = invariant.compile(expression)
+    rule = invariant.compiled(expression).rule
     assert rule is not None
     assert rule(PATIENT) is (answer == [True])
 
 
 def test_invariants_that_ask_others_are_not_enforced():
-    for expression in ("subject.resolve().active", "code.memberOf('urn:x')", "%resource.id.exists()"):
-        assert invariant.compile(expression) is None
+    for expression in ("subject.resolve().active", "code.memberOf('urn:x')", "%elsewhere.id.exists()"):
+        assert invariant.compiled(expression).rule is None
+
+
+@pytest.mark.parametrize(
+    ("expression", "held"),
+    [
+        ("%resource.gender = 'female'", True),
+        ("%rootResource.name.count() = 3", False),
+        ("%context.family.exists()", True),
+        ("family = 'A' implies %resource.active", True),
+        ("%`vs-colours` = 'http://hl7.org/fhir/ValueSet/colours'", True),
+        ("%sct = 'http://snomed.info/sct'", True),
+        ("%resource.name.all(family = %context.family)", False),
+    ],
+)
+def test_rules_may_name_what_they_stand_in(tmp_path, expression, held):
+    """%resource, %rootResource, %context and the names of terminologies."""
+    rule = {"key": "t-1", "severity": "error", "human": "Odd", "expression": expression}
+    checker = validator(tmp_path, profile("Patient", {"id": "Patient.name", "constraint": [rule]}))
+    expected = [] if held else [("invariant", "Patient.name[0]"), ("invariant", "Patient.name[1]")]
+    assert found(checker.check("Patient", PATIENT, [URL]))[:2] == expected
 
 
 def test_matches_takes_the_whole_end():
     """`$` is the end of the text, not the place before a last line break."""
-    rule = invariant.compile("$this.matches('^[0-9]{8}[A-Z]$')")
+    rule = invariant.compiled("$this.matches('^[0-9]{8}[A-Z]$')").rule
     assert rule is not None
     assert rule("90000001A")
     assert not rule("90000001A\n")

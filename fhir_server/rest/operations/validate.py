@@ -76,8 +76,8 @@ def _issues(context: Context, type_: str, resource: dict[str, Any], profile: str
     engine = context.engine
     required = [url for hook in engine.hooks.required_profiles for url in hook(type_, resource)]
     required += [profile] if profile else []
-    wrong = engine.profiles.check(type_, resource, required)
-    advice = engine.profiles.advise(type_, resource, required)
+    wrong = engine.profiles.check(type_, resource, required, now=context.now)
+    advice = engine.profiles.advise(type_, resource, required, context.now)
     return [*wrong, *_off_profile(context, advice.targets), *advice.issues][:_MOST_ISSUES]
 
 
