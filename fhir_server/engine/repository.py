@@ -44,6 +44,17 @@ def read(context: Context, type_: str, fid: str) -> Row:
     return row._replace(body=render(context, type_, row))
 
 
+def read_all(context: Context, references: Sequence[str]) -> Mapping[str, Row]:
+    """The current versions of these (Type/id) as this caller is shown them; as from what a search includes, what is
+    absent, hidden, deleted or of a type out of scope is left out.
+    """
+    rows = resources.by_hash(context.connection, context.visible("r"), map(rh, references))
+    entities = [[type_names()[row.type], row.fid, row.ver, row.patient, row.labels] for row in rows]
+    _log_event(context, "read", 200, entities, " ".join(references))
+    named = ((type_names()[row.type], row) for row in rows)
+    return {f"{type_}/{row.fid}": row._replace(body=render(context, type_, row)) for type_, row in named}
+
+
 def vread(context: Context, type_: str, fid: str, version: int) -> Row:
     """One version; NotFound, or Gone if that version is the deletion."""
     context.require("r", type_)

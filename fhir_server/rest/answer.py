@@ -84,7 +84,7 @@ class Service:
         ):
             if request.path[-1:] == ("_search",):
                 negotiation.require_form_body(request)
-            else:
+            elif not (isinstance(row, Operation) and request.media_type in row.also_takes):
                 request = negotiation.with_json_body(request)
         return self._handled(context, row, request)
 
@@ -119,6 +119,8 @@ class Service:
         row = self.routes.find(request)
         if isinstance(row, Operation) and row.reads_stream:
             raise NotSupported(f"${row.name} takes a file as its body and cannot stand in a Bundle.")
+        if isinstance(row, Operation) and row.also_takes:
+            raise NotSupported(f"${row.name} answers no resource and cannot stand in a Bundle.")
         return self._handled(context, row, request)
 
     def _caller(self, request: Request) -> Caller:

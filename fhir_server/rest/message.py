@@ -48,6 +48,11 @@ class Request:
         """The same request with its body."""
         return replace(self, body=body)
 
+    @property
+    def media_type(self) -> str:
+        """The media type of the body, without its parameters; "" if none is stated."""
+        return self.header("content-type").partition(";")[0].strip().lower()
+
     def header(self, name: str) -> str:
         """A header's value, "" if absent."""
         return self.headers.get(name, "")
@@ -85,7 +90,7 @@ class Operation:
 
     `reads_stream`: the body is a file, handed over as a stream, whatever its media type. `answers_file`: so is the
     answer, and the handler itself reads Accept. `beat`: seconds on whose multiples every answer leaves, for what must
-    not tell by its time what was found.
+    not tell by its time what was found. `also_takes`: media types of a body that is no resource; neither is the answer.
     """
 
     name: str
@@ -97,6 +102,7 @@ class Operation:
     reads_stream: bool = False
     answers_file: bool = False
     beat: float = 0.0
+    also_takes: tuple[str, ...] = ()
 
 
 def etag(row: Version) -> str:

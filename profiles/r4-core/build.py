@@ -29,6 +29,7 @@ OPERATIONS = (
     "ConceptMap-translate",
     "Patient-everything",
     "Patient-match",
+    "Resource-graphql",
     "Resource-meta",
     "Resource-meta-add",
     "Resource-meta-delete",
