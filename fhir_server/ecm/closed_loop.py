@@ -15,11 +15,11 @@ from typing import Any, Final
 import orjson
 
 from fhir_server.access.relations import items, local
-from fhir_server.ecm import stamps, supports
 from fhir_server.ecm import vocabulary as v
 from fhir_server.ecm.facets import Resource, code_in, current, day_of, extension, identifier, local_day, telecom
 from fhir_server.ecm.files.exporting import Period
 from fhir_server.ecm.files.returns.gathering import Entry, entries
+from fhir_server.ecm.referrals import stamps, supports
 from fhir_server.ecm.requests import steps
 from fhir_server.engine import records
 from fhir_server.engine.context import Context

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from fhir_server.access import predicate
 from fhir_server.access.relations import items, local
-from fhir_server.ecm import attempts, referrals
-from fhir_server.ecm.parties import parties
 from fhir_server.ecm.persons import is_deceased
+from fhir_server.ecm.referrals import attempts, states
+from fhir_server.ecm.referrals.parties import parties
 from fhir_server.ecm.requests import steps
 from fhir_server.engine import behalf, repository
 from fhir_server.engine.transaction import Change, Transaction
@@ -54,7 +54,7 @@ def _said(transaction: Transaction, task: Mapping[str, Any]) -> tuple[str | None
     sides = parties(transaction, task)
     if steps.step_of(task):
         return sides.owner, REASON
-    waits = task.get("status") == "requested" and referrals.is_referral(task)
+    waits = task.get("status") == "requested" and states.is_referral(task)
     return sides.requester, ASKED if waits else REASON
 
 

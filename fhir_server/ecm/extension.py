@@ -1,23 +1,12 @@
 """Everything the ECM programme adds to the engine, on one page."""
 
-from fhir_server.ecm import (
-    attempts,
-    consents,
-    deaths,
-    directory,
-    merging,
-    narrative,
-    operations,
-    purging,
-    referrals,
-    sensitivity,
-    verifying,
-)
+from fhir_server.ecm import consents, deaths, directory, merging, narrative, operations, purging, sensitivity, verifying
 from fhir_server.ecm.files import opening
 from fhir_server.ecm.files.assignments import intake
 from fhir_server.ecm.files.returns import importing as returns
 from fhir_server.ecm.notices import sending
 from fhir_server.ecm.notices import writing as notices
+from fhir_server.ecm.referrals import attempts, states
 from fhir_server.ecm.requests import outcomes, steps
 from fhir_server.ecm.requirements import required_profiles
 from fhir_server.ecm.rosters import groups
@@ -31,7 +20,7 @@ def register(engine: Engine) -> None:
     hooks = engine.hooks
     hooks.required_profiles.append(required_profiles())
     hooks.membership = sensitivity.membership(engine.terminology)
-    hooks.before_write += [referrals.check, groups.check, consents.check, directory.check, narrative.add]
+    hooks.before_write += [states.check, groups.check, consents.check, directory.check, narrative.add]
     hooks.before_write += [steps.check, notices.guard, merging.check, verifying.check]
     hooks.by_assigned.add("Patient")
     hooks.in_transaction += [attempts.follow, outcomes.follow, steps.follow, notices.announce, deaths.follow]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fhir_server.ecm.referrals import MOVES
+from fhir_server.ecm.referrals.states import MOVES
 from tests.ecm import referral
 from tests.ecm.referral import issue, moved, organization, sent, walked
 from tests.ecm.scene import Scene, row

@@ -15,11 +15,12 @@ from typing import Any, Final
 import orjson
 
 from fhir_server.access.relations import items, local
-from fhir_server.ecm import labelled, loops, supports
+from fhir_server.ecm import labelled
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.notices.sending import BY_SERVER, known_channels
-from fhir_server.ecm.parties import Parties, parties, referred
 from fhir_server.ecm.persons import is_deceased
+from fhir_server.ecm.referrals import loops, supports
+from fhir_server.ecm.referrals.parties import Parties, parties, referred
 from fhir_server.engine import access_rows, behalf, records, repository, writing
 from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import Change, Transaction

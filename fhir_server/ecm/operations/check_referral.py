@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import orjson
 
-from fhir_server.ecm import services
-from fhir_server.ecm.services import Finding
+from fhir_server.ecm.referrals import services
+from fhir_server.ecm.referrals.services import Finding
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from fhir_server.ecm import families
+from fhir_server.ecm.referrals import families
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine.context import Context
 from fhir_server.rest.arguments import arguments

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fhir_server.ecm import reported
-from fhir_server.ecm.reported import Answer
+from fhir_server.ecm.referrals import reported
+from fhir_server.ecm.referrals.reported import Answer
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine.context import Context
 from fhir_server.rest.arguments import arguments

@@ -6,7 +6,7 @@ from functools import partial
 
 import orjson
 
-from fhir_server.ecm import stories, story_page
+from fhir_server.ecm.referrals import stories, story_page
 from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue

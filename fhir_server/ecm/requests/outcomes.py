@@ -18,7 +18,7 @@ from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.facets import codes_in
 from fhir_server.ecm.files.assignments import importing
 from fhir_server.ecm.files.assignments.intake import RIGHT
-from fhir_server.ecm.parties import parties, referred
+from fhir_server.ecm.referrals.parties import parties, referred
 from fhir_server.ecm.requests import placing, steps
 from fhir_server.ecm.rosters import contracts, groups, publishing
 from fhir_server.engine import behalf

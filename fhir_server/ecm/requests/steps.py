@@ -15,10 +15,11 @@ import orjson
 from fhir_server.access import predicate
 from fhir_server.access.consequences import live_kinds
 from fhir_server.access.relations import items, local
-from fhir_server.ecm import clocks, labelled, stamps, supports
+from fhir_server.ecm import clocks, labelled
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.notices import writing as notices
-from fhir_server.ecm.parties import Parties, parties, referred
+from fhir_server.ecm.referrals import stamps, supports
+from fhir_server.ecm.referrals.parties import Parties, parties, referred
 from fhir_server.engine import behalf, repository, writing
 from fhir_server.engine.hooks import Edits
 from fhir_server.engine.transaction import Change, Transaction

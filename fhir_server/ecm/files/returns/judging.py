@@ -11,7 +11,6 @@ from datetime import tzinfo
 from itertools import islice
 from typing import Any
 
-from fhir_server.ecm import loops
 from fhir_server.ecm import vocabulary as v
 from fhir_server.ecm.facets import Resource
 from fhir_server.ecm.files import response
@@ -21,6 +20,7 @@ from fhir_server.ecm.files.layouts.rows import RowResult
 from fhir_server.ecm.files.reading import parse_facts
 from fhir_server.ecm.files.returns.gathering import Entry, entries
 from fhir_server.ecm.files.returns.referral import ecm_task, referral_facts
+from fhir_server.ecm.referrals import loops
 from fhir_server.ecm.rosters.identity import Refusal
 from fhir_server.engine import records
 from fhir_server.engine.context import Context

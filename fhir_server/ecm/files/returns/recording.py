@@ -11,13 +11,13 @@ from typing import Any
 
 import orjson
 
-from fhir_server.ecm import loops
 from fhir_server.ecm import vocabulary as v
 from fhir_server.ecm.facets import Resource, code_in, codes_in, extension, extensions
 from fhir_server.ecm.files.facts import MemberFacts
 from fhir_server.ecm.files.returns.gathering import Entry
 from fhir_server.ecm.files.returns.judging import ecm_tasks, loop_status
 from fhir_server.ecm.files.returns.referral import ECM
+from fhir_server.ecm.referrals import loops
 from fhir_server.ecm.rosters import mapping, verified
 from fhir_server.ecm.rosters.drafting import Source
 from fhir_server.engine import keys, writing

@@ -8,9 +8,9 @@ from html import escape
 from typing import Final
 
 from fhir_server.access.relations import local
-from fhir_server.ecm import attempts, stamps
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.stories import Attempt, Event, Story
+from fhir_server.ecm.referrals import attempts, stamps
+from fhir_server.ecm.referrals.stories import Attempt, Event, Story
 from fhir_server.fhir.values import local_time, parse_date
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"

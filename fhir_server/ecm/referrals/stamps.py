@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fhir_server.ecm import clocks, supports
+from fhir_server.ecm import clocks
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.parties import ANSWERS_FOR, Parties
+from fhir_server.ecm.referrals import supports
+from fhir_server.ecm.referrals.parties import ANSWERS_FOR, Parties
 from fhir_server.engine.hooks import Edits
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir.errors import BusinessRule

@@ -12,9 +12,9 @@ from typing import Any, Final
 import orjson
 
 from fhir_server.access.relations import local
-from fhir_server.ecm import stamps, supports
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.parties import ANSWERS_FOR, Parties, parties
+from fhir_server.ecm.referrals import stamps, supports
+from fhir_server.ecm.referrals.parties import ANSWERS_FOR, Parties, parties
 from fhir_server.engine import behalf, records, repository
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir import wire

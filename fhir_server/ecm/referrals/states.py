@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fhir_server.access.relations import local
-from fhir_server.ecm import attempts, duplicates, loops, services, stamps, supports
-from fhir_server.ecm.parties import ANSWERS_FOR, Parties, parties, referred
+from fhir_server.ecm.referrals import attempts, duplicates, loops, services, stamps, supports
+from fhir_server.ecm.referrals.parties import ANSWERS_FOR, Parties, parties, referred
 from fhir_server.engine.hooks import Edits
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir.errors import BusinessRule

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fhir_server.access.relations import local
-from fhir_server.ecm import stamps, supports
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.parties import Parties, parties, referred
+from fhir_server.ecm.referrals import stamps, supports
+from fhir_server.ecm.referrals.parties import Parties, parties, referred
 from fhir_server.engine import access_rows, behalf, repository
 from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir import wire

@@ -12,9 +12,9 @@ from typing import Any, Final
 import orjson
 
 from fhir_server.access.relations import items
-from fhir_server.ecm import stamps
 from fhir_server.ecm import vocabulary as words
-from fhir_server.ecm.parties import Parties, referred
+from fhir_server.ecm.referrals import stamps
+from fhir_server.ecm.referrals.parties import Parties, referred
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
 from fhir_server.engine.labelling import OPERATOR, law_classes

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fhir_server.access.relations import local
-from fhir_server.ecm import stories
-from fhir_server.ecm.stories import Story
+from fhir_server.ecm.referrals import stories
+from fhir_server.ecm.referrals.stories import Story
 from fhir_server.engine import records
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BusinessRule, NotFound

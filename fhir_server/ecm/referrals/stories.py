@@ -10,8 +10,8 @@ from typing import Any, Final
 import orjson
 
 from fhir_server.access.relations import items, local
-from fhir_server.ecm import attempts, stamps
 from fhir_server.ecm import vocabulary as words
+from fhir_server.ecm.referrals import attempts, stamps
 from fhir_server.engine import records, repository
 from fhir_server.engine.context import Context
 from fhir_server.fhir.values import instant, parse_date
