@@ -35,10 +35,14 @@ Person = dict[str, Any]
 
 @dataclass(frozen=True)
 class Question:
-    """A search: its name and the path it asks for one member."""
+    """A search: its name, the path it asks for one member, and whether that must be a member with a referral.
+
+    Who asks by `_id` for what is not there waits for the next beat (docs/adr, 22), which would be all one measured.
+    """
 
     name: str
     path: Callable[[Person], str]
+    referred: bool = False
 
 
 def _cin(person: Person) -> str:
@@ -57,7 +61,7 @@ QUESTIONS: Sequence[Question] = (
         "Task?owner&status&_sort", lambda _: f"Task?owner={_PANTRY}&status=requested&_sort=-authored-on&_count=20"
     ),
     Question("chain", lambda one: f"CarePlan?subject:Patient.identifier={CIN}%7C{_cin(one)}"),
-    Question("_has:Task", lambda one: f"Patient?_id={one['id']}&_has:Task:patient:status=requested"),
+    Question("_has:Task", lambda one: f"Patient?_id={one['id']}&_has:Task:patient:status=requested", referred=True),
     Question(
         "_include and _revinclude",
         lambda one: f"CarePlan?patient={one['id']}&_include=CarePlan:subject&_revinclude=Task:based-on",
@@ -126,7 +130,7 @@ def _members(bench: Bench) -> Iterator[Person]:
 def _record(person: Person) -> Iterator[dict[str, Any]]:
     """A care plan for each member, a referral to the pantry for some."""
     yield {"resource": care_plan(person["id"]), "request": {"method": "POST", "url": "CarePlan"}}
-    if rh(person["id"]) % _REFERRED == 0:
+    if _is_referred(person):
         link = f"urn:uuid:{_uuid(person['id'])}"
         yield {
             "fullUrl": link,
@@ -134,6 +138,10 @@ def _record(person: Person) -> Iterator[dict[str, Any]]:
             "request": {"method": "POST", "url": "ServiceRequest"},
         }
         yield {"resource": _task(person, link), "request": {"method": "POST", "url": "Task"}}
+
+
+def _is_referred(person: Person) -> bool:
+    return rh(person["id"]) % _REFERRED == 0
 
 
 def _uuid(id_: str) -> str:
@@ -171,7 +179,7 @@ def _sample(bench: Bench) -> list[Person]:
 
 def _ask(bench: Bench, question: Question, people: Sequence[Person], size: int) -> Figure:
     token = bench.provider.token()
-    paths = sorted({question.path(one) for one in people})
+    paths = sorted({question.path(one) for one in people if _is_referred(one) or not question.referred})
     ours = bench.drive(bench.server.port, [request(token, "GET", path) for path in paths], 1)
     base = _bodies(bench, paths)
     engine = bench.server.database.dialect

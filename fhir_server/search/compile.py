@@ -29,6 +29,7 @@ from fhir_server.store.resources import TENANT
 from fhir_server.store.tables import tok
 
 BOUND = 2000  # matches from which a list is walked instead of gathered
+FAR = 4 * BOUND  # matches up to which the newest of a list that cannot be walked are looked for in it
 
 HIT = ("rid", "part", "type", "fid", "view", "rh", "ver", "ts", "owner", "patient", "labels", "body")
 
@@ -37,10 +38,14 @@ Way = Literal["walk", "gather", "queue", "scan", "scan small"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How the matches are reached: along one posting list or worklist, from a gathered set, or over the type's rows."""
+    """How the matches are reached: along one posting list or worklist, from a gathered set, or over the type's rows.
+
+    newest: of a gathered set only what is no older than the row number `edge`.
+    """
 
     way: Way
     driver: int = -1
+    newest: bool = False
 
 
 def prefix(position: int) -> str:
@@ -48,27 +53,29 @@ def prefix(position: int) -> str:
     return f"c{position}_"
 
 
-def probe(frame: Frame, query: SearchQuery, positions: Sequence[int]) -> Select[Any]:
-    """One row: how many resources each of the criteria lists, counted up to BOUND.
+def probe(frame: Frame, query: SearchQuery, positions: Sequence[int], bound: int) -> Select[Any]:
+    """One row: how many resources each of the criteria lists, counted up to `bound`.
 
     A chain is counted to its end only if its last step lists few; so the probe itself stays cheap.
     """
     counts: list[ColumnElement[int]] = []
     for position in positions:
         criterion = query.criteria[position]
-        listed: ColumnElement[int] = few(keys(frame, criterion, query.type, names_for(prefix(position), criterion)))
+        listed: ColumnElement[int] = few(
+            keys(frame, criterion, query.type, names_for(prefix(position), criterion)), bound
+        )
         if not isinstance(criterion, Match):
-            start = few(leaves(frame, criterion, query.type, names_for(prefix(position), criterion)))
-            listed = case((start >= number(BOUND), number(BOUND)), else_=listed)
+            start = few(leaves(frame, criterion, query.type, names_for(prefix(position), criterion)), bound)
+            listed = case((start >= number(bound), number(bound)), else_=listed)
         counts.append(listed)
     columns: list[Any] = counts
     return select(*columns)
 
 
-def few(lists: Sequence[Select[Any]]) -> ColumnElement[int]:
-    """How many rows these selects have together, counted up to BOUND."""
+def few(lists: Sequence[Select[Any]], bound: int) -> ColumnElement[int]:
+    """How many rows these selects have together, counted up to `bound`."""
     listed: Select[Any] | CompoundSelect[Any] = union_all(*lists) if len(lists) > 1 else lists[0]
-    return select(func.count()).select_from(listed.limit(number(BOUND)).subquery()).scalar_subquery()
+    return select(func.count()).select_from(listed.limit(number(bound)).subquery()).scalar_subquery()
 
 
 def matches(
@@ -88,6 +95,8 @@ def matches(
     place = driver.c.rid if "rid" in driver.c else r.c.rid
     if after:
         (where if "rid" in driver.c else conditions).append(beyond(query, place))
+    if plan.newest:
+        where.append(_within(query, place))
     found, at = follow(frame, driver, on(criterion), r, conditions, columns)
     return found.where(*where), at, place if "rid" in driver.c else at.c.rid
 
@@ -120,6 +129,22 @@ def beyond(query: SearchQuery, place: ColumnElement[int]) -> ColumnElement[bool]
     """That a row number lies beyond the page before."""
     last = bindparam("after", type_=BigInteger())
     return place > last if query.backward else place < last
+
+
+def _within(query: SearchQuery, place: ColumnElement[int]) -> ColumnElement[bool]:
+    """That a row number does not lie beyond the edge of what is looked at first."""
+    edge = bindparam("edge", type_=BigInteger())
+    return place <= edge if query.backward else place >= edge
+
+
+def edge(frame: Frame, query: SearchQuery, plan: Plan, ahead: int, *, after: bool) -> Select[Any]:
+    """The row number that stands so many postings ahead, in the default order; no row if the lists end before."""
+    criterion = query.criteria[plan.driver]
+    lists = keys(frame, criterion, query.type, names_for(prefix(plan.driver), criterion))
+    listed = (union_all(*lists) if len(lists) > 1 else lists[0]).subquery()
+    found = select(listed.c.rid).where(*[beyond(query, listed.c.rid)] if after else ())
+    place = listed.c.rid + ZERO  # the value's range leads, not an index that has the wanted order
+    return found.order_by(direction(query, place)).limit(ONE).offset(number(ahead))
 
 
 def _list(frame: Frame, match: Match, names: Names) -> tuple[FromClause, list[ColumnElement[bool]]]:

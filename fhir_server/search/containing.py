@@ -67,10 +67,12 @@ def _is_listed(criterion: Criterion) -> bool:
     return isinstance(criterion, Chain) or (isinstance(criterion, Match) and criterion.kind not in OWN_KINDS)
 
 
-def probed(frame: Frame, query: SearchQuery, positions: Sequence[int]) -> Select[Any]:
-    """One row: how much each of the criteria lists, and how many contained resources of the type there are."""
+def probed(frame: Frame, query: SearchQuery, positions: Sequence[int], bound: int) -> Select[Any]:
+    """One row: how much each of the criteria lists, and how many contained resources of the type there are, counted up
+    to `bound`.
+    """
     there = select(contained.c.rid).where(contained.c.type == number(type_number(query.type)))
-    return probe(frame, query, positions).add_columns(few([there]))
+    return probe(frame, query, positions, bound).add_columns(few([there], bound))
 
 
 def pages(frame: Frame, found: Sequence[Arm], limit: int, *, after: bool) -> Select[Any]:

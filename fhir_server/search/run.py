@@ -14,7 +14,7 @@ from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.errors import NotSupported
 from fhir_server.fhir.values import PACIFIC
 from fhir_server.search import containing
-from fhir_server.search.compile import BOUND, Plan, prefix, probe
+from fhir_server.search.compile import BOUND, FAR, Plan, edge, prefix, probe
 from fhir_server.search.drivers import can_drive, can_walk
 from fhir_server.search.frame import Frame
 from fhir_server.search.include import Hit, included
@@ -26,6 +26,9 @@ from fhir_server.store.resources import Visible
 from fhir_server.store.statements import Statement, Statements
 from fhir_server.terminology.codes import Terminology
 
+_AHEAD = 5  # times a page: what is looked at first of a long list
+_FURTHER = 8  # times as much when that was not enough
+_LONG = 100  # postings
 _SIZES = (2, 11, 21, 51, 101, LARGEST_PAGE + 1)  # written into the SQL: a planner must know how little is wanted
 
 
@@ -144,6 +147,7 @@ class _Run:
             name = prefix(position)
             self._values.update({f"{name}{number}": value for number, value in enumerate(values(criterion))})
         self._arms: tuple[containing.Arm, ...] = ()
+        self._listed = 0  # postings of the list that the page is gathered from, where they were counted
 
     def rows(
         self, key: Hashable, build: Callable[[Frame], Select[Any]], bound: Mapping[str, Any]
@@ -154,11 +158,35 @@ class _Run:
 
     def page(self, limit: int) -> list[tuple[Any, ...]]:
         """The rows of the page and one more, if there is one: hit columns, then sort values."""
-        query, arms, after = self._query, self._ways(), self._query.after is not None
+        arms = self._ways()
         fetched = next(size for size in _SIZES if size >= limit)
+        return (self._newest(arms, fetched, limit) or self._page(arms, fetched, {}))[:limit]
+
+    def _page(self, arms: Sequence[containing.Arm], fetched: int, bound: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        query, after = self._query, self._query.after is not None
         key = ("page", self._shape, query.sort, _plans(arms), after, query.backward, fetched)
-        rows = self.rows(key, lambda frame: containing.pages(frame, arms, fetched, after=after), self._last())
-        return rows[:limit]
+        return self.rows(
+            key, lambda frame: containing.pages(frame, arms, fetched, after=after), {**self._last(), **bound}
+        )
+
+    def _newest(self, arms: Sequence[containing.Arm], fetched: int, limit: int) -> list[tuple[Any, ...]]:
+        """The page out of the newest part of a long list, so that the rest need not be looked up; [] if it has less."""
+        (query, plan), ahead = arms[0], _AHEAD * fetched
+        if len(arms) > 1 or query.sort or plan.way != "gather":
+            return []
+        while max(ahead, _LONG) < self._listed and (edge := self._edge(query, plan, ahead)):
+            rows = self._page(((query, replace(plan, newest=True)),), fetched, {"edge": edge})
+            if len(rows) >= limit:
+                return rows
+            ahead *= _FURTHER
+        return []
+
+    def _edge(self, query: SearchQuery, plan: Plan, ahead: int) -> int:
+        """The row number so many places ahead in the list; 0 if it ends before."""
+        after = query.after is not None
+        key = ("edge", self._shape, plan, after, query.backward, ahead)
+        found = self.rows(key, lambda frame: edge(frame, query, plan, ahead, after=after), self._last())
+        return int(found[0][0]) if found else 0
 
     def _last(self) -> dict[str, Any]:
         after = self._query.after
@@ -196,7 +224,7 @@ class _Run:
             return Plan("scan small")
         drivers = [position for position, criterion in enumerate(query.criteria) if containing.can_list(criterion)]
         key = ("probe among", self._shape, tuple(drivers))
-        *counts, there = self.rows(key, lambda frame: containing.probed(frame, query, drivers), {})[0]
+        *counts, there = self.rows(key, lambda frame: containing.probed(frame, query, drivers, BOUND), {})[0]
         if there < BOUND:
             return Plan("scan small")
         fewest, best = min(zip(counts, drivers, strict=True), default=(BOUND, -1))
@@ -220,9 +248,10 @@ class _Run:
     def _probed(self, drivers: list[int]) -> Plan:
         query = self._query
         key = ("probe", self._shape, tuple(drivers))
-        counts = self.rows(key, lambda frame: probe(frame, query, drivers), {})[0]
+        counts = self.rows(key, lambda frame: probe(frame, query, drivers, BOUND), {})[0]
         fewest, best = min(zip(counts, drivers, strict=True))
         if fewest < BOUND:
+            self._listed = fewest if isinstance(query.criteria[best], Match) else 0
             return self._drive(best)
         queue = next((one for one in drivers if is_ordered(query.criteria[one], query.sort)), None)
         if queue is not None:
@@ -230,7 +259,18 @@ class _Run:
         walkable = [position for position in drivers if can_walk(query.criteria[position])]
         if self._sorts_by_value():
             return self._drive((walkable or drivers)[0])
-        return self._drive(walkable[0]) if walkable and not query.sort else Plan("scan")
+        if query.sort:
+            return Plan("scan")
+        return self._drive(walkable[0]) if walkable else self._far(best)
+
+    def _far(self, position: int) -> Plan:
+        """A plan for a long list that cannot be walked: the longer it is, the sooner the type's newest rows meet it."""
+        query = self._query
+        if not isinstance(query.criteria[position], Match):
+            return Plan("scan")
+        key = ("far", self._shape, position)
+        self._listed = int(self.rows(key, lambda frame: probe(frame, query, [position], FAR), {})[0][0])
+        return self._drive(position) if self._listed < FAR else Plan("scan")
 
     def _drive(self, position: int) -> Plan:
         return Plan("walk" if can_walk(self._query.criteria[position]) else "gather", position)

@@ -11,7 +11,6 @@ from sqlalchemy import Subquery, and_, bindparam, insert, literal, select
 
 from fhir_server.fhir.definitions import Definitions, load, type_number
 from fhir_server.fhir.folders import data_folder
-from fhir_server.search import compile as compiling
 from fhir_server.search import run as running
 from fhir_server.search.extract import Extractor, IndexRows, inside, parameters
 from fhir_server.search.run import Page, Searcher
@@ -225,9 +224,15 @@ def holding(url: str, resources: list[Resource], *owners: int) -> Iterator[World
 
 
 @contextmanager
-def planning(world: World, bound: int) -> Iterator[World]:
-    """The world with a list counted as long from so many rows: the plans of a big database run on a small one."""
+def planning(world: World, bound: int, long: int = 100) -> Iterator[World]:
+    """The world with lists walked from so many rows, and begun at their newest from so many: the plans of a big
+    database run on a small one.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiling, "BOUND", bound)
         patch.setattr(running, "BOUND", bound)
+        patch.setattr(running, "FAR", 3 * bound)
+        if not long:
+            patch.setattr(running, "_LONG", 0)
+            patch.setattr(running, "_AHEAD", 1)
+            patch.setattr(running, "_SIZES", tuple(range(2, running.LARGEST_PAGE + 2)))
         yield replace(world, searcher=searcher())

@@ -75,6 +75,7 @@ def world(module_database_url: str) -> Iterator[World]:
 SEARCHES = [
     ("Patient", "identifier=urn:mrn|M4000"),
     ("Patient", "name=family123"),
+    ("Patient", "name=family1&_count=20"),
     ("Patient", "birthdate=ge1950-01-01&birthdate=lt1950-02-01"),
     ("Patient", "birthdate=ge1950-01-01&birthdate=lt1950-02-01&_total=accurate&_count=5"),
     ("Patient", "identifier=urn:mrn|M4000&_include=Patient:organization&_revinclude=CarePlan:patient"),

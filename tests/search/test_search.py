@@ -24,10 +24,10 @@ def world(module_database_url):
         yield made
 
 
-@pytest.fixture(scope="module", params=[2000, 3], ids=["gather", "walk"])
+@pytest.fixture(scope="module", params=[(2000, 100), (3, 100), (2000, 0)], ids=["gather", "walk", "newest"])
 def planned(world, request):
-    """With a small bound every list counts as long: the plans of a big database run on a small one."""
-    with planning(world, request.param) as made:
+    """With small bounds every list counts as long: the plans of a big database run on a small one."""
+    with planning(world, *request.param) as made:
         yield made
 
 
