@@ -9,8 +9,8 @@ from typing import Any
 from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir.definitions import type_number
 from fhir_server.store.contained import Inner
-from fhir_server.store.contained_tables import contained
 from fhir_server.store.resources import TENANT, Row
+from fhir_server.store.tables import contained
 
 Part = tuple[Row, str, Mapping[str, Any]]  # a place in the posting lists, the type and the resource found there
 

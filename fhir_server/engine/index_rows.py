@@ -12,7 +12,7 @@ from fhir_server.store import contained
 from fhir_server.store.members import LAST
 from fhir_server.store.resources import TENANT, Row
 from fhir_server.store.tables import comp, dat, geo, member, num, qty, ref, string, tok, uri
-from fhir_server.store.word_tables import words
+from fhir_server.store.tables.full_text import words
 
 Ahead = tuple[IndexRows, int]  # index rows and their generation
 

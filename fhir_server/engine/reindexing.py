@@ -20,9 +20,9 @@ from fhir_server.engine.transaction import Transaction
 from fhir_server.engine.walking import CHUNK, Place, beyond, view_of
 from fhir_server.fhir.definitions import type_names
 from fhir_server.store import resources
-from fhir_server.store.contained_tables import contained
 from fhir_server.store.resources import Row
 from fhir_server.store.statements import Statements
+from fhir_server.store.tables import contained
 
 
 def stale(context: Context, after: Place) -> tuple[list[Row], Place | None]:

@@ -17,7 +17,7 @@ from fhir_server.fhir.errors import BadValue, TooCostly
 from fhir_server.search.frame import ONE, Frame, Names, fenced
 from fhir_server.search.model import Match, Term
 from fhir_server.search.text import fold, shown
-from fhir_server.store.word_tables import words
+from fhir_server.store.tables.full_text import words
 
 COLUMNS = {"_text": "narrative", "_content": "content"}
 MOST_ASKED = 20

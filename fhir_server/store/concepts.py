@@ -17,10 +17,10 @@ from sqlalchemy import (
     update,
 )
 
-from fhir_server.store.columns import EXACT
-from fhir_server.store.concept_tables import code_system, concept, concept_above, concept_word
 from fhir_server.store.rows import Batch
 from fhir_server.store.statements import Statement, Statements
+from fhir_server.store.tables import code_system, concept, concept_above, concept_word
+from fhir_server.store.tables.columns import EXACT
 
 READY, LOADING = "ready", "loading"
 MOST_COUNTED = 10_000  # a total is told up to here

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import BindParameter, Connection, bindparam, delete, select
 
-from fhir_server.store.contained_tables import contained
+from fhir_server.store.tables import contained
 
 
 class Inner(NamedTuple):

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
-from fhir_server.store.load_tables import load, load_named, load_roster, parked
 from fhir_server.store.resources import TENANT
 from fhir_server.store.rows import Batch
 from fhir_server.store.statements import Statement
+from fhir_server.store.tables import load, load_named, load_roster, parked
 
 _PAGE = 400
 HELD, CONFIRMED, WITHDRAWN, IN_FORCE, RECALLED = "held", "confirmed", "withdrawn", "in-force", "recalled"

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, or_, select
 
-from fhir_server.store.merge_tables import merged
 from fhir_server.store.rows import Batch
 from fhir_server.store.statements import Statement
+from fhir_server.store.tables import merged
 
 _CHUNK = 500
 

@@ -6,12 +6,12 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, insert, select
 
-from fhir_server.store.past_tables import directive_past, rel_past, runout, share_past
 from fhir_server.store.resources import Row, Visible, from_columns
 from fhir_server.store.statements import Statements
 from fhir_server.store.tables import (
     access,
     delivery,
+    directive_past,
     hist,
     keys,
     member,
@@ -19,9 +19,12 @@ from fhir_server.store.tables import (
     outbox,
     ref,
     rel,
+    rel_past,
     res,
+    runout,
     setting,
     share,
+    share_past,
     uri,
 )
 

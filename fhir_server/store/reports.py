@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, or_, select
 
-from fhir_server.store.report_tables import report, report_piece
 from fhir_server.store.resources import TENANT
 from fhir_server.store.rows import Batch
 from fhir_server.store.statements import Statement
+from fhir_server.store.tables import report, report_piece
 
 
 class Series(NamedTuple):

@@ -3,8 +3,8 @@
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from fhir_server.store.resources import TENANT
-from fhir_server.store.service_tables import turn
 from fhir_server.store.statements import Statement
+from fhir_server.store.tables import turn
 
 
 def taken(connection: Connection, kind: str, client: str, since: int) -> list[int]:

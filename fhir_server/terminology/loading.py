@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import Connection
 
 from fhir_server.store import concepts
-from fhir_server.store.concept_tables import concept, concept_above, concept_word
+from fhir_server.store.tables import concept, concept_above, concept_word
 from fhir_server.store.concepts import LOADING, READY, System
 from fhir_server.store.db import Database
 from fhir_server.store.rows import Batch

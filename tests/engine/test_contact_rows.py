@@ -16,7 +16,7 @@ from fhir_server.engine.transaction import Change, Transaction, run
 from fhir_server.engine.walking import Place
 from fhir_server.store.db import Database
 from fhir_server.store.tables import hist, outbox, res
-from fhir_server.store.word_tables import words
+from fhir_server.store.tables.full_text import words
 from tests.engine.conftest import Org, caller
 from tests.engine.test_access_rows import care_team, known, referral, task  # noqa: F401 - a fixture
 

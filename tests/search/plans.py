@@ -19,7 +19,7 @@ from fhir_server.store import statements
 from fhir_server.store.hashing import rh
 from fhir_server.store.rows import Batch
 from fhir_server.store.tables import contained, res
-from fhir_server.store.word_tables import words
+from fhir_server.store.tables.full_text import words
 from tests.search.stored import LISTS, World
 
 PLAN, PROVIDER = "Organization/plan", "Organization/provider"

@@ -17,7 +17,7 @@ from fhir_server.search.run import Page, Searcher
 from fhir_server.store.db import Database, open_database
 from fhir_server.store.hashing import rh
 from fhir_server.store.tables import comp, contained, dat, geo, num, qty, ref, res, string, tok, uri
-from fhir_server.store.word_tables import words
+from fhir_server.store.tables.full_text import words
 from fhir_server.terminology.codes import Terminology
 
 BASE = "https://here.example/fhir"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from fhir_server.store.tables import res
-from fhir_server.store.word_tables import words
+from fhir_server.store.tables.full_text import words
 from tests.live import Client, LiveServer
 from tests.search.questions import question
 from tests.search.world import generate

@@ -15,7 +15,7 @@ from fhir_server.jobs.worker import Worker
 from fhir_server.store.hashing import rh
 from fhir_server.store.members import LAST
 from fhir_server.store.tables import contained, member, ref, res, tok
-from fhir_server.store.word_tables import words
+from fhir_server.store.tables.full_text import words
 from tests.live import Client, LiveServer, running
 from tests.reliability.inspection import _check_index
 

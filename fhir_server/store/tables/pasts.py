@@ -3,32 +3,19 @@
 A row of a `..._past` table held from `recorded` until `replaced`, whatever span of time it speaks of. UTC milliseconds.
 """
 
-from typing import Any
+from sqlalchemy import Column, PrimaryKeyConstraint, SmallInteger, Table, Text
 
-from sqlalchemy import BigInteger, Column, PrimaryKeyConstraint, SmallInteger, Table, Text
+from fhir_server.store.tables.columns import metadata, numbers, place
 
-from fhir_server.store.columns import metadata
-
-
-def _place() -> list[Column[Any]]:
-    return [Column("tenant", SmallInteger, nullable=False), Column("part", SmallInteger, nullable=False)]
-
-
-def _numbers(*names: str) -> list[Column[Any]]:
-    return [Column(name, BigInteger, nullable=False) for name in names]
-
-
-def _recorded() -> list[Column[Any]]:
-    return _numbers("recorded", "replaced")
-
+_RECORDED = ("recorded", "replaced")
 
 # Assignments with an end: what was recorded of the patient in [since, before) stays readable to the organization for
 # the run-out, which begins at `ended`: the end or, if it was said in retrospect, the instant at which it was said.
 runout = Table(
     "runout",
     metadata,
-    *_place(),
-    *_numbers("patient", "org", "since", "before", "ended"),
+    *place(),
+    *numbers("patient", "org", "since", "before", "ended"),
     PrimaryKeyConstraint("patient", "org", "since", "before", "part", "tenant"),
     sqlite_with_rowid=False,
 )
@@ -36,12 +23,12 @@ runout = Table(
 rel_past = Table(
     "rel_past",
     metadata,
-    *_place(),
-    *_numbers("patient", "org"),
+    *place(),
+    *numbers("patient", "org"),
     Column("kind", Text, nullable=False),
-    *_numbers("from", "until", "source"),
+    *numbers("from", "until", "source"),
     Column("stays", SmallInteger, nullable=False),
-    *_recorded(),
+    *numbers(*_RECORDED),
     PrimaryKeyConstraint("patient", "org", "kind", "source", "from", "replaced", "part", "tenant"),
     sqlite_with_rowid=False,
 )
@@ -49,14 +36,14 @@ rel_past = Table(
 directive_past = Table(
     "directive_past",
     metadata,
-    *_place(),
-    *_numbers("patient", "recipient"),
+    *place(),
+    *numbers("patient", "recipient"),
     Column("purpose", Text, nullable=False),
-    *_numbers("classes"),
+    *numbers("classes"),
     Column("effect", Text, nullable=False),
-    *_numbers("from", "until", "consent"),
+    *numbers("from", "until", "consent"),
     Column("ordinal", SmallInteger, nullable=False),
-    *_recorded(),
+    *numbers(*_RECORDED),
     PrimaryKeyConstraint("patient", "consent", "ordinal", "replaced", "part", "tenant"),
     sqlite_with_rowid=False,
 )
@@ -64,11 +51,11 @@ directive_past = Table(
 share_past = Table(
     "share_past",
     metadata,
-    *_place(),
-    *_numbers("org", "target"),
+    *place(),
+    *numbers("org", "target"),
     Column("view", SmallInteger, nullable=False),
-    *_numbers("mask", "from", "until", "source", "giver"),
-    *_recorded(),
+    *numbers("mask", "from", "until", "source", "giver"),
+    *numbers(*_RECORDED),
     PrimaryKeyConstraint("target", "org", "view", "source", "replaced", "part", "tenant"),
     sqlite_with_rowid=False,
 )

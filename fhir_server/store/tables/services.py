@@ -13,7 +13,7 @@ from sqlalchemy import (
     Text,
 )
 
-from fhir_server.store.columns import EXACT, metadata
+from fhir_server.store.tables.columns import EXACT, metadata
 
 # ---- jobs and their files -----------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, PrimaryKeyConstraint, Table, Text
 
-from fhir_server.store.columns import EXACT, metadata
+from fhir_server.store.tables.columns import EXACT, metadata
 
 # state: loading | ready. done and linked: how far a load has come, in concepts; source: the digest of what is loaded.
 code_system = Table(

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, PrimaryKeyConstraint, SmallInteger, Table, Text
 
-from fhir_server.store.columns import EXACT, metadata
+from fhir_server.store.tables.columns import EXACT, metadata
 
 
 def _key() -> list[Column[Any]]:

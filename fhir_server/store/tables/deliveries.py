@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Index, Integer, SmallInteger, Table, Text
 
-from fhir_server.store.columns import EXACT, metadata
+from fhir_server.store.tables.columns import EXACT, metadata
 
 delivery = Table(
     "delivery",

@@ -16,7 +16,7 @@ from sqlalchemy import (
     Text,
 )
 
-from fhir_server.store.columns import EXACT, metadata
+from fhir_server.store.tables.columns import EXACT, metadata
 
 # One file. state: held | confirmed | withdrawn | in-force | recalled; at: when it came into this state.
 load = Table(

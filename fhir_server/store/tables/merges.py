@@ -5,7 +5,7 @@ Times are UTC milliseconds; source, target and owner are hashes of references.
 
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, SmallInteger, Table
 
-from fhir_server.store.columns import metadata
+from fhir_server.store.tables.columns import metadata
 
 # source was replaced by target, both of one owner; record: what the merge changed, as JSON, so that it can be undone.
 merged = Table(
