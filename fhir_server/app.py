@@ -13,6 +13,7 @@ from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
 from fhir_server.config import Settings, from_environment
+from fhir_server.engine import repository
 from fhir_server.engine.build import build
 from fhir_server.engine.context import Engine
 from fhir_server.engine.transaction import event
@@ -104,7 +105,10 @@ def _smart_services(engine: Engine) -> Services:
         context = engine.context(ANYONE, str(what.get("request", "")), str(what.get("address", "")))
         status = int(what.get("status", 0))
         told = f"{what.get('event', '')} {what.get('client', '')} {what.get('scope', '')}".rstrip()
-        engine.reads.append(event(context, "oauth", status, [], told[:256]))
+        if what.get("authenticated"):
+            engine.reads.append(event(context, "oauth", status, [], told[:256]))
+        else:
+            repository.note_refusal(context, "oauth", status, told)
 
     return Services(engine.database, engine.settings.base_url, engine.clock, settings, on_event)
 

@@ -13,6 +13,7 @@ import hmac
 import os
 import secrets
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ import structlog
 from sqlalchemy import BigInteger, Connection, Row, bindparam, delete, literal, select, tuple_
 
 from fhir_server.engine import heads
+from fhir_server.engine.refusals import Refusals
 from fhir_server.fhir.errors import NoStore
 from fhir_server.store.db import Database
 from fhir_server.store.resources import TENANT
@@ -88,6 +90,7 @@ class ReadLog:
         self._lock = threading.Lock()
         self._dirty = self._failed = False
         self._path, self._handle = self._open()
+        self.refusals = Refusals(self.append)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
 
@@ -140,6 +143,7 @@ class ReadLog:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+        self.refusals.tell_all()
         self.drain()
         self._path.unlink(missing_ok=True)
         os.close(self._handle)
@@ -158,6 +162,7 @@ class ReadLog:
             try:
                 self._flush()
                 if rounds % _DRAIN_EVERY == 0:
+                    self.refusals.tell(time.time_ns() // 1000)
                     self._drain_all()
                 if rounds % _HEADS_EVERY == 0:
                     self._note_heads()

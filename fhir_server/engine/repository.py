@@ -340,6 +340,11 @@ def _log_event(context: Context, interaction: str, status: int, entities: list[A
     context.engine.reads.append(event(context, interaction, status, entities, query))
 
 
+def note_refusal(context: Context, interaction: str, status: int, detail: str) -> None:
+    """Audit what is refused to somebody who may ask as often as he likes: in bounded space (see `engine.refusals`)."""
+    context.engine.reads.refusals.note(event(context, interaction, status, [], detail[:256]))
+
+
 def note(context: Context, interaction: str, status: int, detail: Mapping[str, Any] | str = "") -> None:
     """Audit what no other function of this module audits: a refusal, a download."""
     _log_event(context, interaction, status, [], str(detail)[:256])

@@ -14,6 +14,7 @@ from fhir_server.fhir.errors import (
     LoginRequired,
     NoStore,
     NotSupported,
+    Throttled,
     UnknownType,
     Unseen,
 )
@@ -138,8 +139,14 @@ class Service:
         failure = known(error, request_id)
         if not isinstance(failure, Unseen | UnknownType):
             try:
-                repository.note(context, request.method, failure.status, "/".join(request.path))
+                note = repository.note_refusal if _is_endless(context, failure) else repository.note
+                note(context, request.method, failure.status, "/".join(request.path))
             except NoStore as unaudited:
                 failure = unaudited
         headers = {"Content-Type": "application/fhir+json; charset=utf-8", **failure.headers}
         return Response(failure.status, outcome_bytes(failure.issues), headers)
+
+
+def _is_endless(context: Context, failure: FHIRError) -> bool:
+    """Whether the same can be refused again and again: to nobody, and to who was told to wait."""
+    return context.caller is ANYONE or isinstance(failure, Throttled)

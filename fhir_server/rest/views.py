@@ -5,9 +5,8 @@ than reading a resource does, access and audit included.
 """
 
 import re
-import secrets
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
@@ -15,10 +14,13 @@ from typing import Any
 from flask import Flask
 from flask import Response as FlaskResponse
 
+from fhir_server.engine import request_ids
+from fhir_server.engine.audit import Event
 from fhir_server.fhir.errors import (
     BadValue,
     FHIRError,
     MethodNotAllowed,
+    NoStore,
     Structure,
     TooLarge,
     TooLongURI,
@@ -39,7 +41,7 @@ _LONGEST_URL = 16 * 1024
 _MOST_DISCARDED = 64 * 1024**2
 _NO_BODY = {204, 304}
 _WELL_KNOWN = "/.well-known/"
-_REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
+_NUMBER = "fhir.request_id"
 _ALWAYS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -69,7 +71,7 @@ class Application(Flask):
             below = path.removeprefix(_path_of(engine.settings.base_url))
             held = self.gate.enter(reserved=_is_reserved(path, below, environ["REQUEST_METHOD"]))
         except Unavailable as error:
-            return _send(turned_away(error, environ), start_response)
+            return _send(turned_away(self.service, error, environ), start_response)
         engine.database.begin_request()
         turn = self.turns.one() if reads(environ["REQUEST_METHOD"], path) else nullcontext()
         try:
@@ -135,14 +137,35 @@ def answer(service: Service, environ: dict[str, Any]) -> Response:
         response = presented(asked, service.answer(asked, request_id, environ.get("REMOTE_ADDR", "")))
     except Exception as error:  # noqa: BLE001 - nobody above would word it
         failure = known(error, request_id)
+        _note(service, environ, request_id, failure.status)
         response = Response(failure.status, outcome_bytes(failure.issues), dict(failure.headers))
     if response.status >= HTTPStatus.BAD_REQUEST:
         body.discard()
     return _finished(asked, environ, response, request_id, service.engine.settings.cors_origins)
 
 
-def turned_away(error: FHIRError, environ: dict[str, Any]) -> Response:
+def _note(service: Service, environ: dict[str, Any], request_id: str, status: int) -> None:
+    """Tell the trail, in bounded space, of what was refused before it was known what it is; no data are at stake."""
+    engine = service.engine
+    what = str(environ["REQUEST_METHOD"])[:16], status
+    told = Event(
+        engine.clock() * 1000,
+        request_id,
+        *what,
+        "",
+        0,
+        "",
+        environ.get("REMOTE_ADDR", ""),
+        [],
+        environ["PATH_INFO"][:256],
+    )
+    with suppress(NoStore):
+        engine.reads.refusals.note(told)
+
+
+def turned_away(service: Service, error: FHIRError, environ: dict[str, Any]) -> Response:
     """The response to a request for which there was no room."""
+    _note(service, environ, _request_id(environ), error.status)
     environ["wsgi.input"] = body = _Input(environ)
     body.discard()
     response = Response(error.status, outcome_bytes(error.issues), dict(error.headers))
@@ -255,8 +278,9 @@ class _Input:
 
 
 def _request_id(environ: dict[str, Any]) -> str:
-    given = str(environ.get("HTTP_X_REQUEST_ID", ""))
-    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    """The request's number, the same however often it is asked for."""
+    number: str = environ.setdefault(_NUMBER, request_ids.request_id(str(environ.get("HTTP_X_REQUEST_ID", ""))))
+    return number
 
 
 def _finished(
@@ -279,7 +303,7 @@ def _finished(
 def _correlation(environ: Mapping[str, Any]) -> dict[str, str]:
     """The client's own number of what this request belongs to, given back.  http.html#custom"""
     given = str(environ.get("HTTP_X_CORRELATION_ID", ""))
-    return {"X-Correlation-Id": given} if _REQUEST_ID.fullmatch(given) else {}
+    return {"X-Correlation-Id": given} if request_ids.FORM.fullmatch(given) else {}
 
 
 @lru_cache(maxsize=256)

@@ -16,14 +16,15 @@ class Answer(NamedTuple):
 
 
 class FormRequest(OAuth2Request):
-    """A posted form with the Authorization header and the address it came from."""
+    """A posted form with the Authorization header, the address it came from and the number of the request."""
 
-    def __init__(self, form: dict[str, str], authorization: str = "", address: str = "") -> None:
+    def __init__(self, form: dict[str, str], authorization: str = "", address: str = "", number: str = "") -> None:
         # TLS ends at the reverse proxy, and nothing below depends on the URL: the library is told that it is secure.
         super().__init__("POST", "https://localhost/")
         self.payload = BasicOAuth2Payload(form)
         self.authorization = authorization
         self.address = address
+        self.number = number
         self._form = form
 
     @property

@@ -97,6 +97,11 @@ class SmartServer(AuthorizationServer):
         """End a token."""
         return self._answer("revocation", request, partial(self.create_endpoint_response, "revocation"))
 
+    def refuse(self, name: str, request: FormRequest, answer: Answer) -> Answer:
+        """The answer to what is no form that can be read, once it is told."""
+        self._tell(name, request, "", answer)
+        return answer
+
     def issue(self, holder: Client, scope: str) -> dict[str, str | int]:
         """A stored token as the token response shows it."""
         services = self._services
@@ -176,6 +181,7 @@ class SmartServer(AuthorizationServer):
         proven = request.client.get_client_id() if request.client is not None and not failed else ""
         event = {
             "event": name,
+            "request": request.number,
             "at": self._services.clock(),
             "client": proven or who,
             "authenticated": bool(proven),

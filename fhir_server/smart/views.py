@@ -10,6 +10,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from fhir_server.engine.request_ids import HEADER, request_id
 from fhir_server.fhir.errors import FHIRError
 from fhir_server.smart import discovery
 from fhir_server.smart.request import Answer, FormRequest
@@ -36,7 +37,7 @@ def smart_blueprint(services: Services) -> Blueprint:
         (discovery.INTROSPECTION_PATH, server.introspect),
         (discovery.REVOCATION_PATH, server.revoke),
     ):
-        blueprint.add_url_rule(path, path.rpartition("/")[2], _posted(act), methods=["POST"])
+        blueprint.add_url_rule(path, path.rpartition("/")[2], _posted(server, act), methods=["POST"])
     document = json.dumps(server.configuration()).encode()
     for name, path in (("configuration", "/fhir" + discovery.WELL_KNOWN), ("configuration_root", discovery.WELL_KNOWN)):
         blueprint.add_url_rule(
@@ -54,19 +55,22 @@ def _published(document: bytes) -> Callable[[], Response]:
     return view
 
 
-def _posted(act: Callable[[FormRequest], Answer]) -> Callable[[], Response]:
+def _posted(server: SmartServer, act: Callable[[FormRequest], Answer]) -> Callable[[], Response]:
     def view() -> Response:
-        answer = _form_problem()
-        if answer is None:
-            authorization = request.headers.get("Authorization", "")
-            asked = FormRequest(request.form.to_dict(), authorization, request.remote_addr or "")
-            try:
-                answer = act(asked)
-            except FHIRError as error:  # a passing condition of the store, such as an audit trail that takes nothing
-                answer = _unavailable(error)
-        return Response(json.dumps(answer.body), answer.status, answer.headers)
+        problem = _form_problem()
+        asked = _asked({} if problem else request.form.to_dict())
+        try:
+            answer = act(asked) if problem is None else server.refuse(request.path.rpartition("/")[2], asked, problem)
+        except FHIRError as error:  # a passing condition of the store, such as an audit trail that takes nothing
+            answer = _unavailable(error)
+        return Response(json.dumps(answer.body), answer.status, [*answer.headers, (HEADER, asked.number)])
 
     return view
+
+
+def _asked(form: dict[str, str]) -> FormRequest:
+    authorization, number = request.headers.get("Authorization", ""), request_id(request.headers.get(HEADER, ""))
+    return FormRequest(form, authorization, request.remote_addr or "", number)
 
 
 def _form_problem() -> Answer | None:

@@ -24,6 +24,12 @@ def server(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -
         yield live
 
 
+@pytest.fixture(autouse=True)
+def minute(server: LiveServer) -> None:
+    """Each test has a minute of its own: its first refusals are told one by one."""
+    server.engine.reads.refusals.tell_all()
+
+
 @pytest.fixture(scope="module")
 def clinic(server: LiveServer) -> Client:
     return server.client("clinic")
@@ -134,12 +140,14 @@ def test_nobody_locks_another_out_from_elsewhere(server: LiveServer, clinic: Cli
 def test_what_the_token_endpoint_did_is_told(server: LiveServer, clinic: Client) -> None:
     """Section 3: issue, introspection and revocation are told apart, with what was granted."""
     token = clinic.authorize("system/Basic.rs")
-    for name in ("introspect", "revoke"):
-        headers = {"Authorization": f"Bearer {token}"}
-        requests.post(f"{server.root}/auth/{name}", data={"token": token}, headers=headers, timeout=30)
+    numbers = {"introspect": "oauth:1", "revoke": "oauth:2"}
+    for name, number in numbers.items():
+        headers = {"Authorization": f"Bearer {token}", "X-Request-Id": number}
+        answer = requests.post(f"{server.root}/auth/{name}", data={"token": token}, headers=headers, timeout=30)
     server.engine.reads.drain()
     wanted = select(audit.c.query).where(audit.c.interaction == "oauth").order_by(audit.c.at.desc(), audit.c.seq.desc())
     told = server.engine.database.read().execute(wanted.limit(3)).scalars().all()
+    assert [event[4] for event in trail(server, answer)] == ["revocation clinic"]
     assert told == ["revocation clinic", "introspection clinic", "token clinic system/Basic.rs"]
 
 

@@ -1,0 +1,166 @@
+"""Refusals that anybody can cause without end: each is counted in the trail, which does not grow with their number."""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from fhir_server.engine.audit import Event
+from fhir_server.engine.refusals import OTHERS, TOLD_APART, Refusals
+from fhir_server.rest.gate import Gate
+from fhir_server.rest.shares import Shares
+from fhir_server.store.tables import audit
+from tests.live import Client, LiveServer, running
+
+MINUTE = 60_000_000
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def refusal(at: int, address: str = "203.0.113.7", status: int = 401, client: str = "") -> Event:
+    return Event(at, f"r{at}", "GET", status, client, 0, "", address, [], "Patient")
+
+
+def counted(events: list[Event]) -> int:
+    """How many refusals these events tell of."""
+    more = [re.match(r"(\d+) more within the minute", one.query) for one in events]
+    return sum(int(found[1]) if found else 1 for found in more)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5 * MINUTE), st.integers(0, 300), st.sampled_from([400, 401, 503])), max_size=600)
+)
+def test_every_refusal_is_counted_in_bounded_space(asked: list[tuple[int, int, int]]) -> None:
+    """T29, T30: the numbers told are those refused; of a minute no more events than two for each that is told apart."""
+    told: list[Event] = []
+    refusals = Refusals(told.append)
+    for at, address, status in sorted(asked):
+        refusals.note(refusal(at, f"203.0.113.{address}" if address < 256 else f"2001:db8:0:{address}::1", status))
+    refusals.tell_all()
+    assert counted(told) == len(asked)
+    minutes = {at // MINUTE for at, _, _ in asked}
+    assert len(told) <= len(minutes) * 2 * (TOLD_APART + 1)
+
+
+def test_the_first_is_told_at_once_and_the_others_when_the_minute_is_over() -> None:
+    """One sender has a whole network of IPv6 addresses; clients and statuses are told apart."""
+    told: list[Event] = []
+    refusals = Refusals(told.append)
+    for number in range(50):
+        refusals.note(refusal(number, f"2001:db8::{number:x}"))
+    assert [one.request for one in told] == ["r0"]
+    refusals.tell(MINUTE - 1)
+    assert len(told) == 1
+    refusals.tell(MINUTE)
+    assert (told[1].address, told[1].request) == ("2001:db8::/64", "r49")
+    assert told[1].query == "49 more within the minute, the last one: Patient"
+    for one in (refusal(MINUTE), refusal(MINUTE, status=413), refusal(MINUTE, client="clinic")):
+        refusals.note(one)
+    assert len(told) == 5
+    for number in range(TOLD_APART + 20):
+        refusals.note(refusal(MINUTE, f"198.51.100.{number}"))
+    refusals.tell_all()
+    assert [one.address for one in told][-1] == OTHERS
+    assert counted(told) == 50 + 3 + TOLD_APART + 20
+
+
+@pytest.fixture(scope="module")
+def server(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    with running(module_database_url, tmp_path_factory.mktemp("refusals"), max_resource_bytes=1000) as live:
+        yield live
+
+
+@pytest.fixture(scope="module")
+def clinic(server: LiveServer) -> Client:
+    return server.client("clinic")
+
+
+@pytest.fixture(autouse=True)
+def minute(server: LiveServer) -> None:
+    """Each test has a minute of its own."""
+    server.engine.reads.refusals.tell_all()
+
+
+def events(server: LiveServer, number: str) -> list[tuple[Any, ...]]:
+    """(interaction, outcome, client, query) of the events of a request."""
+    server.engine.reads.drain()
+    columns = [audit.c[name] for name in ("interaction", "outcome", "client", "query")]
+    return [
+        tuple(row) for row in server.engine.database.read().execute(select(*columns).where(audit.c.request == number))
+    ]
+
+
+def total(server: LiveServer) -> int:
+    server.engine.reads.drain()
+    return len(server.engine.database.read().execute(select(audit.c.seq)).all())
+
+
+def test_a_flood_without_a_token_fills_nothing(server: LiveServer) -> None:
+    """T29: 200 requests, two events, and their number is known."""
+    before = total(server)
+    with requests.Session() as session:
+        for number in range(200):
+            answer = session.get(f"{server.base}/Patient/{number}", headers={"Authorization": f"Bearer {number}"})
+            assert answer.status_code == 401
+    server.engine.reads.refusals.tell_all()
+    assert total(server) - before <= 4  # a minute may have begun meanwhile
+    [last] = events(server, answer.headers["X-Request-Id"])
+    assert re.fullmatch(r"\d+ more within the minute, the last one: Patient/199", last[3])
+
+
+def test_what_is_refused_before_it_is_known_is_told(server: LiveServer, clinic: Client) -> None:
+    """Section 3, T29: too long, no UTF-8, a method that is none, no room: an event with the request's number."""
+    gate = server.app.gate
+    too_long = clinic.post("Patient", b'{"resourceType": "Patient"}' + b" " * 1000)
+    assert (too_long.status_code, events(server, too_long.headers["X-Request-Id"])) == (
+        413, [("POST", 413, "", "/fhir/Patient")],
+    )  # fmt: skip
+    with closing(HTTPConnection(server.base.split("/")[2], timeout=10)) as raw:
+        raw.request("GET", "/fhir/Patient/%zz")
+        broken = raw.getresponse()
+    assert (broken.status, events(server, broken.headers["X-Request-Id"])[0][:2]) == (400, ("GET", 400))
+    odd = requests.request("ODD", f"{server.base}/Patient", timeout=10)
+    assert (odd.status_code, events(server, odd.headers["X-Request-Id"])[0][:2]) == (405, ("ODD", 405))
+    server.app.gate = Gate(running=0, waiting=0)
+    try:
+        full = clinic.session.get(f"{server.base}/Patient")
+    finally:
+        server.app.gate = gate
+    assert (full.status_code, events(server, full.headers["X-Request-Id"])) == (
+        503, [("GET", 503, "", "/fhir/Patient")],
+    )  # fmt: skip
+
+
+def test_a_client_that_was_told_to_wait_fills_nothing(server: LiveServer, clinic: Client) -> None:
+    """P14: 429 after 429, and the client stands in the event."""
+    clinic.authorize_once()
+    before = server.app.service
+    server.app.service = type(before)(before.engine, before.routes, Shares(1))
+    try:
+        answers = [clinic.get("Patient") for _ in range(9)]
+    finally:
+        server.app.service = before
+    assert [one.status_code for one in answers[1:]] == [429] * 8
+    assert events(server, answers[1].headers["X-Request-Id"]) == [("GET", 429, "clinic", "Patient")]
+    assert events(server, answers[2].headers["X-Request-Id"]) == []
+
+
+def test_a_flood_of_token_requests_fills_nothing(server: LiveServer) -> None:
+    """T28, section 3: whatever client each names; the answer and the first event carry the request's number."""
+    before = total(server)
+    answers = [
+        requests.post(f"{server.root}/auth/token", data=form, headers=FORM, timeout=10)
+        for number in range(20)
+        for form in (f"grant_type=client_credentials&client_id=c{number}", "a=1&a=1")
+    ]
+    assert [one.status_code for one in answers[:2]] == [401, 400]
+    assert total(server) - before <= 4
+    first, repeated = (events(server, one.headers["X-Request-Id"]) for one in answers[:2])
+    assert first == [("oauth", 401, "", "token c0")]
+    assert repeated == [("oauth", 400, "", "token")]
