@@ -13,11 +13,13 @@ import orjson
 
 from fhir_server import __version__
 from fhir_server.engine.repository import VERSIONED
+from fhir_server.fhir.definitions import SearchParam
 from fhir_server.fhir.registry import entries
 from fhir_server.fhir.values import instant
 from fhir_server.rest import interactions
 from fhir_server.rest.message import Operation
 from fhir_server.search.across import COMMON, COMPARTMENTS
+from fhir_server.search.canonicals import is_canonical
 from fhir_server.search.criteria import offers
 from fhir_server.search.expression import reference_targets
 from fhir_server.smart.discovery import capability_security
@@ -109,7 +111,11 @@ def _profiles(engine: Engine, type_: str) -> list[str]:
 
 def _includes(engine: Engine, type_: str) -> list[str]:
     params = engine.definitions.search_params(type_)
-    return sorted(f"{type_}:{code}" for code, param in params.items() if param.type == "reference")
+    return sorted(f"{type_}:{code}" for code, param in params.items() if _is_followed(engine, type_, param))
+
+
+def _is_followed(engine: Engine, type_: str, param: SearchParam) -> bool:
+    return param.type == "reference" and not is_canonical(engine.definitions, type_, param)
 
 
 def _reverse(engine: Engine) -> Mapping[str, list[str]]:
@@ -118,7 +124,9 @@ def _reverse(engine: Engine) -> Mapping[str, list[str]]:
         kept.update({type_: [] for type_ in engine.definitions.types})
         for source in engine.definitions.types:
             for code, param in engine.definitions.search_params(source).items():
-                for target in reference_targets(engine.definitions, param) if param.type == "reference" else ():
+                for target in (
+                    reference_targets(engine.definitions, param) if _is_followed(engine, source, param) else ()
+                ):
                     kept.get(target, []).append(f"{source}:{code}")
     return kept
 

@@ -10,10 +10,11 @@ from fhir_server.fhir.definitions import Definitions, SearchParam
 from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
 from fhir_server.search import words
 from fhir_server.search.amounts import parse_amounts
+from fhir_server.search.canonicals import is_canonical, versions
 from fhir_server.search.expression import reference_targets
 from fhir_server.search.lists import STORED, on_list
 from fhir_server.search.model import AllOf, Asked, Chain, Criterion, Has, Match, Site, Term
-from fhir_server.search.modifiers import lists, way
+from fhir_server.search.modifiers import OWN_WAYS, lists, way
 from fhir_server.search.pairs import parts_of
 from fhir_server.search.text import shown, split
 from fhir_server.search.types import search_types
@@ -27,6 +28,7 @@ _NOT_OFFERED = frozenset({"_query"})  # a named query is an operation, and none 
 OWN = {"_id": "id", "_lastUpdated": "instant"}
 _HAS_PARTS = 4
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+_ESCAPED = re.compile(r"(?:[^\\]|\\[,|$\\])*")
 _NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
 
 Parse = Callable[[str, Asked], tuple[Term, ...]]
@@ -92,6 +94,7 @@ def _has(site: Site, kind: str, name: str, value: str) -> Has:
     if source not in site.definitions.types:
         raise NotSupported(f"{shown(source)} in {shown(name)} is no resource type")
     param = find_param(site, source, code)
+    require_followed(site, source, param)
     if param.type != "reference" or kind not in reference_targets(site.definitions, param):
         raise NotSupported(f"{shown(code)} of {source} does not refer to a {kind}")
     return Has(kind, source, code, _criterion(site, source, rest, value))
@@ -100,6 +103,7 @@ def _has(site: Site, kind: str, name: str, value: str) -> Has:
 def _chain(site: Site, kind: str, param: SearchParam, target: str, rest: str, value: str) -> Chain:
     if param.type != "reference":
         raise NotSupported(f"{shown(param.code)} of {kind} is no reference, so nothing can follow it")
+    require_followed(site, kind, param)
     types = reference_targets(site.definitions, param)
     if target:
         _require_target(site, param, target, types)
@@ -110,6 +114,14 @@ def _chain(site: Site, kind: str, param: SearchParam, target: str, rest: str, va
     if len(branches) > MOST_BRANCHES:
         raise NotSupported(f"{shown(param.code)} of {kind} refers to many types; write {param.code}:Type.{rest[:20]}")
     return Chain(kind, param.code, branches)
+
+
+def require_followed(site: Site, kind: str, param: SearchParam) -> None:
+    """NotSupported for a reference by canonical URL."""
+    if is_canonical(site.definitions, kind, param):
+        raise NotSupported(
+            f"{shown(param.code)} of {kind} refers by canonical URLs, which are not followed here; search by the URL"
+        )
 
 
 def _branches(site: Site, types: tuple[str, ...], rest: str, value: str) -> tuple[tuple[str, Criterion], ...]:
@@ -134,13 +146,15 @@ def _match(site: Site, kind: str, param: SearchParam, modifier: str, name: str, 
     asked = Asked(site, kind, param, name, modifier)
     if modifier == "missing":
         return Match(kind, param.code, searched, (_missing(name, value),), "missing")
-    other = way(param, modifier) if searched == param.type else None
+    other = way(site.definitions, kind, param, modifier) if searched == param.type else None
     if other and (not other.suffix or other.suffix in lists(site.definitions, kind, param)):
         terms = _terms(other.parse, asked, value)
         return Match(kind, param.code + other.suffix, other.kind, terms, "not" if other.negative else "")
     _check_modifier(asked, searched)
     if searched == "quantity":
         return parse_amounts(asked, _values(name, value))
+    if not modifier and (found := versions(asked, _values(name, value))):
+        return found
     terms = _terms(search_types()[param.type].parse, asked, value)
     if searched == "id":
         terms = tuple(_id(asked, term) for term in terms)
@@ -151,10 +165,11 @@ def _check_modifier(asked: Asked, searched: str) -> None:
     modifier, param = asked.modifier, asked.param
     if not modifier:
         return
-    if searched == param.type and modifier in search_types()[param.type].modifiers and not way(param, modifier):
+    definitions, offered = asked.site.definitions, search_types()[param.type].modifiers
+    if searched == param.type and modifier in offered - OWN_WAYS:
         return
-    if param.type == "reference":
-        _require_target(asked.site, param, modifier, reference_targets(asked.site.definitions, param))
+    if param.type == "reference" and modifier not in OWN_WAYS:
+        _require_target(asked.site, param, modifier, reference_targets(definitions, param))
         return
     raise NotSupported(f"the {param.type} parameter {shown(param.code)} has no modifier {shown(modifier)} here")
 
@@ -165,6 +180,8 @@ def _values(name: str, value: str) -> list[str]:
         raise TooCostly(f"{shown(name)} has more than {MOST_VALUES} values")
     if not all(part.strip() for part in parts):
         raise BadValue(f"{shown(name)} has an empty value; leave it out or give one")
+    if "\\" in value and not _ESCAPED.fullmatch(value):
+        raise BadValue(f"{shown(name)}: a backslash stands before , | $ or another backslash only; write it twice")
     return parts
 
 

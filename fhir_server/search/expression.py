@@ -222,6 +222,16 @@ def is_single(definitions: Definitions, kind: str, expression: str) -> bool:
 
 
 @lru_cache(maxsize=8192)
+def bound_to(definitions: Definitions, kind: str, expression: str, value_set: str) -> bool:
+    """Whether the values of a parameter are codes that R4 binds to this value set."""
+    try:
+        ends = tracks(definitions.elements, kind, expression)
+    except Unsupported:
+        return False
+    return all(end.element is not None and end.element.binding.partition("|")[0] == value_set for end in ends)
+
+
+@lru_cache(maxsize=8192)
 def implied_systems(definitions: Definitions, kind: str, expression: str) -> frozenset[str]:
     """The code systems behind the `code` elements of a parameter, where R4 binds them to a value set it lists."""
     try:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from fhir_server.fhir.definitions import Definitions, SearchParam
 from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
 from fhir_server.fhir.values import PACIFIC
-from fhir_server.search import hierarchy
-from fhir_server.search.expression import data_types, implied_systems
+from fhir_server.search import canonicals, hierarchy
+from fhir_server.search.expression import bound_to, data_types, implied_systems
 from fhir_server.search.model import Asked, Converter, Term
 from fhir_server.search.text import LONGEST, clip, next_text, shown, split, unescape
 from fhir_server.search.types import search_types
@@ -28,6 +28,7 @@ MOST_CODES = 500
 
 _SHORTEST_CATEGORY = 3
 _TYPED_PARTS = 3
+_MEDIA_TYPES = "http://hl7.org/fhir/ValueSet/mimetypes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,10 @@ class Way:
     negative: bool = False
 
 
-def way(param: SearchParam, modifier: str) -> Way | None:
-    """What a modifier means on a parameter; None if it has no meaning of its own there."""
+def way(definitions: Definitions, kind: str, param: SearchParam, modifier: str) -> Way | None:
+    """What a modifier means on a parameter of a resource type; None if it has no meaning of its own there."""
+    if param.type == "reference" and canonicals.is_canonical(definitions, kind, param):
+        return _OF_CANONICALS.get(modifier)
     return _WAYS.get((param.type, modifier))
 
 
@@ -117,6 +120,8 @@ def _under(system: str, code: str) -> Term:
 
 
 def _below(text: str, asked: Asked) -> tuple[Term, ...]:
+    if bound_to(asked.site.definitions, asked.type, asked.param.expression, _MEDIA_TYPES):
+        return _media_type(text, asked)
     system, code = _system_and_code(text, asked)
     if system in BY_PREFIX:
         return (_under(system, code),)
@@ -124,6 +129,14 @@ def _below(text: str, asked: Asked) -> tuple[Term, ...]:
         return (Term("below", (*place, system_hash(system))),)
     codes = asked.site.terminology.below(system, code) if asked.site.terminology else None
     return _related(asked, system, codes)
+
+
+def _media_type(text: str, asked: Asked) -> tuple[Term, ...]:
+    """A media type with whatever parameters: text/xml; charset=UTF-8 as well.  search.html#mimetype"""
+    value = unescape(text)
+    if "|" in value or "/" not in value:
+        raise BadValue(f"{asked.name}: {shown(text)} is no media type; write e.g. text/xml")
+    return (Term("none", (clip(value),)), Term("under", (f"{value};", next_text(f"{value};"), 0)))
 
 
 def _above(text: str, asked: Asked) -> tuple[Term, ...]:
@@ -163,6 +176,8 @@ def _url(text: str, asked: Asked) -> str:
 
 
 def _uri_below(text: str, asked: Asked) -> tuple[Term, ...]:
+    if "|" in text:
+        return canonicals.below(text, asked)
     url = _url(text, asked)
     return (Term("below", (url, f"{url}/", next_text(f"{url}/"))),)
 
@@ -188,3 +203,5 @@ _WAYS = {
     ("uri", "above"): Way("uri", "", _uri_above),
     ("uri", "below"): Way("uri", "", _uri_below),
 }
+_OF_CANONICALS = {"below": Way("uri", LOGICAL, canonicals.below)}
+OWN_WAYS = frozenset(modifier for _, modifier in _WAYS)  # modifiers that mean nothing but such a way

@@ -15,7 +15,8 @@ from fhir_server.fhir.values import PACIFIC
 from fhir_server.search import worklists
 from fhir_server.search.across import compartment, parse_across, types_of
 from fhir_server.search.bounds import joined
-from fhir_server.search.criteria import find_param, parse_criterion
+from fhir_server.search.canonicals import is_canonical
+from fhir_server.search.criteria import find_param, parse_criterion, require_followed
 from fhir_server.search.expression import reference_targets
 from fhir_server.search.filters import parse_filter
 from fhir_server.search.model import Criterion, Include, Match, SearchQuery, Site, SortKey, values
@@ -247,6 +248,7 @@ def _every_reference(draft: _Draft, source: str, *, iterate: bool, reverse: bool
         for kind in sources
         for code, param in sorted(definitions.search_params(kind).items())
         if param.type == "reference"
+        and not is_canonical(definitions, kind, param)
         and (not reverse or iterate or not searched.isdisjoint(reference_targets(definitions, param)))
     ]
 
@@ -259,6 +261,7 @@ def _include(draft: _Draft, value: str, *, iterate: bool, reverse: bool) -> Incl
             f"{shown(value)} begins with no resource type; write Type:parameter or Type:parameter:Target"
         )
     param = find_param(draft.site, source, code)
+    require_followed(draft.site, source, param)
     types = reference_targets(draft.site.definitions, param) if param.type == "reference" else ()
     if not types or (target and target not in types):
         raise NotSupported(f"{shown(value)} names no reference that can be followed")

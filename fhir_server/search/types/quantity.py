@@ -31,17 +31,19 @@ _SAMPLE = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 
 
 def parse(text: str, asked: Asked) -> tuple[Term, ...]:
-    """`number`, `number|system|code` or `number||code`, with an optional prefix; BadValue for anything else."""
+    """`number`, `number|system|code`, `number||code` or `number|system|`, perhaps with a prefix; else BadValue."""
     parts = [unescape(part) for part in split(text, "|")]
-    if len(parts) not in (1, _WITH_UNIT) or (len(parts) == _WITH_UNIT and not parts[2]):
+    if len(parts) not in (1, _WITH_UNIT) or (len(parts) == _WITH_UNIT and not any(parts[1:])):
         raise BadValue(
-            f"{asked.name}: {shown(text)} is no quantity; write number, number|system|code or number||code, "
-            "and put a backslash before a | that belongs to the unit"
+            f"{asked.name}: {shown(text)} is no quantity; write number, number|system|code, number||code "
+            "or number|system|, and put a backslash before a | that belongs to the unit"
         )
     number = decimals.asked(parts[0], asked.name)
     keys = decimals.bounds(number)
     if len(parts) == 1:
         return (Term(number.op, keys),)
+    if not parts[2]:
+        return (Term(f"{number.op} of any", (*keys, system_hash(parts[1]))),)
     if parts[1]:
         return (Term(f"{number.op} of system", (*keys, system_hash(parts[1]), clip(parts[2]))),)
     return (Term(f"{number.op} of unit", (*keys, clip(parts[2]))),)
@@ -59,6 +61,8 @@ def _fits(row: FromClause, op: str, binds: Binds) -> ColumnElement[bool]:
     if where == "of unit":
         same = or_(row.c.code == binds[-1], row.c.unit == binds[-1])
         return and_(compare(row.c.lo, row.c.hi, comparison, binds[:-1]), same)
+    if where == "of any":
+        return and_(compare(row.c.lo, row.c.hi, comparison, binds[:-1]), row.c.sys == binds[-1])
     if where == "of canonical":
         return and_(compare(row.c.lo, row.c.hi, comparison, binds[:-1]), row.c.code == binds[-1])
     same = and_(row.c.sys == binds[-2], row.c.code == binds[-1])

@@ -82,6 +82,7 @@ def _canonical(rows: Adders, key: Key, value: str) -> None:
         return
     rows.ref((key[0], rh(value)))
     rows.ref((key[0], rh(split_canonical(value)[0])))
+    rows.uri((key[1], clip(value)))  # for :below, which asks how it begins
 
 
 def _uri(rows: Adders, key: Key, value: str) -> None:
