@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -63,7 +64,9 @@ def main(  # an option each
         console.print(f"[bold]{name}[/bold]: {text}")
     found: list[Figure] = measure_validation() if validation or not (only or scale) else []
     for one in () if validation else [engine] if engine else _ENGINES:
-        for figure in _measure(one, QUICK if quick else FULL, only, postgres, long=long, scale=scale):
+        plan = QUICK if quick else FULL
+        plan = replace(plan, import_rows=0) if scale else plan
+        for figure in _measure(one, plan, only, postgres, long=long, scale=scale):
             found.append(figure)
             _keep(found, out)
     _keep(found, out)
@@ -102,7 +105,7 @@ def _measure(engine: str, plan: Plan, only: str, postgres: str, *, long: bool, s
 
 @contextmanager
 def ready(engine: str, plan: Plan, postgres: str, bars: Progress) -> Iterator[Bench]:
-    """A server with 10,000 members in it (2,000 if quick), and the empty one beside it."""
+    """A server with as many members as the plan says, and the empty one beside it."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ecm-bench-")))
         bar = bars.add_task(f"{engine}: world", total=4)
@@ -115,7 +118,8 @@ def ready(engine: str, plan: Plan, postgres: str, bars: Progress) -> Iterator[Be
         clients = {name: world.Client(server.root, name, **row) for name, row in known.items()}
         world.load_directory(place, clients)
         bars.advance(bar)
-        world.import_file(clients["plan-valley"], member_file(folder, plan.import_rows))
+        if plan.import_rows:
+            world.import_file(clients["plan-valley"], member_file(folder, plan.import_rows))
         bars.advance(bar)
         bench = Bench(server, empty, clients, plan, place)
         find_patients(bench)

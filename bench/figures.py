@@ -309,7 +309,7 @@ def find_patients(bench: Bench) -> None:
     path, found = f"Patient?_count={_PAGE}", []
     while path and len(found) < _SAMPLE:
         page = bench.provider.call("GET", path).json()
-        found += [entry["resource"] for entry in page["entry"]]
+        found += [entry["resource"] for entry in page.get("entry", [])]
         path = next((link["url"] for link in page["link"] if link["relation"] == "next"), "")
     bench.patients = found[:_SAMPLE]
     _bundles[:] = [json.loads(next((bench.world / "care-plans").glob("*almond-clinic-1.json")).read_text())]
