@@ -1,7 +1,7 @@
 """The command line of what is installed beside the code: large code systems, and FHIR packages."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,12 +11,15 @@ from rich.table import Table
 from fhir_server.config import from_environment
 from fhir_server.engine.build import clock
 from fhir_server.fhir import definitions, packages
+from fhir_server.fhir.errors import FHIRError, NotSupported
+from fhir_server.search.custom import judged
 from fhir_server.store import concepts
 from fhir_server.store.concepts import READY
 from fhir_server.store.db import Database, open_database
 from fhir_server.store.migrations import require_current
 from fhir_server.terminology import distribution, loading
 from fhir_server.terminology.distribution import Source
+from fhir_server.validation import structure
 from fhir_server.validation.unenforced import unenforced
 
 terminology_app = typer.Typer(no_args_is_help=True, help="Large code systems: load, list, remove.")
@@ -114,15 +117,53 @@ def packages_install(
     Example: ecm-fhir packages install hl7.fhir.us.core-7.0.0.tgz
     """
     folder = from_environment().packages_folder
-    made = packages.install(path, folder, definitions.load())
-    told = ", ".join(f"{number} {kind}" for kind, number in made.count().items())
+    judge = _Judge()
+    made = packages.install(path, folder, judge.known, judge)
+    told = ", ".join(f"{number} {kind}" for kind, number in made.count().items()) or "no definitions that are kept"
     console.print(f"[bold]{made.name} {made.version}[/bold]: {told}. Servers enforce it from their next start.")
+    for reason in judge.left_out:
+        console.print(f"Left out: {reason}")
     for rule in unenforced(definitions.load([made.folder]).all("StructureDefinition")):
         console.print(f"Not enforced: rule {rule.key} of {rule.profile}: {rule.reason}.")
     there = {one.name for one in packages.installed(folder)}
     missing = [f"{name} {version}" for name, version in made.needs if name not in there]
     if missing:
         console.print(f"It builds on packages that are not installed, and does without them: {', '.join(missing)}.")
+
+
+class _Judge:
+    """Whether the definitions of a package can be used; remembers which search parameters cannot, and why."""
+
+    def __init__(self) -> None:
+        self.known = definitions.load()
+        self.left_out: list[str] = []
+        self._bases: dict[str, str] = {}
+
+    def __call__(self, file: str, resource: dict[str, Any]) -> bool:
+        try:
+            structure.check(resource["resourceType"], resource)
+        except FHIRError as error:
+            one = error.issues[0]
+            raise ValueError(f"{file} is no right FHIR R4: {one.expression}: {one.diagnostics}.") from error
+        self._require_an_end(file, resource)
+        if resource["resourceType"] != "SearchParameter" or resource["type"] == "composite":
+            return True
+        try:
+            judged(self.known, resource)
+        except NotSupported as error:
+            self.left_out.append(f"the search parameter {resource['code']}. {error}")
+            return False
+        return True
+
+    def _require_an_end(self, file: str, resource: dict[str, Any]) -> None:
+        """ValueError if a profile is built on itself, by way of others of the package or directly."""
+        self._bases[resource["url"]] = resource.get("baseDefinition", "")
+        passed, base = {resource["url"]}, resource.get("baseDefinition", "")
+        while base in self._bases and base not in passed:
+            passed.add(base)
+            base = self._bases[base]
+        if base in passed:
+            raise ValueError(f"{file}: the profile {base[:64]} is built on itself.")
 
 
 @packages_app.command("list")

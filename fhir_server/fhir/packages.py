@@ -3,13 +3,14 @@
 https://confluence.hl7.org/display/FHIR/NPM+Package+Specification
 """
 
+import gzip
 import json
 import re
 import shutil
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ _NAME = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9-]+)*")
 _VERSION = re.compile(r"[0-9A-Za-z]+([.-][0-9A-Za-z]+)*")
 _MOST_BYTES = 64 * 1024**2
 _MOST_UNPACKED = 1024**3
+_PIECE = 1024**2
 _R4 = ("4.0.0", "4.0.1", "4.0")
 _CORE = "hl7.fhir.r4.core"
 
@@ -43,16 +45,27 @@ class Package:
 
 
 def installed(folder: Path) -> list[Package]:
-    """The packages in a folder, by name and version."""
-    found = sorted(path.parent for path in folder.glob(f"[a-z]*/{_MANIFEST}"))
-    return [_package(json.loads((path / _MANIFEST).read_text("utf-8")), folder) for path in found]
+    """The packages in a folder, by name and version, the newest version last."""
+    found = [path.parent for path in folder.glob(f"[a-z]*/{_MANIFEST}")]
+    read = [_package(json.loads((path / _MANIFEST).read_text("utf-8")), folder) for path in found]
+    return sorted(read, key=lambda one: (one.name, _order(one.version)))
 
 
-def install(archive: Path, folder: Path, definitions: Definitions) -> Package:
+def _order(version: str) -> tuple[list[tuple[bool, int, str]], bool, str]:
+    """As versions follow each other (https://semver.org/#spec-item-11): 6.1.0, 7.0.0-ballot, 7.0.0, 10.0.0."""
+    release, _, rest = version.partition("-")
+    numbers = [(one.isdecimal(), int(one) if one.isdecimal() else 0, one) for one in release.split(".")]
+    return numbers, not rest, rest
+
+
+Usable = Callable[[str, dict[str, Any]], bool]  # (file, definition) -> whether it is kept; ValueError refuses it all
+
+
+def install(archive: Path, folder: Path, definitions: Definitions, usable: Usable | None = None) -> Package:
     """Take a package into a folder, in place of the same version; ValueError if it is no package for FHIR R4.
 
     Only definitions are kept, and of search parameters those that FHIR R4 does not have. Nothing is written outside
-    the folder, whatever the archive says, and nothing at all unless it can be read to its end.
+    the folder, whatever the archive says, and nothing at all unless it can be read to its end and is `usable`.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".installing-") as place:
@@ -62,7 +75,9 @@ def install(archive: Path, folder: Path, definitions: Definitions) -> Package:
         for name, resource in _members(archive):
             if name == _MANIFEST:
                 manifest = resource
-            if name == _MANIFEST or _is_kept(name, resource, definitions):
+            if name == _MANIFEST or (
+                _is_kept(name, resource, definitions) and (usable is None or usable(name, resource))
+            ):
                 (temporary / name).write_text(json.dumps(resource, ensure_ascii=False), "utf-8")
         package = _package(manifest, folder)
         if package.folder.exists():
@@ -84,7 +99,7 @@ def _members(archive: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The definitions of an archive by file name; links, folders and paths that lead elsewhere are passed over."""
     unpacked = 0
     try:
-        with tarfile.open(archive, "r:gz") as package:
+        with gzip.open(archive) as unzipped, tarfile.open(fileobj=unzipped, mode="r:") as package:
             for member in package:
                 unpacked += member.size
                 if member.size > _MOST_BYTES or unpacked > _MOST_UNPACKED:
@@ -93,6 +108,8 @@ def _members(archive: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 content = package.extractfile(member) if named and member.isreg() else None
                 if named and content:
                     yield named["file"], _parsed(archive, content.read())
+            while unpacked <= _MOST_UNPACKED and (rest := unzipped.read(_PIECE)):
+                unpacked += len(rest)  # to the end, where gzip says whether all of it is there
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ValueError(f"{archive.name} is no package: it cannot be read as .tgz.") from error
 
@@ -100,7 +117,7 @@ def _members(archive: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _parsed(archive: Path, content: bytes) -> dict[str, Any]:
     try:
         found = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{archive.name} holds a file that is no JSON.") from error
     if not isinstance(found, dict):
         raise ValueError(f"{archive.name} holds a file that is no JSON object.")  # noqa: TRY004 - of what is in it

@@ -106,7 +106,7 @@ def _resource(engine: Engine, type_: str) -> dict[str, Any]:
 
 def _profiles(engine: Engine, type_: str) -> list[str]:
     all_of = engine.definitions.all("StructureDefinition")
-    return sorted(row["url"] for row in all_of if row.get("type") == type_ and row.get("derivation") == "constraint")
+    return sorted({row["url"] for row in all_of if row.get("type") == type_ and row.get("derivation") == "constraint"})
 
 
 def _includes(engine: Engine, type_: str) -> list[str]:

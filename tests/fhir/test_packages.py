@@ -133,6 +133,97 @@ def test_versions_stand_side_by_side(tmp_path: Path, definitions: Definitions) -
         packages.remove(tmp_path / "p", "example.guide", "1.0.0")
 
 
+def test_the_newest_version_stands_last(tmp_path: Path, definitions: Definitions) -> None:
+    """By numbers, a draft before what it became: without a version the newest is meant."""
+    for version in ("10.0.0", "7.0.0", "6.1.0", "7.0.0-ballot"):
+        files = {"package/package.json": {**MANIFEST, "version": version}}
+        packages.install(packed(tmp_path / "a.tgz", files), tmp_path / "p", definitions)
+    found = [one.version for one in packages.installed(tmp_path / "p")]
+    assert found == ["6.1.0", "7.0.0-ballot", "7.0.0", "10.0.0"]
+
+
+def test_a_package_that_is_cut_off_is_refused(tmp_path: Path, definitions: Definitions) -> None:
+    """Wherever it ends: in the middle, before the end of the archive, before the sum that proves it whole."""
+    archive = packed(tmp_path / "a.tgz", {"package/package.json": MANIFEST, "package/ValueSet-x.json": VALUE_SET})
+    whole = archive.read_bytes()
+    for end in (len(whole) // 2, len(whole) - 9, len(whole) - 1):
+        archive.write_bytes(whole[:end])
+        with pytest.raises(ValueError, match="cannot be read"):
+            packages.install(archive, tmp_path / "p", definitions)
+    deep = b'{"a":' * 50_000 + b"1" + b"}" * 50_000
+    with pytest.raises(ValueError, match="no JSON"):
+        packages.install(packed(archive, {"package/ValueSet-x.json": deep}), tmp_path / "p", definitions)
+    assert files_of(tmp_path / "p") == set()
+
+
+NAMED = {"name": "X", "status": "active"}
+PARAMETER = {**NAMED, "resourceType": "SearchParameter", "url": "https://example.org/p", "description": "x",
+             "base": ["Patient"], "type": "token", "code": "shoe", "expression": "Patient.shoe("}  # fmt: skip
+PROFILE = {
+    **NAMED, "resourceType": "StructureDefinition", "url": "https://example.org/profile", "kind": "resource",
+    "abstract": False, "type": "Patient", "derivation": "constraint",
+    "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+}  # fmt: skip
+
+
+def test_what_cannot_be_used_is_refused_or_told_by_command(tmp_path: Path) -> None:
+    """A server must start with what was installed: what is no right FHIR is refused, with file and element."""
+    environment = {"ECM_FHIR_DATA_FOLDER": str(tmp_path), "COLUMNS": "200"}
+
+    def command(*files: tuple[str, Any]) -> tuple[int, str]:
+        content = {f"package/{name}.json": one for name, one in files} | {"package/package.json": MANIFEST}
+        archive = packed(tmp_path / "a.tgz", content)
+        result = CliRunner().invoke(app, ["packages", "install", str(archive)], env=environment)
+        return result.exit_code, result.output + str(result.exception or "")
+
+    other = {**PROFILE, "url": "https://example.org/other", "baseDefinition": PROFILE["url"]}
+    system = {
+        **NAMED,
+        "resourceType": "CodeSystem",
+        "url": "urn:s",
+        "content": "complete",
+        "concept": [{"display": "x"}],
+    }
+    for files, word in (
+        ([("CodeSystem-x", system)], "CodeSystem-x.json is no right FHIR R4: CodeSystem.concept[0].code"),
+        ([("StructureDefinition-x", {**PROFILE, "kind": "hat"})], "StructureDefinition.kind"),
+        ([("StructureDefinition-x", {**PROFILE, "baseDefinition": PROFILE["url"]})], "built on itself"),
+        ([("StructureDefinition-x", {**PROFILE, "baseDefinition": other["url"]}), ("StructureDefinition-y", other)],
+         "built on itself"),
+    ):  # fmt: skip
+        code, told = command(*files)
+        assert (code, word in told) == (1, True), told
+        assert files_of(tmp_path / "packages") == set()
+    code, told = command(("SearchParameter-x", PARAMETER))
+    assert (code, "Left out: the search parameter shoe" in told, "no definitions" in told) == (0, True, True), told
+
+
+def test_conflicting_versions_are_held_to_each(database_url: str, tmp_path: Path) -> None:
+    """A claim with |version is held to that version, one without to the newest; the statement names a profile once."""
+
+    def needs(path: str) -> dict[str, Any]:
+        rows = [{"id": "Patient", "path": "Patient"}, {"id": f"Patient.{path}", "path": f"Patient.{path}", "min": 1}]
+        return {**PROFILE, "differential": {"element": rows}}
+
+    definitions = load()
+    for version, path in (("9.0.0", "name"), ("10.0.0", "birthDate")):
+        files = {"package/package.json": {**MANIFEST, "version": version},
+                 "package/StructureDefinition-x.json": {**needs(path), "version": version}}  # fmt: skip
+        packages.install(packed(tmp_path / "a.tgz", files), tmp_path / "packages", definitions)
+    named, born = {"name": [{"family": "A"}]}, {"birthDate": "2000-01-01"}
+    with running(database_url, tmp_path) as server:
+        client = server.client("one")
+        for version, right, wrong in (("|9.0.0", named, born), ("|10.0.0", born, named), ("", born, named)):
+            claim = {"resourceType": "Patient", "meta": {"profile": [PROFILE["url"] + version]}}
+            assert client.post("Patient", {**claim, **right}).status_code == 201
+            assert client.post("Patient", {**claim, **wrong}).status_code == 422
+        unknown = {"resourceType": "Patient", "meta": {"profile": [PROFILE["url"] + "|11.0.0"]}, **named, **born}
+        assert client.post("Patient", unknown).status_code == 422
+        stated = client.get("metadata").json()["rest"][0]["resource"]
+        supported = next(row["supportedProfile"] for row in stated if row["type"] == "Patient")
+        assert supported.count(PROFILE["url"]) == 1
+
+
 def test_us_core_is_installed_by_command_and_enforced(database_url: str, tmp_path: Path, shared_data: Path) -> None:
     """A claim of a profile that is not installed is refused as unknown; installed, it is held to."""
     environment = {"ECM_FHIR_DATA_FOLDER": str(tmp_path), "ECM_FHIR_DATABASE_URL": database_url, "COLUMNS": "200"}

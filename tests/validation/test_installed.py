@@ -18,13 +18,15 @@ RULES = [
     {"key": f"odd-{number}", "severity": "error", "human": "Odd", "expression": one}
     for number, one in enumerate(("name.frobnicate()", "%elsewhere.id.exists()", "(name", "code < 5"))
 ]
-PATIENT = profile("Patient", {"id": "Patient.name", "min": 1, "mustSupport": True}, url=GUIDE + "patient")
+NEEDED = {"name": "Odd", "status": "active", "kind": "resource", "abstract": False, "derivation": "constraint"}
+PATIENT = profile("Patient", {"id": "Patient.name", "min": 1, "mustSupport": True}, url=GUIDE + "patient", **NEEDED)
 CONDITION = profile(
     "Condition",
     {"id": "Condition", "constraint": RULES},
     {"id": "Condition.subject", "type": [{"code": "Reference", "targetProfile": [GUIDE + "patient"]}]},
     {"id": "Condition.onset[x]", "mustSupport": True},
     url=GUIDE + "condition",
+    **NEEDED,
 )
 MANIFEST = {"name": "example.odd", "version": "1.0.0", "fhirVersions": ["4.0.1"]}
 

@@ -6,7 +6,7 @@ operation shows nobody who was hidden. No match, several, and a consent that can
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -27,6 +27,8 @@ _DEFINITION = "http://hl7.org/fhir/us/davinci-hrex/OperationDefinition/member-ma
 _UMB = {"system": "http://hl7.org/fhir/us/davinci-hrex/CodeSystem/hrex-temp", "code": "UMB"}
 _BIRTH_SEX = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex"
 _POLICIES = ("#regular", "#sensitive")
+_NARROWING = frozenset({"securityLabel", "purpose", "class", "code", "dataPeriod", "data", "provision"})
+_SOURCE, _RECIPIENT = "performer", "IRCP"
 _FAILURES = "20/hour"
 _NOBODY = "No member could be matched. Check the demographics, the coverage and the consent."
 
@@ -93,17 +95,31 @@ def _require_coverage(coverage: Json, person: Json) -> None:
 
 
 def _is_honoured(consent: Json, now_ms: int) -> bool:
-    """Whether a consent is one that can be kept to: in force, a permit with a period, nothing narrower inside."""
-    provision = consent.get("provision", {})
+    """Whether a consent is one that can be kept to, as HRex has it: in force, and a permit that nothing narrows."""
     uris = [policy.get("uri", "") for policy in consent.get("policy", ())]
-    narrowed = {"securityLabel", "purpose", "class", "provision"} & provision.keys()
     return (
         consent.get("status") == "active"
-        and provision.get("type", "permit") == "permit"
+        and "patient-privacy" in _codes([consent.get("scope", {})])
+        and "IDSCL" in _codes(consent.get("category", ()))
         and any(uri.endswith(_POLICIES) for uri in uris)
-        and _covers(provision.get("period", {}), now_ms)
-        and not narrowed
+        and _permits(consent.get("provision", {}), now_ms)
     )
+
+
+def _permits(provision: Json, now_ms: int) -> bool:
+    """Whether it lets its source disclose to its recipient now, all or nothing (MM-04)."""
+    roles = _codes(actor["role"] for actor in provision.get("actor", ()) if "role" in actor)
+    return (
+        provision.get("type") == "permit"
+        and _codes(provision.get("action", ())) == {"disclose"}
+        and {_SOURCE, _RECIPIENT} <= roles
+        and _covers(provision.get("period", {}), now_ms)
+        and _NARROWING.isdisjoint(provision)
+    )
+
+
+def _codes(concepts: Iterable[Json]) -> set[str]:
+    return {coding.get("code", "") for concept in concepts for coding in concept.get("coding", ())}
 
 
 def _covers(period: Json, now_ms: int) -> bool:

@@ -90,8 +90,16 @@ CONSENT = {
     "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]},
     "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IDSCL"}]}],
     "patient": {"reference": "Patient/m"}, "policy": [{"uri": POLICY}],
-    "provision": {"type": "permit", "period": {"start": "2020-01-01", "end": "2099-01-01"}},
+    "provision": {"type": "permit", "period": {"start": "2020-01-01", "end": "2099-01-01"},
+                  "actor": [{"role": {"coding": [{"code": role}]}, "reference": {"display": role}}
+                            for role in ("performer", "IRCP")],
+                  "action": [{"coding": [{"code": "disclose"}]}]},
 }  # fmt: skip
+
+
+def provided(*left_out: str, **more: Any) -> dict[str, Any]:
+    """The consent with another provision."""
+    return {**CONSENT, "provision": without(CONSENT["provision"], *left_out, **more)}
 
 
 def asked(member: Any = ANA, coverage: Any = COVERAGE, **more: Any) -> dict[str, Any]:
@@ -116,18 +124,51 @@ def test_no_match_is_one_answer(server: LiveServer, clinic: Client, people: Any)
     """MM-06, MM-07: nobody, several, a consent that cannot be kept, somebody hidden: the same words."""
     stored(clinic, without(ANA, identifier=[{"system": "urn:cin", "value": "90000003A"}]))
     outsider = server.client("outsider")
-    narrowed = {**CONSENT, "provision": {**CONSENT["provision"], "purpose": [{"code": "TREAT"}]}}
-    ended = {**CONSENT, "provision": {"type": "permit", "period": {"start": "2020-01-01", "end": "2021-01-01"}}}
+    ended = provided(period={"start": "2020-01-01", "end": "2021-01-01"})
     answers = [
         clinic.post("Patient/$member-match", asked(without(ANA, "identifier", birthDate="1999-01-01"))),
         clinic.post("Patient/$member-match", asked(without(ANA, "identifier"))),
-        clinic.post("Patient/$member-match", asked(Consent=narrowed)),
         clinic.post("Patient/$member-match", asked(Consent=ended)),
         clinic.post("Patient/$member-match", asked(Consent={**CONSENT, "status": "inactive"})),
         outsider.post("Patient/$member-match", asked()),
     ]
     assert {answer.status_code for answer in answers} == {422}
     assert len({answer.text for answer in answers}) == 1
+
+
+SPAN = {"start": "2024-01-01", "end": "2024-02-01"}
+
+
+@pytest.mark.parametrize(
+    "consent",
+    [
+        provided(purpose=[{"code": "TREAT"}]),
+        provided(securityLabel=[{"code": "R"}]),
+        provided(code=[{"text": "flu"}]),
+        provided(dataPeriod=SPAN),
+        provided(data=[{"meaning": "instance", "reference": {"display": "x"}}]),
+        provided("action"),
+        provided(action=[{"coding": [{"code": "collect"}]}]),
+        provided("actor"),
+        provided(actor=CONSENT["provision"]["actor"][:1]),
+        provided("type"),
+        provided(type="deny"),
+        provided("period"),
+        {**CONSENT, "scope": {"coding": [{"code": "research"}]}},
+        {**CONSENT, "category": [{"text": "x"}]},
+        {**CONSENT, "policy": [{"uri": "https://example.org/other"}]},
+    ],
+)
+def test_a_consent_that_cannot_be_kept_to(consenting: Client, people: Any, consent: Any) -> None:
+    """MM-04, MM-06: all but a permit to disclose all, from its source to its recipient, for a time: 422."""
+    answer = consenting.post("Patient/$member-match", asked(Consent=consent))
+    assert answer.status_code == 422, answer.text
+
+
+@pytest.fixture(scope="module")
+def consenting(server: LiveServer) -> Client:
+    """A client of its own: misses are counted."""
+    return server.client("consenting", organization="Organization/clinic")
 
 
 @pytest.mark.parametrize(
