@@ -5,7 +5,7 @@ Every alias of the resource table comes from `frame.resource`, so that no step o
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Subquery, and_, not_, or_, select, true
+from sqlalchemy import ColumnElement, FromClause, Subquery, and_, literal, not_, or_, select, true
 
 from fhir_server.search import words
 from fhir_server.search.frame import (
@@ -19,6 +19,7 @@ from fhir_server.search.frame import (
     same,
     some_posting,
 )
+from fhir_server.search.local import MARK, inside, leads_inside
 from fhir_server.search.model import OWN_KINDS, AllOf, AnyOf, Chain, Criterion, Has, Match, Not
 from fhir_server.search.modifiers import LOGICAL
 from fhir_server.search.types import search_types
@@ -75,6 +76,31 @@ def _present(frame: Frame, match: Match, r: Subquery) -> ColumnElement[bool]:
 
 
 def _refers(frame: Frame, chain: Chain, kind: str, inner: Criterion, r: Subquery, names: Names) -> ColumnElement[bool]:
+    if not leads_inside(chain, inner):
+        return _points(frame, chain, kind, inner, r, names)
+    own, again = names.twice(inner)
+    return or_(_points(frame, chain, kind, inner, r, own), _keeps(frame, chain, kind, inner, r, again))
+
+
+def _keeps(frame: Frame, chain: Chain, kind: str, inner: Criterion, r: Subquery, names: Names) -> ColumnElement[bool]:
+    """That the reference is to something contained, which meets the criterion."""
+    link = tok.alias()
+    held, current = frame.contained(kind)
+    query = (
+        select(ONE)
+        .select_from(joined(frame, link, held, refers_inside(link, held)))
+        .where(*same(link, r), frame.param(link, (chain.type, chain.code + LOGICAL)), *current)
+        .where(holds(frame, inside(inner), held, names))
+    )
+    return fenced(query, r)
+
+
+def refers_inside(link: FromClause, held: FromClause) -> ColumnElement[bool]:
+    """That a token is the reference of a container to a contained resource."""
+    return and_(held.c.holder == link.c.rid, held.c.part == link.c.part, link.c.val == literal(MARK) + held.c.fid)
+
+
+def _points(frame: Frame, chain: Chain, kind: str, inner: Criterion, r: Subquery, names: Names) -> ColumnElement[bool]:
     link = ref.alias()
     target, current = frame.resource(kind, by_hash=True)
     query = (

@@ -15,7 +15,8 @@ from fhir_server.search.compile import HIT, Plan, beyond, direction, few, matche
 from fhir_server.search.conditions import holds
 from fhir_server.search.drivers import can_drive
 from fhir_server.search.frame import ONE, ZERO, Frame, fenced, follow, names_for, number
-from fhir_server.search.model import INSIDE, OWN_KINDS, AnyOf, Chain, Criterion, Has, Match, Not, SearchQuery, SortKey
+from fhir_server.search.local import inside
+from fhir_server.search.model import INSIDE, OWN_KINDS, AnyOf, Chain, Criterion, Match, SearchQuery, SortKey
 from fhir_server.search.order import ordered, sorted_page
 from fhir_server.store.tables import contained
 
@@ -28,23 +29,9 @@ def arms(query: SearchQuery) -> tuple[SearchQuery, ...]:
     """The searches that one is made of: two, where contained resources and others are asked for at once."""
     if query.contained == "false":
         return (query,)
-    criteria, sort = tuple(map(_inside, query.criteria)), tuple(map(_inside_key, query.sort))
+    criteria, sort = tuple(map(inside, query.criteria)), tuple(map(_inside_key, query.sort))
     among = replace(query, contained="true", criteria=criteria, sort=sort)
     return (among,) if query.contained == "true" else (replace(query, contained="false"), among)
-
-
-def _inside(criterion: Criterion) -> Criterion:
-    """The same criterion on contained resources; where it leads to others, those are no contained ones."""
-    if isinstance(criterion, Match):
-        others = tuple((INSIDE + kind, code) for kind, code in criterion.others)
-        return replace(criterion, type=INSIDE + criterion.type, others=others)
-    if isinstance(criterion, Chain):
-        return replace(criterion, type=INSIDE + criterion.type)
-    if isinstance(criterion, Has):
-        return criterion
-    if isinstance(criterion, Not):
-        return Not(_inside(criterion.part))
-    return replace(criterion, parts=tuple(map(_inside, criterion.parts)))
 
 
 def _inside_key(key: SortKey) -> SortKey:

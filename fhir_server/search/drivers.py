@@ -6,11 +6,13 @@ from typing import Any
 from sqlalchemy import Select, Subquery, and_, select, union
 
 from fhir_server.search import words
-from fhir_server.search.conditions import holds, own
+from fhir_server.search.conditions import holds, own, refers_inside
 from fhir_server.search.frame import Columns, Frame, Names, follow, groups, joined, posting, same
+from fhir_server.search.local import inside, leads_inside
 from fhir_server.search.model import OWN_KINDS, AllOf, AnyOf, Chain, Criterion, Has, Match, Not
+from fhir_server.search.modifiers import LOGICAL
 from fhir_server.search.types import search_types
-from fhir_server.store.tables import ref
+from fhir_server.store.tables import ref, tok
 
 BY_RID = (("rid", "rid"), ("part", "part"))
 _BY_HASH = (("tgt", "rh"),)
@@ -52,7 +54,7 @@ def keys(frame: Frame, criterion: Criterion, kind: str, names: Names) -> list[Se
     if isinstance(criterion, Match):
         return _lists(frame, criterion, kind, names)
     if isinstance(criterion, Chain):
-        return [_linked(frame, criterion, target, inner, names) for target, inner in criterion.branches]
+        return [one for target, inner in criterion.branches for one in _chained(frame, criterion, target, inner, names)]
     if isinstance(criterion, Has):
         return [_named(frame, criterion, names)]
     if isinstance(criterion, AnyOf):
@@ -81,6 +83,26 @@ def _named(frame: Frame, has: Has, names: Names) -> Select[Any]:
         select(link.c.tgt)
         .select_from(joined(frame, there, link, and_(*same(link, there))))
         .where(frame.param(link, (has.source, has.code)))
+    )
+
+
+def _chained(frame: Frame, chain: Chain, kind: str, inner: Criterion, names: Names) -> list[Select[Any]]:
+    if not leads_inside(chain, inner):
+        return [_linked(frame, chain, kind, inner, names)]
+    own, again = names.twice(inner)
+    return [_linked(frame, chain, kind, inner, own), _holding(frame, chain, kind, inner, again)]
+
+
+def _holding(frame: Frame, chain: Chain, kind: str, inner: Criterion, names: Names) -> Select[Any]:
+    """What refers to a contained resource that meets the criterion."""
+    link = tok.alias()
+    held, current = frame.contained(kind)
+    driver = gathered(keys(frame, inside(inner), kind, names))
+    there = follow(frame, driver, BY_RID, held, current, ("holder", "part", "fid"))[0].subquery()
+    return (
+        select(there.c.holder.label("rid"), there.c.part)
+        .select_from(joined(frame, there, link, refers_inside(link, there)))
+        .where(frame.param(link, (chain.type, chain.code + LOGICAL)))
     )
 
 

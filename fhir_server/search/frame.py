@@ -84,6 +84,11 @@ class Names:
         """One bind per value of the term."""
         return [bind(f"{self._prefix}{place}", sample) for place, sample in islice(self._left, len(term.values))]
 
+    def twice(self, part: Criterion) -> "tuple[Names, Names]":
+        """Names for a criterion that comes next, which is rendered in two places."""
+        own = list(islice(self._left, sum(1 for _ in values(part))))
+        return Names(self._prefix, iter(own)), Names(self._prefix, iter(own))
+
     def split(self, parts: Sequence[Criterion]) -> list["Names"]:
         """Names for each of these criteria, which come next; they can then be rendered in any order."""
         sizes = [sum(1 for _ in values(part)) for part in parts]

@@ -15,6 +15,7 @@ from fhir_server.fhir.errors import BadValue
 from fhir_server.fhir.memory import remembered
 from fhir_server.fhir.values import parse_reference, split_canonical
 from fhir_server.search.expression import reference_targets
+from fhir_server.search.local import MARK
 from fhir_server.search.model import Adders, Asked, Binds, Converter, SearchType, Site, Term
 from fhir_server.search.text import clip, shown, unescape
 from fhir_server.store.hashing import rh, system_hash
@@ -73,7 +74,13 @@ def _logical(rows: Adders, key: Key, value: Mapping[str, Any], found: bool) -> N
     if name:
         rows.tok((key[1], clip(name.get("value", "")), system_hash(name.get("system", ""))))
     elif not found:
-        rows.tok((key[1], "", 0))
+        text = value.get("reference", "")
+        rows.tok((key[1], MARK + text[1:] if text.startswith("#") else "", 0))
+
+
+def _is_inside(text: str) -> bool:
+    """Whether a reference is to something contained: of what type that is, who looks for it will see."""
+    return text.startswith("#") and len(text) > 1
 
 
 def _canonical(rows: Adders, key: Key, value: str) -> None:
@@ -101,7 +108,7 @@ def _converters(site: Site) -> Mapping[str, Converter]:
         text = value.get("reference", "")
         literal = text and not text.startswith("#")
         kind, target = identity(text, base) if literal else ("", 0)
-        if key[2] and (kind or value.get("type", "").rpartition("/")[2]) != key[2]:
+        if key[2] and (kind or value.get("type", "").rpartition("/")[2]) != key[2] and not _is_inside(text):
             return
         if literal:
             rows.ref((key[0], target))
