@@ -14,6 +14,7 @@ import orjson
 from fhir_server.fhir.errors import Issue
 from fhir_server.fhir.folders import data_folder
 from fhir_server.validation.base_rules import period_is_broken
+from fhir_server.validation.matching import written
 
 Json = Mapping[str, Any]
 
@@ -72,10 +73,10 @@ def _range_in_order(node: Json) -> bool:
 
 def _own_component_codes(node: Json) -> bool:
     """obs-7: no component has a coding of the observation's own code."""
-    own, components = _codings(node), node.get("component")
-    return not isinstance(components, list) or not any(
-        coding in own for one in components if isinstance(one, dict) for coding in _codings(one)
-    )
+    own, components = {written(one) for one in _codings(node)}, node.get("component")
+    if not own or not isinstance(components, list):
+        return True
+    return not any(written(coding) in own for one in components if isinstance(one, dict) for coding in _codings(one))
 
 
 def _codings(node: Json) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.memory import remembered
 from fhir_server.validation import invariant
+from fhir_server.validation.findings import Findings
 from fhir_server.validation.profile_tree import BASE
 
 Steps = tuple[tuple[str, int], ...]
@@ -44,7 +45,7 @@ class Contexts:
         self._allowed = remembered(4096)(self._asked)
         self._compiled: dict[str, _Rules] = {}
 
-    def missed(self, url: str, type_: str, steps: Steps, root: Any, extension: Mapping[str, Any]) -> str:
+    def missed(self, url: str, type_: str, steps: Steps, findings: Findings, extension: Mapping[str, Any]) -> str:
         """What is wrong with where an extension stands, in words; "" if it is right there.
 
         An expression that cannot be asked here is taken to hold.
@@ -53,9 +54,9 @@ class Contexts:
         names = tuple(name.removeprefix("_") for name, _ in steps)
         if not (rules.paths or rules.conditions) and _INNER.isdisjoint(names):
             return _elsewhere(url, self._allowed(url, type_, names, ()))
-        place = _place(type_, steps, root)
+        place = _place(type_, steps, findings.root)
         wanted = self._allowed(url, place.type, place.names, place.holders)
-        if wanted and not any(_leads_to(path, place) for path in rules.paths):
+        if wanted and not any(_leads_to(path, place, findings) for path in rules.paths):
             return _elsewhere(url, wanted)
         return next((text for text in _unmet(url, rules, place, extension)), "")
 
@@ -117,9 +118,20 @@ def _elsewhere(url: str, wanted: str) -> str:
     return wanted and f"{url[:128]} is an extension of {wanted}. Move it there, or leave it out."
 
 
-def _leads_to(path: invariant.Path | None, place: _Place) -> bool:
-    found = path(place.resource) if path is not None else None
-    return found is None or any(one is place.element or one == place.element for one in found)
+def _leads_to(path: invariant.Path | None, place: _Place, findings: Findings) -> bool:
+    """Whether a path of the resource leads to the element; it is followed once, however many extensions there are."""
+    if path is None:
+        return True
+    key = (id(path), id(place.resource))
+    if key not in findings.reached:
+        found = path(place.resource)
+        findings.reached[key] = None if found is None else frozenset(map(_identity, found))
+    among = findings.reached[key]
+    return among is None or _identity(place.element) in among
+
+
+def _identity(value: Any) -> object:
+    return id(value) if isinstance(value, dict | list) else (value,)
 
 
 def _unmet(url: str, rules: _Rules, place: _Place, extension: Mapping[str, Any]) -> Iterator[str]:

@@ -43,7 +43,7 @@ class Findings(list[Issue]):
     @property
     def _known(self) -> "_Known":
         if not hasattr(self, "_shared"):
-            self._shared = _Known({}, set(), {}, [])
+            self._shared = _Known({}, set(), {}, {}, [])
         return self._shared
 
     @property
@@ -60,6 +60,11 @@ class Findings(list[Issue]):
     def verdicts(self) -> dict[tuple[str, int], bool]:
         """The profile and the identity of each value that was checked, and whether it keeps the profile."""
         return self._known.verdicts
+
+    @property
+    def reached(self) -> dict[tuple[int, int], frozenset[object] | None]:
+        """What the paths of extensions' contexts led to in each resource; None where this cannot be told."""
+        return self._known.reached
 
     @property
     def in_bundle(self) -> bool:
@@ -111,6 +116,7 @@ class _Known(NamedTuple):
     indexes: dict[int, dict[str, Json]]
     entered: set[tuple[str, int]]
     verdicts: dict[tuple[str, int], bool]
+    reached: dict[tuple[int, int], frozenset[object] | None]
     elsewhere: list[Target]
 
 

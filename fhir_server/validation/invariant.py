@@ -38,7 +38,7 @@ class Compiled(NamedTuple):
         """What the rule says of a value, among %resource, %rootResource and %extension if it names them."""
         if self.rule is None or not self.looks_around:
             return None if self.rule is None else self.rule(value)
-        token = SURROUNDINGS.set({"context": value, **surroundings})
+        token = SURROUNDINGS.set({"context": value, "memo": {}, **surroundings})
         try:
             return self.rule(value)
         finally:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from fhir_server.validation.invariant_steps import Items, Step, member, then, truth
+from fhir_server.validation.matching import written
 
 
 def _where(criteria: Step) -> Step:
@@ -66,7 +67,7 @@ def _repeat(projection: Step) -> Step:
 
 
 def _is_distinct(items: Items) -> Items:
-    return [all(one not in items[:number] for number, one in enumerate(items))]
+    return [len({written(one) for one in items}) == len(items)]
 
 
 def _substring(start: Step, length: Step | None = None) -> Step:

@@ -24,6 +24,7 @@ from fhir_server.validation.invariant_steps import (
     member,
     member_of,
     membership,
+    once,
     only_one,
     order,
     refers_to,
@@ -164,9 +165,12 @@ class Parser:
 
     # ---- paths
     def _path(self) -> _Place:
+        fixed = self._peek()[0] == "variable"
         place = self._term()
         while self._take("."):
             place = self._step_from(place)
+        if fixed and not place.resolved:
+            place = place._replace(step=once(place.step))
         if place.resolved and self._peek()[1] != "is":
             raise BeyondError
         return place

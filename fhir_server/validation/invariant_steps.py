@@ -56,6 +56,21 @@ def variable(name: str) -> Step:
     return step
 
 
+def once(step: Step) -> Step:
+    """A path from a variable leads to the same wherever it is asked within a rule: it is followed once."""
+
+    def kept(items: Items) -> Items:
+        memo = SURROUNDINGS.get({}).get("memo")
+        if memo is None:
+            return step(items)
+        if step not in memo:
+            memo[step] = step(items)
+        found: Items = memo[step]
+        return found
+
+    return kept
+
+
 def then(first: Step, second: Step) -> Step:
     """One step after another."""
     return lambda items: second(first(items))

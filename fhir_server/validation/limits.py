@@ -15,38 +15,41 @@ from fhir_server.validation.profile_tree import Node
 Within = Callable[[Any, int], bool]
 """Whether a value keeps a limit at an instant, in milliseconds; what cannot be compared does."""
 
-_DATES: Final = frozenset({"date", "dateTime", "instant"})
+_DATES: Final = frozenset({"Date", "DateTime", "Instant"})
 _ORDERS: Final = (("minValue", "at least", 1), ("maxValue", "at most", -1))
 _SHOWN: Final = 64
 
 
 class Limit(NamedTuple):
-    """A rule, what it allows in words, and whether it depends on the time of day."""
+    """A rule and what it allows in words; `moves`: where it lies for dates, if it is counted from now."""
 
     holds: Within
     words: str
-    moves: bool = False
+    moves: str = ""
+
+    def allows(self, value: Any) -> str:
+        """What it allows instead of a value, in words."""
+        return f"{self.words} {self.moves}".strip() if isinstance(value, str) else self.words
 
 
 def limits(node: Node) -> Iterator[Limit]:
     """The limits of an element's values."""
     longest = node.rules.get("maxLength")
     if isinstance(longest, int):
-        yield Limit(
-            lambda value, _: not isinstance(value, str) or len(value) <= longest, f"{longest} characters at most"
-        )
+        yield Limit(lambda value, _: len(value) <= longest, f"{longest} characters at most")
     for key, value in node.rules.items():
         for stem, words, sign in _ORDERS:
-            if key.startswith(stem) and (found := _limit(key.removeprefix(stem), value, words, sign)):
-                yield found
+            if key.startswith(stem):
+                yield _limit(key.removeprefix(stem), value, words, sign)
 
 
-def _limit(kind: str, wanted: Any, words: str, sign: int) -> Limit | None:
+def _limit(kind: str, wanted: Any, words: str, sign: int) -> Limit:
     if kind == "Quantity":
-        return Limit(_amount(wanted, sign), f"{words} {_said(wanted)} (dates: counted from now)", moves=True)
+        return Limit(_amount(wanted, sign), f"{words} {_said(wanted)}", "before now" if sign > 0 else "after now")
     if kind in _DATES:
-        return Limit(lambda value, _: _dated(value, parse_date(wanted), sign), f"{words} {wanted}")
-    if kind == "time":
+        edge = parse_date(wanted)
+        return Limit(lambda value, _: _dated(value, edge, sign), f"{words} {wanted}")
+    if kind == "Time":
         return Limit(lambda value, _: sign * (_seconds(value) - _seconds(wanted)) >= 0, f"{words} {wanted}")
     return Limit(lambda value, _: sign * (value - wanted) >= 0, f"{words} {wanted}")
 

@@ -191,7 +191,7 @@ class ProfileValidator:
         url = extension.get("url", "")
         if url in self._extensions and (found := self._profile(url)):
             at = _steps(trail)
-            wrong = _in_wrong_member(found, url, name) or self._contexts.missed(url, type, at, issues.root, extension)
+            wrong = _in_wrong_member(found, url, name) or self._contexts.missed(url, type, at, issues, extension)
             if wrong:
                 where = _written(type, trail)
                 issues.append(Issue("extension", f"{where}: {wrong}", where))

@@ -148,7 +148,7 @@ def _limited(node: Node) -> list[Check]:
 def _within(limit: limits.Limit) -> Check:
     def check(value: Any, where: str, issues: Issues) -> None:
         if not limits.keeps(limit, value, issues.now):
-            issues.append(broken(where, f"The profile allows {limit.words} here, not {limits.shown(value)}."))
+            issues.append(broken(where, f"The profile allows {limit.allows(value)} here, not {limits.shown(value)}."))
 
     return check
 
