@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fhir_server.config import PREFIX, Settings, from_environment
-from fhir_server.engine import audit, heads
+from fhir_server.engine import audit, heads, segments
 from fhir_server.engine.access_commands import access_app
 from fhir_server.engine.build import build
 from fhir_server.engine.commands import packages_app, terminology_app
@@ -200,11 +200,14 @@ def audit_verify() -> None:
     engine.database.close()
     if known.wrong:
         console.print(f"[red]{known.wrong}[/red]")
+    spoiled = sorted(path.name for path in (engine.settings.folder / "audit").glob(f"{segments.SET_ASIDE}*"))
+    if spoiled:
+        console.print(f"[red]Reads were lost to the trail with lines of these files: {', '.join(spoiled)}.[/red]")
     if missing:
         console.print(f"[red]Triggers that refuse changes of the trail are gone or off: {', '.join(missing)}.[/red]")
     if broken is not None:
         console.print(f"[red]After {count} sound rows, chain {broken} is broken: a row was changed or removed.[/red]")
-    if broken is not None or known.wrong or missing:
+    if broken is not None or known.wrong or missing or spoiled:
         raise typer.Exit(1)
     console.print(f"{count} audit rows, every chain is sound.")
 

@@ -26,7 +26,9 @@ class Settings:
     proxies: str = _row("", "Addresses of reverse proxies, separated by spaces, whose X-Forwarded-For is believed")
     workers: int = _row(0, "Server processes; 0: one on SQLite, two on PostgreSQL")
     threads: int = _row(0, "Requests worked on at once by a process; 0: 32 on SQLite, 16 on PostgreSQL")
-    requests_per_minute: int = _row(0, "Requests that one client may send to a process in a minute; then 429; 0: any")
+    requests_per_minute: int = _row(
+        0, "Requests, entries of Bundles too, of one client to a process in a minute; then 429; 0: any"
+    )
     search_seconds: int = _row(10, "Longest statement of a read or search; then 503 timeout")
     transaction_seconds: int = _row(30, "Longest transaction; then 503 timeout and nothing is stored")
     time_zone: str = _row("America/Los_Angeles", "Zone of dates and times that name none")

@@ -22,7 +22,7 @@ import orjson
 import structlog
 from sqlalchemy import BigInteger, Connection, Row, bindparam, delete, literal, select, tuple_
 
-from fhir_server.engine import heads
+from fhir_server.engine import heads, segments
 from fhir_server.engine.refusals import Refusals
 from fhir_server.fhir.errors import NoStore
 from fhir_server.store.db import Database
@@ -35,6 +35,7 @@ log = structlog.get_logger()
 
 _FLUSH_SECONDS = 0.05
 _DRAIN_EVERY = 40  # flushes between two drains: about two seconds
+_SPOILED = 500  # the outcome of an event that says that others are lost
 _LONGEST_QUERY = 65_536  # characters; a URL holds fewer
 _VERIFIED = 5000  # rows read at once
 _HEADS_EVERY = 1200  # flushes between two lines of heads: about a minute
@@ -71,6 +72,11 @@ def link(key: bytes, last: bytes, place: tuple[int, int, int], event: Event, ent
     """The hash that ties an event to its place (tenant, chain, number) and to the one before it."""
     row = orjson.dumps([*place, *event[:8], event.query])
     return hmac.digest(key, last + row + entities, hashlib.sha256)
+
+
+def _spoiled(name: str, lines: int) -> Event:
+    said = f"{lines} lines of {name} could not be read; see {segments.SET_ASIDE}{name} in the folder of the trail"
+    return Event(time.time_ns() // 1000, "", "audit-spoiled", _SPOILED, "", 0, "", "", [], said)
 
 
 def _within_bounds(event: Event) -> Event:
@@ -213,20 +219,29 @@ class ReadLog:
             os.close(handle)
 
     def _store(self, path: Path) -> None:
-        """Insert the file's events and its name together, so that a file is never counted twice."""
+        """Insert the file's events and its name together, so that a file is never counted twice.
+
+        Lines that are none, which no process writes, are set aside with their file, and an event says so.
+        """
         name = f"audit-drained:{path.name}"
         lines = path.read_bytes().split(b"\n")[:-1]  # a line without its end was never answered
+        events, spoiled = segments.read(lines)
+        if spoiled:
+            log.error("audit lines spoiled", file=path.name, lines=spoiled, kept=segments.SET_ASIDE + path.name)
+            events.append(_spoiled(path.name, spoiled))
 
         def work(connection: Connection) -> None:
             if _DRAINED.rows(connection, {"name": name}):
                 return
             batch = Batch()
-            add(batch, connection, self._key, [Event(*orjson.loads(line)) for line in lines])
+            add(batch, connection, self._key, events)
             batch.add(setting, name, str(len(lines)))
             batch.flush(connection)
 
         if lines:
             self._database.write(work)
+        if spoiled:
+            path.replace(path.with_name(segments.SET_ASIDE + path.name))
         path.unlink(missing_ok=True)
         if lines:
             self._database.write(lambda connection: connection.execute(_FORGET, {"name_": name}).rowcount)

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, update
+from sqlalchemy import Connection, bindparam, update
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse
 from fhir_server.engine.context import Context, Engine
 from fhir_server.engine.transaction import Transaction
+from fhir_server.jobs import rights
+from fhir_server.jobs.rights import NOBODY, Registered
 from fhir_server.store.hashing import rh
 from fhir_server.store.tables import job
 
@@ -47,27 +49,43 @@ class Run:
     caller: Caller
     arguments: Mapping[str, Any]
     cursor: dict[str, Any] = field(default_factory=dict)
+    registered: Registered = NOBODY  # the client's registration when it was last looked at
 
     def context(self) -> Context:
         """A context that acts as the client that asked for the job."""
         return self.engine.context(self.caller, f"job-{self.id}")
 
     def save(self, transaction: Transaction, cursor: dict[str, Any], progress: str) -> None:
-        """Store the cursor with this transaction's changes; LeaseLost if the job is no longer this worker's."""
+        """Store the cursor with this transaction's changes.
+
+        LeaseLost if the job is no longer this worker's, Forbidden if its client has lost rights meanwhile.
+        """
         self._store(transaction, cursor=orjson.dumps(cursor), progress=progress)
 
     def finish(self, transaction: Transaction, result: Mapping[str, Any]) -> None:
-        """Store the result and end the job with this transaction."""
+        """Store the result and end the job with this transaction; LeaseLost, Forbidden as for `save`."""
         self._store(transaction, state="completed", result=orjson.dumps(result), progress="complete")
 
+    def require_rights(self, connection: Connection) -> None:
+        """Forbidden unless the client that asked for the job is registered with all that the job acts with."""
+        self.registered = rights.registered(connection, self.caller.client)
+        rights.require(self.caller, self.registered)
+
     def _store(self, transaction: Transaction, **values: Any) -> None:
-        now = self.engine.clock()
-        values |= {"updated": now, "lease_until": now + self.engine.settings.lease_seconds * 1000}
-        mine = (job.c.id == bindparam("id_"), job.c.lease_by == bindparam("by_"), job.c.state == "running")
-        statement = update(job).where(*mine).values({name: bindparam(name) for name in values})
-        done = transaction.connection.execute(statement, {**values, "id_": self.id, "by_": self.worker})
-        if done.rowcount != 1:
+        if self._is_stored(transaction, values):
+            return
+        self.require_rights(transaction.connection)  # a registration that was extended is no reason to stop
+        if not self._is_stored(transaction, values):
             raise LeaseLost
+
+    def _is_stored(self, transaction: Transaction, given: Mapping[str, Any]) -> bool:
+        now = self.engine.clock()
+        values = {**given, "updated": now, "lease_until": now + self.engine.settings.lease_seconds * 1000}
+        mine = (job.c.id == bindparam("id_"), job.c.lease_by == bindparam("by_"), job.c.state == "running")
+        statement = update(job).where(*mine, rights.unchanged()).values({name: bindparam(name) for name in values})
+        same = rights.binds(self.caller.client, self.registered)
+        done = transaction.connection.execute(statement, {**values, **same, "id_": self.id, "by_": self.worker})
+        return done.rowcount == 1
 
 
 def dump_caller(caller: Caller) -> bytes:

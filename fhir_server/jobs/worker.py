@@ -12,11 +12,12 @@ import structlog
 from sqlalchemy import Connection, bindparam, select, update
 
 from fhir_server.engine.context import Engine
+from fhir_server.engine.transaction import event
 from fhir_server.fhir.errors import FHIRError, Issue
 from fhir_server.fhir.outcome import outcome
 from fhir_server.jobs.expiry import purge
 from fhir_server.jobs.job import Later, LeaseLost, Run, load_caller
-from fhir_server.store.tables import client, job
+from fhir_server.store.tables import job
 
 log = structlog.get_logger()
 
@@ -92,7 +93,7 @@ class Worker:
     def _run(self, run: Run) -> None:
         kind = self._engine.database.read().execute(_KIND, {"id": run.id}).scalar_one()
         try:
-            self._require_active(run)
+            run.require_rights(self._engine.database.read())
             self._engine.jobs[kind].run(run)
         except LeaseLost:
             log.info("lease lost", job=run.id)
@@ -105,13 +106,9 @@ class Worker:
                 log.exception("job failed", job=run.id)
                 self._retry(run)
 
-    def _require_active(self, run: Run) -> None:
-        active = self._engine.database.read().execute(_ACTIVE, {"id": run.caller.client}).scalar()
-        if not active:
-            message = "The client that asked for this job was deactivated."
-            raise FHIRError(issues=[Issue("forbidden", message)])
-
     def _fail(self, run: Run, error: FHIRError) -> None:
+        context = run.context()
+        self._engine.reads.append(event(context, "job-failed", error.status, [], run.id))
         result = {"status": error.status, "outcome": outcome(error.issues)}
         self._end(run, {"state": "failed", "result": orjson.dumps(result), "progress": "failed"})
 
@@ -169,4 +166,3 @@ _RENEW = (
 )
 _KIND = select(job.c.kind).where(job.c.id == bindparam("id"))
 _ATTEMPTS = select(job.c.attempts).where(job.c.id == bindparam("id"))
-_ACTIVE = select(client.c.active).where(client.c.id == bindparam("id"))

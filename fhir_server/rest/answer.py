@@ -122,6 +122,7 @@ class Service:
             raise NotSupported(f"${row.name} takes a file as its body and cannot stand in a Bundle.")
         if isinstance(row, Operation) and row.also_takes:
             raise NotSupported(f"${row.name} answers no resource and cannot stand in a Bundle.")
+        self.shares.owe(context.caller.client)
         return self._handled(context, row, request)
 
     def _caller(self, request: Request) -> Caller:

@@ -1,5 +1,7 @@
 """How many requests one client may send, so that none takes the others' places (P14).
 
+The entries of a Bundle count like requests, once it is let in: none is done by half, and no Bundle is too long for it.
+
 Counted by each server process for itself: it costs no look at the database, and what it protects is the process.
 """
 
@@ -29,6 +31,14 @@ class Shares:
         if wait > 0:
             message = f"This client may send {self._most} requests in a minute. Send this one again later."
             raise Throttled(message, headers={"Retry-After": str(ceil(wait))})
+
+    def owe(self, client: str) -> None:
+        """Count one entry of a Bundle that was let in: whoever sends many at once waits the longer before the next."""
+        if self._most <= 0:
+            return
+        with self._lock:
+            now = self._clock()
+            self._spent[client] = max(self._spent.get(client, now), now) + _MINUTE / self._most
 
     def _wait(self, client: str) -> float:
         now, step = self._clock(), _MINUTE / self._most

@@ -141,7 +141,7 @@ def test_a_crash_between_insert_and_unlink_counts_once(
     log.close()
 
 
-def _no_unlink(_path: Path, **_options: Any) -> None:
+def _no_unlink(_path: Path, *_given: Any, **_options: Any) -> None:
     message = "killed"
     raise OSError(message)
 
@@ -156,13 +156,53 @@ def test_half_a_line_is_left_out(database: Database, tmp_path: Path) -> None:
 
 
 def test_a_spoiled_log_does_not_hold_up_the_others(database: Database, tmp_path: Path) -> None:
-    spoiled = dead_log(tmp_path, "1-a", b"nonsense\n")
+    spoiled = dead_log(tmp_path, "1-a", line(1) + b"nonsense\n" + line(3))
     dead_log(tmp_path, "2-b", line(2))
     log = opened(tmp_path, database)
     log._drain_leftovers()
+    assert logs(tmp_path) == [log._path]
     log.close()
-    assert stored(database) == ["r2"]
-    assert logs(tmp_path) == [spoiled]
+    assert stored(database) == ["r1", "r3", "", "r2"]
+    query = select(table.c.outcome, table.c.query).where(table.c.interaction == "audit-spoiled")
+    [(outcome, told)] = database.read().execute(query).all()
+    assert (outcome, told.startswith(f"1 lines of {spoiled.name} could not be read")) == (500, True)
+    assert (tmp_path / f"spoiled-{spoiled.name}").read_bytes() == line(1) + b"nonsense\n" + line(3)
+    assert marks(database) == []
+    assert audit.verify(database, KEY) == (4, None)
+
+
+@pytest.mark.parametrize("wrong", [
+    b"[]", b"{}", b"null", b"[1,2]", b"\x00\x00\x00", b"\xff\xfe", line(1)[:-3], line(1)[:-2] + b",1]",
+    b'["1","r","read",200,"c",5,"T","::1",[],""]', b'[1,"r","read",200,"c",99999999999999999999,"T","::1",[],""]',
+    b'[1,"r","read",99999,"c",5,"T","::1",[],""]', b'[1,"a\\u0000","read",200,"c",5,"T","::1",[],""]',
+    b'[1,"r","read",200,"c",5,"T","::1",[99999999999999999999],""]', b'[1,"\\ud800","read",200,"c",5,"T","::1",[],""]',
+])  # fmt: skip
+def test_whatever_a_line_holds_the_others_are_stored(database: Database, tmp_path: Path, wrong: bytes) -> None:
+    """T30: a spoiled line is no reason to try for ever, and none to lose its neighbours."""
+    dead_log(tmp_path, "1-a", line(1) + wrong + b"\n" + line(2))
+    log = opened(tmp_path, database)
+    log._drain_leftovers()
+    log.close()
+    assert stored(database) == ["r1", "r2", ""]
+    assert len(list(tmp_path.glob("spoiled-*"))) == 1
+    assert logs(tmp_path) == []
+
+
+def test_a_crash_before_a_spoiled_log_is_set_aside(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its events are stored once, and it is set aside by whoever finds it next."""
+    dead_log(tmp_path, "1-a", line(1) + b"nonsense\n")
+    log = opened(tmp_path, database)
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "replace", _no_unlink)
+        log._drain_leftovers()
+    assert stored(database) == ["r1", ""]
+    log._drain_leftovers()
+    log.close()
+    assert stored(database) == ["r1", ""]
+    assert len(list(tmp_path.glob("spoiled-*"))) == 1
+    assert marks(database) == []
 
 
 _LIVING = """

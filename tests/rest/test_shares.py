@@ -48,6 +48,23 @@ def test_each_client_has_its_own_share() -> None:
     assert {taken(Shares(0)) for _ in range(100)} == {0}
 
 
+@given(most=st.integers(1, 50), entries=st.integers(0, 200))
+def test_entries_count_like_requests(most: int, entries: int) -> None:
+    """P14: who sends a long Bundle waits until as many requests could have been sent one by one."""
+    now = 0.0
+    shares = Shares(most, lambda: now)
+    assert taken(shares) == 0
+    for _ in range(entries):
+        shares.owe("a")
+    free = most - 1 - entries
+    assert [taken(shares) for _ in range(max(0, free))] == [0] * max(0, free)
+    wait = taken(shares)
+    assert abs(wait - 60 / most * (1 + max(0, -free))) < 1.001  # whole seconds
+    now += wait
+    assert taken(shares) == 0
+    assert taken(shares, "b") == 0
+
+
 @pytest.fixture
 def limited(server: LiveServer) -> Iterator[LiveServer]:
     before = server.app.service
@@ -72,3 +89,15 @@ def test_a_client_that_sends_too_much_is_told_when_to_go_on(
         assert clinic.post(path, {"resourceType": "Parameters"}).status_code == 429, path
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     assert clinic.post("Consent/_search", b"_count=1", headers=form).status_code == 429
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+def test_a_bundle_counts_its_entries(limited: LiveServer, kind: str) -> None:
+    """P14: a Bundle that is let in is answered whole, and counts as many requests as it has entries."""
+    client = limited.client(f"sends-{kind}")
+    entry = {"request": {"method": "GET", "url": "Basic?_count=1"}}
+    answer = client.post("", {"resourceType": "Bundle", "type": kind, "entry": [entry] * 20})
+    assert [one["response"]["status"] for one in answer.json()["entry"]] == ["200"] * 20
+    refused = client.get("Basic?_count=1")
+    assert refused.status_code == 429
+    assert 60 / MOST * 16 < int(refused.headers["Retry-After"]) <= 60 / MOST * 18
