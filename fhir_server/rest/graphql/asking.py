@@ -10,7 +10,7 @@ from fhir_server.engine import repository
 from fhir_server.engine.context import Context
 from fhir_server.fhir.definitions import SearchParam
 from fhir_server.fhir.errors import BadValue, NotSupported, RequiredMissing
-from fhir_server.rest.graphql.language import Field
+from fhir_server.rest.graphql.language import Field, written
 from fhir_server.rest.graphql.schema import Member
 from fhir_server.search.expression import reference_targets
 from fhir_server.search.model import SearchQuery
@@ -62,7 +62,7 @@ def _criteria(context: Context, field: Field, type_: str) -> Pairs:
         if name in _NOT_HERE:
             raise NotSupported(f"{name} has no place here: choose fields instead.")
         if name not in _OURS:
-            texts = [_text(one) for one in (value if isinstance(value, tuple) else (value,))]
+            texts = [written(one) for one in (value if isinstance(value, tuple) else (value,))]
             if name in params:
                 texts = [_BARE_COMMA.sub(r"\\,", one) for one in texts]
             yield params[name].code if name in params else name, ",".join(texts)
@@ -71,10 +71,6 @@ def _criteria(context: Context, field: Field, type_: str) -> Pairs:
 def _params(context: Context, type_: str) -> Mapping[str, SearchParam]:
     """The search parameters of a type by their names in a query."""
     return {code.replace("-", "_"): one for code, one in context.engine.definitions.search_params(type_).items()}
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _reverse(context: Context, field: Field, type_: str, referrer: str) -> Pairs:

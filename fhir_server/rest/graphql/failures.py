@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/graphql.html#errors
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,9 @@ from graphql import GraphQLError, Node
 from fhir_server.fhir.errors import FHIRError, Invalid
 from fhir_server.fhir.outcome import outcome
 
-_LONGEST = 300  # characters of a message: the library repeats what it was sent
+_LONGEST = 200  # characters of a message: the library repeats what it was sent
+_MOST = 20  # errors told
+_LONG_WORD = re.compile(r"\S{61,}")
 
 
 class Refused(Exception):
@@ -40,12 +43,12 @@ def told_at(node: Node) -> Iterator[None]:
 
 def body(errors: Sequence[GraphQLError]) -> bytes:
     """The answer that holds errors and no data."""
-    return orjson.dumps({"data": None, "errors": [_told(one) for one in errors]})
+    return orjson.dumps({"data": None, "errors": [_told(one) for one in errors[:_MOST]]})
 
 
 def _told(error: GraphQLError) -> dict[str, Any]:
     places = [{"line": one.line, "column": one.column} for one in error.locations or ()]
-    told: dict[str, Any] = {"message": error.message[:_LONGEST]}
+    told: dict[str, Any] = {"message": _words(error)}
     if places:
         told["locations"] = places
     return told | {"extensions": {"resource": outcome(_cause(error).issues)}}
@@ -53,4 +56,8 @@ def _told(error: GraphQLError) -> dict[str, Any]:
 
 def _cause(error: GraphQLError) -> FHIRError:
     found = error.original_error
-    return found if isinstance(found, FHIRError) else Invalid(error.message[:_LONGEST])
+    return found if isinstance(found, FHIRError) else Invalid(_words(error))
+
+
+def _words(error: GraphQLError) -> str:
+    return _LONG_WORD.sub(lambda one: f"{one[0][:60]}...", error.message)[:_LONGEST]

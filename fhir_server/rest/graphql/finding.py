@@ -50,7 +50,7 @@ class Finder:
         if wanted:
             self._spent.take("resources", len(wanted))
             found = repository.read_all(self._context, sorted(wanted))
-            self._known |= {one: literal.loads(found[one].body) if one in found else None for one in wanted}
+            self._known |= {one: self._tree(found[one].body) if one in found else None for one in wanted}
 
     def _target(self, wish: Wish) -> str:
         """Type/id of a resource of ours that is meant; "" for anything else."""
@@ -72,7 +72,7 @@ class Finder:
         self._spent.take("searches and reads")
         if wish.member.how == "read":
             row = repository.read(self._context, wish.member.kind.structure, str(wish.field.arguments["id"]))
-            return _whole([literal.loads(row.body)])
+            return _whole([self._tree(row.body)])
         return _whole(self._searched(wish))
 
     def _searched(self, wish: Wish) -> list[Json]:
@@ -82,7 +82,7 @@ class Finder:
         query = search_of(self._context, wish.field, wish.member, referrer)
         page = repository.search(self._context, query)
         self._spent.take("resources", len(page.hits))
-        shown = [literal.loads(repository.render(self._context, *hits.holder(hit))) for hit in page.hits]
+        shown = [self._tree(repository.render(self._context, *hits.holder(hit))) for hit in page.hits]
         if wish.member.how == "list":
             wanted = wish.field.arguments.get("_count", "")
             if page.next_token and str(wanted) != str(query.count):
@@ -95,6 +95,11 @@ class Finder:
             "edges": [{"mode": "match", "resource": one} for one in shown],
         }  # fmt: skip
         return [{name: value for name, value in told.items() if value is not None}]
+
+    def _tree(self, body: bytes) -> Json:
+        self._spent.take("bytes of resources", len(body))
+        found: Json = literal.loads(body)
+        return found
 
     def _referred(self, wish: Wish) -> list[tuple[Json, Json]]:
         inside = wish.reference.startswith("#")

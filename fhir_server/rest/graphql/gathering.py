@@ -15,12 +15,14 @@ from fhir_server.engine.context import Context
 from fhir_server.fhir import literal, path
 from fhir_server.rest.graphql.failures import told_at
 from fhir_server.rest.graphql.finding import Finder, Json, Wish
-from fhir_server.rest.graphql.language import Field, Value
+from fhir_server.rest.graphql.language import Field, Value, written
 from fhir_server.rest.graphql.limits import Spent
 from fhir_server.rest.graphql.schema import Kind, Member, Schema, shown
 
-_ABOUT_LISTS = frozenset({"fhirpath", "_offset", "_count"})
 INDEX = "$index"
+
+_ABOUT_LISTS = frozenset({"fhirpath", "_offset", "_count"})
+_EVALUATION = 200  # bytes: what it costs to evaluate a FHIRPath at all
 
 
 class Part(NamedTuple):
@@ -60,6 +62,7 @@ class Gathering:
 
     def _parts(self, kind: Kind, node: Json, holder: Json, fields: Sequence[Field]) -> list[Part]:
         parts = []
+        self._spent.take("values", len(fields))
         for field in _merged(one for one in fields if self._schema.fits(kind.structure, one.on)):
             member = self._schema.member(kind, field.name)
             if member is None:
@@ -74,12 +77,10 @@ class Gathering:
         return parts
 
     def _add(self, part: Part, found: Sequence[tuple[Any, Json]]) -> None:
-        field = part.field
+        field, kind = part.field, part.member.kind
+        self._spent.take("values", len(found))
         for number, (value, holder) in enumerate(found[:1] if "first" in field.marks else found):
-            self._spent.take("values")
-            part.items.append(
-                (self._suffix(field, value, number), self._content(part.member.kind, value, holder, field))
-            )
+            part.items.append((self._suffix(field, value, number), self._content(kind, value, holder, field)))
 
     def _content(self, kind: Kind, value: Any, holder: Json, field: Field) -> Any:
         if not field.fields or value is None:
@@ -112,11 +113,11 @@ class Gathering:
             return ""
         if field.marks["slice"] == INDEX:
             return f".{number}"
-        return "".join(f".{one}" for one in self._evaluated(field.marks["slice"], value)[:1])
+        return "".join(f".{written(one)[:64]}" for one in self._evaluated(field.marks["slice"], value)[:1])
 
     def _evaluated(self, expression: str, value: Any) -> list[Any]:
         text = literal.dumps(value)
-        self._spent.take("bytes under FHIRPath", len(text))
+        self._spent.take("bytes under FHIRPath", len(text) + _EVALUATION)
         return path.evaluate(expression, orjson.loads(text), foreign=True)
 
 
@@ -127,12 +128,8 @@ def _fits(value: Any, arguments: Mapping[str, Value]) -> bool:
 
 def _has(value: Json, name: str, wanted: Value) -> bool:
     there = value.get(name)
-    texts = {_text(one) for one in (there if isinstance(there, list) else [there]) if one is not None}
-    return not texts.isdisjoint(map(_text, wanted if isinstance(wanted, tuple) else [wanted]))
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    texts = {written(one) for one in (there if isinstance(there, list) else [there]) if one is not None}
+    return not texts.isdisjoint(map(written, wanted if isinstance(wanted, tuple) else [wanted]))
 
 
 def _merged(fields: Iterable[Field]) -> Iterator[Field]:

@@ -46,6 +46,11 @@ class Field:
     fields: tuple["Field", ...]
 
 
+def written(value: object) -> str:
+    """A plain value as the text that it is compared or searched by."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def read(text: str, operation: str, variables: dict[str, Any], spent: Spent) -> tuple[Field, ...]:
     """The fields at the root of a query; GraphQLError or Refused where the text breaks GraphQL's own rules."""
     tokens, length = MOST["tokens"], MOST["characters"]

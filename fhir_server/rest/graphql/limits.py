@@ -18,6 +18,7 @@ MOST: Final[Mapping[str, int]] = MappingProxyType(
         "FHIRPath expressions": 20,
         "searches and reads": 50,
         "resources": 1_000,
+        "bytes of resources": 16 * 1024**2,
         "values": 100_000,
         "bytes under FHIRPath": 1024**2,
     }
