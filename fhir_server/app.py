@@ -16,7 +16,6 @@ from fhir_server.config import Settings, from_environment
 from fhir_server.engine import repository
 from fhir_server.engine.build import build
 from fhir_server.engine.context import Engine
-from fhir_server.engine.transaction import event
 from fhir_server.fhir.errors import FHIRError, UnknownType
 from fhir_server.jobs import reindex, relabel
 from fhir_server.jobs.worker import Worker
@@ -106,7 +105,7 @@ def _smart_services(engine: Engine) -> Services:
         status = int(what.get("status", 0))
         told = f"{what.get('event', '')} {what.get('client', '')} {what.get('scope', '')}".rstrip()
         if what.get("authenticated"):
-            engine.reads.append(event(context, "oauth", status, [], told[:256]))
+            engine.reads.append(context.event("oauth", status, [], told[:256]))
         else:
             repository.note_refusal(context, "oauth", status, told)
 

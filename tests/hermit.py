@@ -17,8 +17,7 @@ import orjson
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse
 from fhir_server.engine import repository, writing
-from fhir_server.engine.context import Engine
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Engine, Transaction
 from fhir_server.fhir.errors import FHIRError
 from fhir_server.smart.tokens import authenticate
 from fhir_server.store.hashing import rh

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fhir_server.ecm import vocabulary as words
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Transaction
 from fhir_server.fhir.errors import BusinessRule
 
 _SUBSTANCE_USE = {"ETH", "ETHUD", "OPIOIDUD", "SUD", "42CFRPart2"}

@@ -16,7 +16,8 @@ from fhir_server.ecm.referrals import attempts, states
 from fhir_server.ecm.referrals.parties import parties
 from fhir_server.ecm.requests import steps
 from fhir_server.engine import behalf, repository
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Transaction
 from fhir_server.fhir import wire
 from fhir_server.fhir.definitions import type_number
 from fhir_server.store import merges, resources

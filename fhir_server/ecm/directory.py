@@ -14,10 +14,10 @@ import orjson
 from fhir_server.access.relations import local
 from fhir_server.ecm import vocabulary as words
 from fhir_server.engine import repository
-from fhir_server.engine.context import Context
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.engine.enrolment import holders
-from fhir_server.engine.labelling import OPERATOR, law_classes
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.law_classes import OPERATOR, law_classes
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.search.include import Hit
 from fhir_server.store.db import lock_key

@@ -18,8 +18,8 @@ from fhir_server.access.consequences import effective
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.rosters import publishing
 from fhir_server.engine import keys, writing
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir import wire
 from fhir_server.fhir.definitions import type_number
 from fhir_server.fhir.errors import BusinessRule, Forbidden, NotFound

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from fhir_server.engine.hooks import Edits
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Edits, Transaction
 
 
 def add(_transaction: Transaction, change: Change) -> Edits | None:

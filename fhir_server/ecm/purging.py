@@ -16,9 +16,8 @@ from fhir_server.ecm.files.assignments import intake
 from fhir_server.ecm.member import number_of
 from fhir_server.ecm.rosters import identity
 from fhir_server.ecm.rosters.assignment import load
-from fhir_server.engine.context import Context
-from fhir_server.engine.purging import Purged
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.changes import Purged
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.jobs import files, remains
 from fhir_server.store import loads

@@ -18,7 +18,7 @@ from fhir_server.ecm.rosters import groups, mapping, publishing, teams
 from fhir_server.ecm.rosters.assignment import load
 from fhir_server.ecm.rosters.replaying import Replay
 from fhir_server.engine import roster_rows
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
 from fhir_server.fhir import wire
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store import members, merges, resources

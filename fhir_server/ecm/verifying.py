@@ -13,8 +13,8 @@ from typing import Any, Final
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.facets import extensions, local_day
 from fhir_server.ecm.rosters import verified
-from fhir_server.engine.hooks import Edits
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Edits, Transaction
 from fhir_server.fhir.errors import BusinessRule
 
 Resource = Mapping[str, Any]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import BindParameter, Table, bindparam, delete, select
 
@@ -18,6 +18,8 @@ from fhir_server.access.consequences import consequences, run_outs
 from fhir_server.access.law import standard
 from fhir_server.access.merged import Links
 from fhir_server.access.relations import Directive, Rel, Share, from_care_team, from_coverage, local, roster_share
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Transaction
 from fhir_server.fhir import wire
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store import resources
@@ -34,9 +36,6 @@ from fhir_server.store.tables import (
     share,
     share_past,
 )
-
-if TYPE_CHECKING:
-    from fhir_server.engine.transaction import Change, Transaction
 
 _DAY = 86_400_000
 _CHUNK = 500

@@ -16,9 +16,8 @@ from sqlalchemy import select
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse
 from fhir_server.engine import contact_rows
-from fhir_server.engine.context import Context, Engine
-from fhir_server.engine.labelling import law_classes
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Engine, Transaction
+from fhir_server.engine.law_classes import law_classes
 from fhir_server.store.hashing import rh
 from fhir_server.store.tables import client as clients
 

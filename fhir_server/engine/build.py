@@ -11,9 +11,9 @@ from fhir_server.config import Settings
 from fhir_server.engine import canonicals
 from fhir_server.engine.audit import ReadLog
 from fhir_server.engine.compartment import PatientFinder
-from fhir_server.engine.context import Engine
-from fhir_server.engine.hooks import Hooks
+from fhir_server.engine.context import Engine, Hooks
 from fhir_server.engine.parameters import Follower, interned
+from fhir_server.engine.transaction import run
 from fhir_server.fhir import packages
 from fhir_server.fhir.definitions import load
 from fhir_server.fhir.folders import data_folder
@@ -54,6 +54,7 @@ def build(settings: Settings, database: Database | None = None) -> Engine:
         ids=Ids(clock, _node(database)),
         clock=clock,
         hooks=Hooks(),
+        run=run,
         reads=ReadLog(settings.folder / "audit", database, secret, strict=settings.audit_strict),
         secret=secret,
     )

@@ -17,8 +17,10 @@ from sqlalchemy import Select, bindparam, select
 from fhir_server.access.contact import contact_view
 from fhir_server.access.predicate import Visible
 from fhir_server.engine import index_rows
+from fhir_server.engine.changes import Change
 from fhir_server.engine.contacts import Contacts, Written
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
+from fhir_server.engine.labelling import labels_of_contact
 from fhir_server.engine.walking import view_of
 from fhir_server.fhir import wire
 from fhir_server.store import amending, contacts, resources
@@ -26,6 +28,15 @@ from fhir_server.store.contacts import Past
 from fhir_server.store.db import lock_keys
 from fhir_server.store.resources import Row, from_columns
 from fhir_server.store.statements import Statements
+
+
+def follow(transaction: Transaction, what: Change) -> None:
+    """Note that a Patient is written."""
+    known = transaction.contacts.written.get(what.row.rh)
+    labels = known.labels if known else 0
+    if what.row.labels or what.row.deleted:  # a part says nothing of sensitivity that the whole does not say
+        labels |= labels_of_contact(transaction, what.resource, contact_view(what.resource))
+    transaction.contacts.written[what.row.rh] = Written(known.first if known else what, what, labels)
 
 
 def settle(transaction: Transaction) -> None:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from fhir_server.access.contact import contact_view
-from fhir_server.engine.labelling import labels_of_contact
-
-if TYPE_CHECKING:
-    from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
 
 
 class Written(NamedTuple):
@@ -32,12 +28,3 @@ class Contacts:
         """The Patients that were there before: others may write them, or refer them, at the same time."""
         born = {patient for patient, one in self.written.items() if one.first.before is None}
         return (self.written.keys() | self.shown) - born
-
-
-def follow(transaction: Transaction, what: Change) -> None:
-    """Note that a Patient is written."""
-    known = transaction.contacts.written.get(what.row.rh)
-    labels = known.labels if known else 0
-    if what.row.labels or what.row.deleted:  # a part says nothing of sensitivity that the whole does not say
-        labels |= labels_of_contact(transaction, what.resource, contact_view(what.resource))
-    transaction.contacts.written[what.row.rh] = Written(known.first if known else what, what, labels)

@@ -6,7 +6,7 @@ They are index rows: they say where something is found, and nothing of who may s
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
 from fhir_server.fhir.definitions import type_number
 from fhir_server.store.contained import Inner
 from fhir_server.store.resources import TENANT, Row

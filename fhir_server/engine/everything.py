@@ -14,7 +14,6 @@ from pathlib import Path
 
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import event
 from fhir_server.fhir.definitions import Definitions, type_names, type_number
 from fhir_server.store import compartment
 from fhir_server.store.compartment import Place, Wanted
@@ -62,7 +61,7 @@ def page(context: Context, patient: int, what: Wanted, others: Sequence[int], af
     rows = [row for _, row in placed]
     referred = compartment.referred(connection, view, [row.rid for row in rows], others, what.since)
     entities = [[type_names()[row.type], row.fid, row.ver, row.patient, row.labels] for row in (*rows, *referred)]
-    context.engine.reads.append(event(context, "everything", 200, entities))
+    context.engine.reads.append(context.event("everything", 200, entities))
     return Found(_shown(context, rows), _shown(context, referred), placed[-1][0] if more else None)
 
 

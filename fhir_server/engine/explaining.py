@@ -18,7 +18,7 @@ from fhir_server.access.merged import joined
 from fhir_server.access.relations import Directive, Inputs, Rel, Share
 from fhir_server.access.scopes import parse
 from fhir_server.config import Settings
-from fhir_server.engine.labelling import OPERATOR, law_classes
+from fhir_server.engine.law_classes import OPERATOR, law_classes
 from fhir_server.fhir.definitions import type_names
 from fhir_server.fhir.errors import NotFound
 from fhir_server.store import audits, merges, pasts

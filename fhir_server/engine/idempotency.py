@@ -10,7 +10,7 @@ from typing import NamedTuple
 import orjson
 from sqlalchemy import Connection, bindparam, delete, select, tuple_, update
 
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
 from fhir_server.store.db import try_lock_key
 from fhir_server.store.hashing import rh
 from fhir_server.store.resources import TENANT

@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import Insert, Table, bindparam, delete, insert, literal, select
 
 from fhir_server.engine import contained_rows
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Transaction
 from fhir_server.search.extract import IndexRows, inside
 from fhir_server.store import contained
 from fhir_server.store.members import LAST

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from fhir_server.engine.context import Transaction
 from fhir_server.engine.labelling import INHERITING
 from fhir_server.fhir.definitions import type_number
 from fhir_server.store import amending
-
-if TYPE_CHECKING:
-    from fhir_server.engine.transaction import Transaction
 
 
 def spread(transaction: Transaction, target: int, before: int, after: int) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select
 
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Transaction
 from fhir_server.fhir.errors import Conflict
 from fhir_server.store.resources import TENANT, Row
 from fhir_server.store.statements import Statement

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-from sqlalchemy import Connection, select
+from typing import Any
 
 from fhir_server.access.classes import SUD2
 from fhir_server.access.contact import contact_labels
 from fhir_server.access.labels import Membership, labels_of, no_lists, sources_of
+from fhir_server.engine.context import Transaction
+from fhir_server.engine.law_classes import PART2
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store.hashing import rh
-from fhir_server.store.tables import client
-
-if TYPE_CHECKING:
-    from fhir_server.engine.transaction import Transaction
-    from fhir_server.store.resources import Row
+from fhir_server.store.resources import Row
 
 INHERITING = frozenset({"Provenance", "AuditEvent", "Binary"})  # they are as sensitive as what they speak of
-_PART2 = "part2"
-OPERATOR = "operator"
-_STRICTNESS = {OPERATOR: 0, "covered": 1, "non-hipaa": 2, _PART2: 3}
 
 
 def labels(transaction: Transaction, type_: str, resource: Mapping[str, Any]) -> int:
@@ -57,7 +50,7 @@ def labels_of_contact(transaction: Transaction, patient: Mapping[str, Any], view
 
 def _is_from_unit(transaction: Transaction, sources: Sequence[str | None]) -> bool:
     """Whether a resource comes from a Part 2 unit: it writes it, or is named as its source."""
-    return transaction.context.caller.law_class == _PART2 or _PART2 in sources
+    return transaction.context.caller.law_class == PART2 or PART2 in sources
 
 
 def _lists(transaction: Transaction, type_: str, sources: Sequence[str | None]) -> Membership:
@@ -70,13 +63,3 @@ def _lists(transaction: Transaction, type_: str, sources: Sequence[str | None]) 
     if type_ == "Consent" or None in sources or lists is no_lists:
         return lists
     return lambda system, code: lists(system, code) & ~SUD2
-
-
-def law_classes(connection: Connection) -> dict[int, str]:
-    """Organization hash -> law class (or "operator"), from the registered clients; of several the strictest holds."""
-    found: dict[int, str] = {}
-    rows = connection.execute(select(client.c.organization, client.c.law_class))
-    for organization, law_class in sorted(rows, key=lambda row: _STRICTNESS.get(row[1], 0)):
-        if law_class in _STRICTNESS:
-            found[rh(organization)] = law_class
-    return found

@@ -11,8 +11,9 @@ from typing import Any
 from fhir_server.access.contact import contact_view
 from fhir_server.access.labels import raise_only, risen
 from fhir_server.engine import contact_rows, index_rows, inheriting
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Transaction
 from fhir_server.engine.labelling import labels, labels_of_contact, require_right_to_label
-from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.engine.writing import check
 from fhir_server.fhir import wire
 from fhir_server.store import amending

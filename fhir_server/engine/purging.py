@@ -7,13 +7,12 @@ what is removed go as well: answers kept under a key, and whatever `Hooks.on_pur
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fhir_server.engine import access_rows, idempotency, index_rows
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change, Purged
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir import wire
 from fhir_server.fhir.definitions import type_names
 from fhir_server.fhir.errors import BusinessRule, Forbidden, NotFound
@@ -27,15 +26,6 @@ RIGHT = "purge"
 
 _SPEAKING = (("Provenance", "target"), ("AuditEvent", "entity"), ("Binary", "security-context"))
 _BINARY = re.compile(rb"\bBinary/[A-Za-z0-9\-.]{1,64}")
-
-
-@dataclass(frozen=True)
-class Purged:
-    """What is being removed: the Patient's current row, every version of the Patient, and the ids of all that goes."""
-
-    patient: Row
-    versions: Sequence[Mapping[str, Any]]
-    ids: frozenset[str]
 
 
 def purge(context: Context, fid: str) -> dict[str, int]:

@@ -15,8 +15,7 @@ from fhir_server.access.predicate import Visible
 from fhir_server.access.scopes import parse
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
-from fhir_server.engine.labelling import law_classes
-from fhir_server.engine.transaction import event
+from fhir_server.engine.law_classes import law_classes
 from fhir_server.fhir.definitions import type_number
 from fhir_server.fhir.errors import Gone, NotFound, Unseen
 from fhir_server.store import records, resources
@@ -94,7 +93,7 @@ def unseen(context: Context, view: Visible, hashes: Iterable[int]) -> set[int]:
 def log(context: Context, interaction: str, rows: Iterable[tuple[str, str, int]], detail: str = "") -> None:
     """Audit that these resources, (type, id, patient) each, go out in a file; no audit, no data."""
     entities = [[type_, fid, 0, patient, 0] for type_, fid, patient in rows]
-    context.engine.reads.append(event(context, interaction, 200, entities, detail[:256]))
+    context.engine.reads.append(context.event(interaction, 200, entities, detail[:256]))
 
 
 def by_hashes(context: Context, hashes: Iterable[int], as_of: int = NOW) -> list[Row]:

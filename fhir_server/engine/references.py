@@ -5,8 +5,9 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Transaction
 from fhir_server.engine.labelling import INHERITING
-from fhir_server.engine.transaction import Change, Transaction
 from fhir_server.fhir import contents
 from fhir_server.fhir.errors import Issue, Unprocessable
 from fhir_server.store import resources

@@ -4,22 +4,18 @@ Only referrers that the caller can see count, so that a refusal tells of nothing
 search parameter shows.
 """
 
-from typing import TYPE_CHECKING
-
 from sqlalchemy import bindparam, literal_column, select
 
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Engine, Transaction
 from fhir_server.fhir.definitions import type_names
 from fhir_server.fhir.errors import Conflict
 from fhir_server.search.expression import reference_targets
 from fhir_server.store.statements import Statement
 from fhir_server.store.tables import ref
 
-if TYPE_CHECKING:
-    from fhir_server.engine.context import Engine
-    from fhir_server.engine.transaction import Change, Transaction
 
-
-def require_none(transaction: "Transaction", removed: "list[Change]") -> None:
+def require_none(transaction: Transaction, removed: list[Change]) -> None:
     """Conflict (409) naming a referrer, if something that the caller sees refers to what this transaction deletes."""
     view = transaction.context.visible("r")
     for change in removed:
@@ -34,7 +30,7 @@ def require_none(transaction: "Transaction", removed: "list[Change]") -> None:
             raise Conflict(f"{change.reference} is referred to by {referrer}. Change or delete that first.")
 
 
-def _statement(transaction: "Transaction", type_: str) -> Statement | None:
+def _statement(transaction: Transaction, type_: str) -> Statement | None:
     numbers = _parameters(transaction.context.engine, type_)
     if not numbers:
         return None
@@ -45,7 +41,7 @@ def _statement(transaction: "Transaction", type_: str) -> Statement | None:
     return Statement(query.limit(literal_column("1")))
 
 
-def _parameters(engine: "Engine", target: str) -> list[int]:
+def _parameters(engine: Engine, target: str) -> list[int]:
     """The numbers of all reference parameters that may lead to a type."""
     definitions = engine.definitions
     return sorted(

@@ -3,8 +3,8 @@
 from fhir_server.access import predicate
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse
-from fhir_server.engine.context import Engine
-from fhir_server.engine.transaction import Transaction, run
+from fhir_server.engine.context import Engine, Transaction
+from fhir_server.engine.transaction import run
 from fhir_server.store.hashing import rh
 
 _SYSTEM = Caller("", "", 0, "non-hipaa", parse(""), "")

@@ -15,8 +15,7 @@ from sqlalchemy import Select, bindparam, exists, literal_column, or_, select
 from fhir_server.access.contact import contact_view
 from fhir_server.access.predicate import Visible
 from fhir_server.engine import index_rows
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.engine.walking import CHUNK, Place, beyond, view_of
 from fhir_server.fhir.definitions import type_names
 from fhir_server.store import resources

@@ -20,9 +20,9 @@ from fhir_server.access.contact import contact_view
 from fhir_server.access.predicate import Visible
 from fhir_server.access.relations import Directive
 from fhir_server.engine import access_rows, contact_rows, inheriting
-from fhir_server.engine.context import Context
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.engine.labelling import labels, labels_of_contact
-from fhir_server.engine.transaction import Change, Transaction, event
 from fhir_server.engine.walking import CHUNK, Place, beyond, owner_caller, view_of
 from fhir_server.fhir.definitions import type_names
 from fhir_server.fhir.errors import BusinessRule
@@ -124,7 +124,7 @@ def raise_labels(transaction: Transaction, findings: list[Finding]) -> int:
     entities = [[type_names()[one.row.type], one.row.fid, one.row.ver, one.row.patient, one.row.labels | one.bits]
                 for one in changed]  # fmt: skip
     if entities:
-        transaction.events.append(event(transaction.context, "relabel", 200, entities))
+        transaction.events.append(transaction.context.event("relabel", 200, entities))
     return len(changed)
 
 

@@ -13,8 +13,8 @@ from fhir_server.access import predicate
 from fhir_server.access.directory import DIRECTORY_TYPES, is_directory
 from fhir_server.access.writes import may_write
 from fhir_server.engine import hits, meta, writing
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Change, Transaction, event
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.engine.writing import Draft
 from fhir_server.fhir.definitions import type_names
 from fhir_server.fhir.errors import BusinessRule, Forbidden, Gone, MethodNotAllowed, PreconditionRequired, Unseen
@@ -337,12 +337,12 @@ def _log(context: Context, interaction: str, status: int, rows: Sequence[Any], t
 
 
 def _log_event(context: Context, interaction: str, status: int, entities: list[Any], query: str = "") -> None:
-    context.engine.reads.append(event(context, interaction, status, entities, query))
+    context.engine.reads.append(context.event(interaction, status, entities, query))
 
 
 def note_refusal(context: Context, interaction: str, status: int, detail: str) -> None:
     """Audit what is refused to somebody who may ask as often as he likes: in bounded space (see `engine.refusals`)."""
-    context.engine.reads.refusals.note(event(context, interaction, status, [], detail[:256]))
+    context.engine.reads.refusals.note(context.event(interaction, status, [], detail[:256]))
 
 
 def note(context: Context, interaction: str, status: int, detail: Mapping[str, Any] | str = "") -> None:

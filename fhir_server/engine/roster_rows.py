@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
 from fhir_server.store import members, resources
 from fhir_server.store.members import Member
 from fhir_server.store.resources import TENANT, Row

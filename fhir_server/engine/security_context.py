@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fhir_server.access.relations import local
+from fhir_server.engine.context import Transaction
 from fhir_server.store import resources
 from fhir_server.store.hashing import rh
-
-if TYPE_CHECKING:
-    from fhir_server.engine.transaction import Transaction
-    from fhir_server.store.resources import Row
+from fhir_server.store.resources import Row
 
 
 def patient_of(

@@ -10,7 +10,6 @@ from typing import Any
 
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import event
 from fhir_server.store import resources
 
 
@@ -27,7 +26,7 @@ def shown_again(context: Context, type_: str, fid: str, version: int | None) -> 
         repository.note(context, "replay", 404, f"{type_}/{fid[:64]}")
         return None
     entity = [type_, row.fid, row.ver, row.patient, row.labels]
-    context.engine.reads.append(event(context, "replay", 200, [entity]))
+    context.engine.reads.append(context.event("replay", 200, [entity]))
     return b"" if row.deleted else repository.render(context, type_, row)
 
 

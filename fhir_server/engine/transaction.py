@@ -1,130 +1,61 @@
-"""One database transaction of one caller: what it changed, and what must be written beside it."""
+"""How a transaction runs: what is written beside each change and at its end, once more from zero where it collides."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
-from fhir_server.engine import access_rows, audit, inheriting, referrers
-from fhir_server.engine.audit import Event
-from fhir_server.engine.contacts import Contacts
-from fhir_server.engine.context import Context
-from fhir_server.engine.labelling import OPERATOR, law_classes
+from fhir_server.engine import access_rows, audit, contact_rows, inheriting, referrers
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.store import merges
 from fhir_server.store.db import lock_keys
-from fhir_server.store.hashing import rh
-from fhir_server.store.resources import TENANT, Row
-from fhir_server.store.rows import Batch
+from fhir_server.store.resources import TENANT
 from fhir_server.store.tables import outbox
 
 T = TypeVar("T")
 log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class Change:
-    """One resource created, updated or deleted: its new row and resource, and what they replace."""
-
-    interaction: str
-    type: str
-    row: Row
-    resource: Mapping[str, Any]
-    before: Row | None = None
-    old: Mapping[str, Any] | None = None
-
-    @property
-    def reference(self) -> str:
-        """Type/id."""
-        return f"{self.type}/{self.row.fid}"
+def record(transaction: Transaction, change: Change) -> None:
+    """Take note of a change: its consequences for access, the outbox and the audit trail."""
+    transaction.changes.append(change)
+    transaction.written[change.row.rh] = change.row.labels
+    if change.before is not None:
+        inheriting.spread(transaction, change.row.rh, change.before.labels, change.row.labels)
+    access_rows.apply(transaction, change)
+    for hook in transaction.context.engine.hooks.in_transaction:
+        hook(transaction, change)
+    row = change.row
+    transaction.batch.add(outbox, TENANT, row.part, row.rid, row.ver, row.type, row.fid, change.interaction, row.ts)
 
 
-@dataclass
-class Transaction:
-    """The open transaction: rows are gathered in `batch` and reach the database with `flush`."""
-
-    context: Context
-    connection: Connection
-    batch: Batch = field(default_factory=Batch)
-    changes: list[Change] = field(default_factory=list)
-    written: dict[int, int] = field(default_factory=dict)  # reference hash -> labels
-    promised: set[int] = field(default_factory=set)  # what later entries of the same Bundle will write
-    seen: dict[int, int] = field(default_factory=dict)  # targets of references, visible to the caller -> labels
-    touched_patients: set[int] = field(default_factory=set)
-    contacts: Contacts = field(default_factory=Contacts)
-    events: list[Event] = field(default_factory=list)
-    marks: set[str] = field(default_factory=set)  # what a guest does in this transaction, for its own gates
-    held_keys: dict[tuple[int, int, str], str | None] = field(default_factory=dict)  # identities looked up before
-    _law_classes: dict[int, str] | None = None
-
-    def law_class_of(self, organization: int) -> str | None:
-        """The registered law class of an organization, by its hash; None if it has no client."""
-        if self._law_classes is None:
-            self._law_classes = law_classes(self.connection)
-        return self._law_classes.get(organization)
-
-    def speaks_for(self, owner: int, organization: str) -> bool:
-        """Whether what `owner` wrote of an organization is its own word, or that of the exchange's operator."""
-        return owner == rh(organization) or self.law_class_of(owner) == OPERATOR
-
-    def flush(self) -> None:
-        """Send what has been gathered, so that later statements of this transaction see it."""
-        self.batch.flush(self.connection)
-
-    def record(self, change: Change) -> None:
-        """Take note of a change: its consequences for access, the outbox and the audit trail."""
-        self.changes.append(change)
-        self.written[change.row.rh] = change.row.labels
-        if change.before is not None:
-            inheriting.spread(self, change.row.rh, change.before.labels, change.row.labels)
-        access_rows.apply(self, change)
-        for hook in self.context.engine.hooks.in_transaction:
-            hook(self, change)
-        row = change.row
-        self.batch.add(outbox, TENANT, row.part, row.rid, row.ver, row.type, row.fid, change.interaction, row.ts)
-
-    def audit(self, interaction: str, status: int, changes: list[Change]) -> None:
-        """Add the audit event of these changes; it is stored with them or not at all."""
-        entities = [[change.reference, change.row.ver, change.row.patient, change.row.labels] for change in changes]
-        self.events.append(event(self.context, interaction, status, entities))
-
-    def _born(self) -> set[int]:
-        """The Patients that this transaction made: nobody has merged them yet."""
-        return {change.row.rh for change in self.changes if change.type == "Patient" and change.before is None}
-
-    def finish(self) -> None:
-        """Write everything that must stand beside the changes."""
-        from fhir_server.engine import contact_rows  # noqa: PLC0415 - it works on transactions
-
-        removed = [change for change in self.changes if change.interaction == "delete"]
-        if removed and self.context.engine.settings.delete_referenced == "refuse":
-            self.flush()
-            referrers.require_none(self, removed)
-        links = merges.links(self.connection, self.touched_patients - self._born())
-        self.touched_patients |= {patient for link in links for patient in link[:2]}
-        if held := self.touched_patients | self.contacts.sought:
-            lock_keys(self.connection, held)  # who comes second must see what the first one wrote
-        if self.touched_patients:
-            self.flush()
-            access_rows.recompute(self, links)
-        contact_rows.keep(self)
-        audit.add(self.batch, self.connection, self.context.engine.secret, self.events)
-        self.flush()
+def _born(transaction: Transaction) -> set[int]:
+    """The Patients that this transaction made: nobody has merged them yet."""
+    return {change.row.rh for change in transaction.changes if change.type == "Patient" and change.before is None}
 
 
-def event(context: Context, interaction: str, status: int, entities: list[Any], query: str = "") -> Event:
-    """The audit event of what this caller does now."""
-    caller = context.caller
-    at = context.now * 1000
-    return Event(
-        at, context.request_id, interaction, status, caller.client, caller.org_hash, caller.purpose,
-        context.address, entities, query,
-    )  # fmt: skip
+def finish(transaction: Transaction) -> None:
+    """Write everything that must stand beside the changes."""
+    removed = [change for change in transaction.changes if change.interaction == "delete"]
+    if removed and transaction.context.engine.settings.delete_referenced == "refuse":
+        transaction.flush()
+        referrers.require_none(transaction, removed)
+    links = merges.links(transaction.connection, transaction.touched_patients - _born(transaction))
+    transaction.touched_patients |= {patient for link in links for patient in link[:2]}
+    if held := transaction.touched_patients | transaction.contacts.sought:
+        lock_keys(transaction.connection, held)  # who comes second must see what the first one wrote
+    if transaction.touched_patients:
+        transaction.flush()
+        access_rows.recompute(transaction, links)
+    contact_rows.keep(transaction)
+    audit.add(transaction.batch, transaction.connection, transaction.context.engine.secret, transaction.events)
+    transaction.flush()
 
 
 def run(context: Context, work: Callable[[Transaction], T]) -> T:
@@ -137,7 +68,7 @@ def run(context: Context, work: Callable[[Transaction], T]) -> T:
         fresh.transaction = transaction
         try:
             result = work(transaction)
-            transaction.finish()
+            finish(transaction)
         finally:
             fresh.transaction = None  # the two refer to each other: now they go as soon as nobody needs them
         done.append(transaction)

@@ -13,11 +13,12 @@ from typing import Any
 import orjson
 
 from fhir_server.access.labels import raise_only, risen
-from fhir_server.engine import contacts, index_rows, keys, security_context
-from fhir_server.engine.context import Context
+from fhir_server.engine import contact_rows, index_rows, keys, security_context
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.engine.labelling import labels, require_right_to_label
 from fhir_server.engine.references import references, require_targets
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.transaction import record
 from fhir_server.fhir import contents, wire
 from fhir_server.fhir.definitions import type_number
 from fhir_server.fhir.errors import BadValue, BusinessRule, Invalid, PreconditionFailed, RequiredMissing, Unprocessable
@@ -163,10 +164,10 @@ def remove(transaction: Transaction, type_: str, current: Row) -> Change:
     _before_write(transaction, deleted)
     resources.replace(transaction.connection, transaction.batch, current, row)
     if type_ == "Patient":
-        contacts.follow(transaction, deleted)
+        contact_rows.follow(transaction, deleted)
     index_rows.remove(transaction, current, type_, old)
     keys.release(transaction, current)
-    transaction.record(deleted)
+    record(transaction, deleted)
     return deleted
 
 
@@ -221,8 +222,8 @@ def _store(transaction: Transaction, what: Change, new: Draft) -> Change:
         resources.replace(transaction.connection, transaction.batch, what.before, what.row)
         index_rows.change(transaction, what)
     if what.type == "Patient":
-        contacts.follow(transaction, what)
-    transaction.record(what)
+        contact_rows.follow(transaction, what)
+    record(transaction, what)
     return what
 
 

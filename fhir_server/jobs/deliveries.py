@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam, select, update
 
-from fhir_server.engine.context import Engine
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Engine, Transaction
 from fhir_server.store.resources import TENANT
 from fhir_server.store.tables import delivery
 

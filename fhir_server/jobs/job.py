@@ -15,8 +15,7 @@ from sqlalchemy import Connection, bindparam, update
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse
-from fhir_server.engine.context import Context, Engine
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Engine, Transaction
 from fhir_server.jobs import rights
 from fhir_server.jobs.rights import NOBODY, Registered
 from fhir_server.store.hashing import rh

@@ -7,8 +7,7 @@ from typing import Any
 import orjson
 from sqlalchemy import bindparam, delete, select, update
 
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Transaction, event
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir.errors import NotFound
 from fhir_server.jobs import limits
 from fhir_server.jobs.expiry import DAY
@@ -74,7 +73,7 @@ def cancel(context: Context, job_id: str) -> None:
     def work(transaction: Transaction) -> None:
         transaction.connection.execute(_CANCEL, {"id_": job_id, "at": context.now})
         transaction.connection.execute(_REMOVE_FILES, {"job_": job_id})
-        transaction.events.append(event(transaction.context, "job-cancel", 202, [], job_id))
+        transaction.events.append(transaction.context.event("job-cancel", 202, [], job_id))
 
     context.transact(work)
 

@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 
 from fhir_server.engine import parameters, reindexing, repository
+from fhir_server.engine.context import Transaction
 from fhir_server.engine.parameters import FOLLOWED_MS, Added
-from fhir_server.engine.transaction import Transaction
 from fhir_server.engine.walking import Place
 from fhir_server.fhir.definitions import SearchParam, type_names
 from fhir_server.fhir.errors import BusinessRule, NotSupported

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from fhir_server.engine import relabelling, repository
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
 from fhir_server.engine.walking import Place
 from fhir_server.fhir.definitions import type_names
 from fhir_server.jobs.job import Job, Run

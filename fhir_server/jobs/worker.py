@@ -12,7 +12,6 @@ import structlog
 from sqlalchemy import Connection, bindparam, select, update
 
 from fhir_server.engine.context import Engine
-from fhir_server.engine.transaction import event
 from fhir_server.fhir.errors import FHIRError, Issue
 from fhir_server.fhir.outcome import outcome
 from fhir_server.jobs.expiry import purge
@@ -108,7 +107,7 @@ class Worker:
 
     def _fail(self, run: Run, error: FHIRError) -> None:
         context = run.context()
-        self._engine.reads.append(event(context, "job-failed", error.status, [], run.id))
+        self._engine.reads.append(context.event("job-failed", error.status, [], run.id))
         result = {"status": error.status, "outcome": outcome(error.issues)}
         self._end(run, {"state": "failed", "result": orjson.dumps(result), "progress": "failed"})
 

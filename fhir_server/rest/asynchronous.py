@@ -12,9 +12,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from fhir_server.engine.context import Context
-from fhir_server.engine.purging import Purged
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.changes import Purged
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir import bundles
 from fhir_server.jobs import files, limits, queue, remains
 from fhir_server.jobs.job import Job, Run

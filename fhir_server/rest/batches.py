@@ -13,9 +13,8 @@ from itertools import groupby
 import orjson
 
 from fhir_server.engine import repository
-from fhir_server.engine.context import Context
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.engine.labelling import INHERITING
-from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir import bundles
 from fhir_server.fhir.errors import Duplicate, FHIRError, NotSupported, TimedOut, Unseen
 from fhir_server.fhir.outcome import outcome

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 
 from fhir_server.engine import repository
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.engine.writing import NONE_YET
 from fhir_server.fhir.errors import BadValue, MethodNotAllowed, MultipleMatches, NotSupported
 from fhir_server.rest.decoding import pairs

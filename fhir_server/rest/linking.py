@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from fhir_server.engine.context import Transaction
 from fhir_server.engine.references import expression, references
-from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir import wire
 from fhir_server.fhir.elements import ElementTable
 from fhir_server.fhir.errors import Duplicate, FHIRError, Issue, PreconditionFailed, Unprocessable

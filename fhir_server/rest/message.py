@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from fhir_server.engine.changes import Change
     from fhir_server.engine.context import Context
-    from fhir_server.engine.transaction import Change
     from fhir_server.store.resources import Version
 
 Level = Literal["instance", "type", "system"]

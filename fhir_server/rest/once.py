@@ -8,9 +8,8 @@ from threading import Lock
 import orjson
 
 from fhir_server.engine import idempotency, repository
-from fhir_server.engine.context import Context
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.engine.idempotency import Answer
-from fhir_server.engine.transaction import Transaction
 from fhir_server.fhir.errors import BadValue, Conflict, FHIRError
 from fhir_server.rest.message import Request, Response
 from fhir_server.rest.replaying import replayed

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from fhir_server.engine import repository
+from fhir_server.engine.changes import Change
 from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Change
 from fhir_server.fhir.errors import FHIRError, Unprocessable
 from fhir_server.rest import fhirpath_patch, json_patch
 from fhir_server.rest.conditional import version_tag

@@ -12,8 +12,8 @@ from fhir_server.access.scopes import parse
 from fhir_server.config import Settings
 from fhir_server.engine import repository, writing
 from fhir_server.engine.build import build
+from fhir_server.engine.changes import Change
 from fhir_server.engine.context import Context, Engine
-from fhir_server.engine.transaction import Change
 from fhir_server.fhir import definitions as definitions_module
 from fhir_server.store.hashing import rh
 

@@ -9,8 +9,8 @@ from sqlalchemy import delete, insert, select, update
 
 from fhir_server.engine import audit, heads
 from fhir_server.engine.audit import Event
-from fhir_server.engine.context import Engine
-from fhir_server.engine.transaction import Transaction, run
+from fhir_server.engine.context import Engine, Transaction
+from fhir_server.engine.transaction import finish, run
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store.db import Database
 from fhir_server.store.rows import Batch
@@ -89,7 +89,7 @@ def test_chains_are_sound_after_concurrent_writes(engine: Engine, org: Callable[
 
 def _fail(transaction: Transaction) -> None:
     transaction.audit("update", 200, [])
-    transaction.finish()
+    finish(transaction)
     raise BusinessRule("after the event was added to the chain")
 
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from fhir_server.engine import behalf, repository
-from fhir_server.engine.context import Engine
-from fhir_server.engine.transaction import Transaction, run
+from fhir_server.engine.context import Engine, Transaction
+from fhir_server.engine.transaction import run
 from fhir_server.fhir import wire
 from fhir_server.fhir.errors import BusinessRule, NotFound
 from fhir_server.store.hashing import rh

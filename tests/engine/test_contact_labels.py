@@ -13,8 +13,9 @@ from sqlalchemy import select
 from fhir_server.access.classes import HIV, SENS, SUD2
 from fhir_server.access.contact import contact_labels, contact_view
 from fhir_server.engine import relabelling, repository
-from fhir_server.engine.context import Engine
-from fhir_server.engine.transaction import Change, Transaction, run
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Engine, Transaction
+from fhir_server.engine.transaction import run
 from fhir_server.engine.walking import Place
 from fhir_server.fhir.errors import FHIRError
 from fhir_server.store.tables import res, share

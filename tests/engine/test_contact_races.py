@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from fhir_server.access.classes import HIV
-from fhir_server.engine import purging, repository
-from fhir_server.engine.context import Engine
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine import purging, repository, transaction
+from fhir_server.engine.context import Engine, Transaction
 from fhir_server.store.tables import res
 from tests.engine.conftest import Org, caller
 from tests.engine.test_access_rows import known, referral  # noqa: F401 - a fixture
@@ -85,29 +84,29 @@ class Doing(threading.Thread):
 def held_up(act: Callable[[], Any], *, is_done: bool) -> Iterator[None]:
     """The transaction of `act` waits for the end of the block: before it finishes, or when all it does is done."""
     waiting, go = threading.Event(), threading.Event()
-    finish, test = Transaction.finish, threading.current_thread()
+    finish, test = transaction.finish, threading.current_thread()
     slow: list[threading.Thread] = []
 
     def hold() -> None:
         waiting.set()
         go.wait(20)
 
-    def finish_late(self: Transaction) -> None:
+    def finish_late(open_: Transaction) -> None:
         first = not slow and threading.current_thread() is not test
         if first:
             slow.append(threading.current_thread())
         if first and not is_done:
             hold()
-        finish(self)
+        finish(open_)
         if first and is_done:
             hold()
 
-    Transaction.finish = finish_late  # type: ignore[method-assign]
+    transaction.finish = finish_late
     try:
         doing = Doing(act)
         assert waiting.wait(20), doing.failed
         yield
     finally:
         go.set()
-        Transaction.finish = finish  # type: ignore[method-assign]
+        transaction.finish = finish
     doing.end()

@@ -10,9 +10,10 @@ from sqlalchemy.dialects import sqlite
 
 from fhir_server.access.predicate import Visible
 from fhir_server.engine import behalf, contact_rows, purging, reindexing, repository, writing
-from fhir_server.engine.context import Engine
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Engine, Transaction
 from fhir_server.engine.index_rows import LISTS
-from fhir_server.engine.transaction import Change, Transaction, run
+from fhir_server.engine.transaction import run
 from fhir_server.engine.walking import Place
 from fhir_server.store.db import Database
 from fhir_server.store.tables import hist, outbox, res

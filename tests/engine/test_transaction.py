@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from fhir_server.engine import audit
-from fhir_server.engine.transaction import Transaction, run
+from fhir_server.engine.context import Transaction
+from fhir_server.engine.transaction import run
 from fhir_server.fhir.errors import BusinessRule, Conflict
 from fhir_server.store.db import RunAgain
 from fhir_server.store.tables import audit as trail

@@ -10,8 +10,8 @@ from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse
 from fhir_server.config import Settings
 from fhir_server.engine.build import build
-from fhir_server.engine.context import Engine
-from fhir_server.engine.transaction import Transaction, run
+from fhir_server.engine.context import Engine, Transaction
+from fhir_server.engine.transaction import run
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.jobs import deliveries
 from fhir_server.jobs.worker import Worker

@@ -12,8 +12,7 @@ from fhir_server.ecm.files.formats import FORMATS, detect
 from fhir_server.ecm.files.layouts.binding import Bound
 from fhir_server.ecm.files.opening import open_rows
 from fhir_server.engine import repository
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir.errors import BadValue, TooLarge
 from fhir_server.fhir.values import instant
 from fhir_server.jobs import files, limits, queue

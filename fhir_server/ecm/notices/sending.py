@@ -16,8 +16,7 @@ from fhir_server.ecm.notices import channels
 from fhir_server.ecm.notices.channel import Channel, Message, Undeliverable
 from fhir_server.ecm.persons import is_deceased
 from fhir_server.engine import behalf, records, repository
-from fhir_server.engine.context import Context, Engine
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Engine, Transaction
 from fhir_server.fhir import wire
 from fhir_server.fhir.errors import Gone, NotFound
 from fhir_server.fhir.registry import entries

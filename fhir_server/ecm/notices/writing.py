@@ -22,8 +22,8 @@ from fhir_server.ecm.persons import is_deceased
 from fhir_server.ecm.referrals import loops, supports
 from fhir_server.ecm.referrals.parties import Parties, parties, referred
 from fhir_server.engine import access_rows, behalf, records, repository, writing
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.fhir.folders import data_folder
 from fhir_server.jobs import deliveries

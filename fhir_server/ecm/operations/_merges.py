@@ -10,8 +10,8 @@ import orjson
 from fhir_server.ecm import merging
 from fhir_server.ecm.merging import Named, Outcome
 from fhir_server.engine import repository
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Transaction, rehearse
+from fhir_server.engine.context import Context, Transaction
+from fhir_server.engine.transaction import rehearse
 from fhir_server.fhir import wire
 from fhir_server.fhir.errors import BadValue, Issue, NotSupported
 from fhir_server.fhir.outcome import outcome

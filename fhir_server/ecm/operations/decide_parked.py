@@ -7,8 +7,7 @@ import orjson
 from fhir_server.ecm import merging
 from fhir_server.ecm.files.assignments import newborns
 from fhir_server.ecm.vocabulary import BASE
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir.errors import BadValue
 from fhir_server.rest.arguments import Arguments, arguments, parameters, value
 from fhir_server.rest.message import Operation, Request, Response

@@ -13,7 +13,8 @@ from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.referrals import stamps, supports
 from fhir_server.ecm.referrals.parties import Parties, parties, referred
 from fhir_server.engine import access_rows, behalf, repository
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Transaction
 from fhir_server.fhir import wire
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.fhir.values import parse_date

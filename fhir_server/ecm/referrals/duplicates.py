@@ -11,7 +11,7 @@ from typing import Any, Final
 from fhir_server.access.relations import local
 from fhir_server.ecm import vocabulary as words
 from fhir_server.engine import repository
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store.db import lock_keys
 from fhir_server.store.hashing import rh

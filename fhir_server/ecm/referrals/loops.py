@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from fhir_server.ecm import vocabulary as words
-from fhir_server.engine.hooks import Edits
+from fhir_server.engine.context import Edits
 from fhir_server.fhir.errors import BusinessRule
 
 Concept = Mapping[str, Any]

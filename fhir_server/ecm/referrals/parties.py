@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from fhir_server.access.relations import local
 from fhir_server.engine.access_rows import organizations
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
 from fhir_server.fhir import wire
 from fhir_server.rest.linking import Unresolved
 from fhir_server.store import resources

@@ -16,7 +16,8 @@ from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.referrals import stamps, supports
 from fhir_server.ecm.referrals.parties import ANSWERS_FOR, Parties, parties
 from fhir_server.engine import behalf, records, repository
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Transaction
 from fhir_server.fhir import wire
 from fhir_server.fhir.errors import BadValue, BusinessRule
 from fhir_server.fhir.values import parse_date

@@ -16,9 +16,8 @@ from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.referrals import stamps
 from fhir_server.ecm.referrals.parties import Parties, referred
 from fhir_server.engine import repository
-from fhir_server.engine.context import Context
-from fhir_server.engine.labelling import OPERATOR, law_classes
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Transaction
+from fhir_server.engine.law_classes import OPERATOR, law_classes
 from fhir_server.fhir.errors import BusinessRule, Issue
 from fhir_server.store.hashing import rh
 

@@ -9,8 +9,7 @@ from fhir_server.ecm import clocks
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.referrals import supports
 from fhir_server.ecm.referrals.parties import ANSWERS_FOR, Parties
-from fhir_server.engine.hooks import Edits
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Edits, Transaction
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.fhir.wire import DELETE
 from fhir_server.store.hashing import rh

@@ -14,8 +14,8 @@ from typing import Any, Final
 from fhir_server.access.relations import local
 from fhir_server.ecm.referrals import attempts, duplicates, loops, services, stamps, supports
 from fhir_server.ecm.referrals.parties import ANSWERS_FOR, Parties, parties, referred
-from fhir_server.engine.hooks import Edits
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Edits, Transaction
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.fhir.wire import DELETE
 

@@ -15,8 +15,7 @@ from fhir_server.access.consequences import effective
 from fhir_server.access.relations import PLAN, local
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.referrals.parties import Parties, parties, referred
-from fhir_server.engine.hooks import Edits
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Edits, Transaction
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store.hashing import rh
 

@@ -22,7 +22,8 @@ from fhir_server.ecm.referrals.parties import parties, referred
 from fhir_server.ecm.requests import placing, steps
 from fhir_server.ecm.rosters import contracts, groups, publishing
 from fhir_server.engine import behalf
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Transaction
 from fhir_server.fhir.errors import BusinessRule, Conflict
 from fhir_server.store import loads, members, resources
 from fhir_server.store.hashing import rh

@@ -17,8 +17,7 @@ from fhir_server.ecm.rosters import assignment, mapping, publishing, teams
 from fhir_server.ecm.rosters.assignment import Assignment, dump, row_hash
 from fhir_server.ecm.rosters.entries import shown
 from fhir_server.engine import repository, roster_rows, writing
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.fhir.values import instant, parse_date
 from fhir_server.store import resources

@@ -21,8 +21,8 @@ from fhir_server.ecm.notices import writing as notices
 from fhir_server.ecm.referrals import stamps, supports
 from fhir_server.ecm.referrals.parties import Parties, parties, referred
 from fhir_server.engine import behalf, repository, writing
-from fhir_server.engine.hooks import Edits
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Edits, Transaction
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.fhir.folders import data_folder
 from fhir_server.fhir.values import instant

@@ -18,8 +18,7 @@ from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.files.assignments.intake import RIGHT
 from fhir_server.ecm.requests import steps
 from fhir_server.engine import behalf, repository, turns, writing
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir.errors import BadValue
 from fhir_server.fhir.values import instant
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fhir_server.ecm.directory import Provider
 from fhir_server.ecm.rosters import groups
 from fhir_server.engine import access_rows, keys, writing
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
 from fhir_server.fhir.definitions import type_number
 from fhir_server.fhir.errors import FHIRError
 from fhir_server.store import resources

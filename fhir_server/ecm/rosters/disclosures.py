@@ -7,7 +7,6 @@ number. The hash is that of the answer's ETag.
 from collections.abc import Collection
 
 from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import event
 from fhir_server.store import members
 from fhir_server.store.resources import Version
 
@@ -20,7 +19,7 @@ def note(context: Context, row: Version, shown: Collection[int], digest: str) ->
     group = ["Group", row.fid, row.ver, None, 0]
     entities = [group, *(["Patient", "", 0, patient, 0] for patient in sorted(named))]
     told = f"{words} of version {row.ver}, {len(shown)} shown, {digest}"
-    context.engine.reads.append(event(context, INTERACTION, 200, entities, told))
+    context.engine.reads.append(context.event(INTERACTION, 200, entities, told))
 
 
 def _told(context: Context, row: Version, shown: Collection[int]) -> tuple[str, Collection[int]]:

@@ -20,7 +20,7 @@ from fhir_server.ecm.rosters.identity import Refusal
 from fhir_server.ecm.rosters.known import PATIENT, Enrolment, Known, Rows, cin_key, look_up, number_key
 from fhir_server.ecm.rosters.publishing import RECALLING
 from fhir_server.engine import keys, roster_rows, writing
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
 from fhir_server.engine.writing import Draft
 from fhir_server.fhir import wire
 from fhir_server.fhir.errors import FHIRError

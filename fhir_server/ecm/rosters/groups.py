@@ -15,9 +15,8 @@ import xxhash
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.rosters import disclosures
 from fhir_server.ecm.rosters.entries import entry
-from fhir_server.engine.context import Context
-from fhir_server.engine.hooks import Edits
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Context, Edits, Transaction
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store import members
 from fhir_server.store.members import Member

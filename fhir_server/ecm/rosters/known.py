@@ -12,8 +12,7 @@ from fhir_server.ecm.rosters.drafting import Drafted, Source
 from fhir_server.ecm.rosters.identity import Refusal
 from fhir_server.ecm.rosters.newborn_numbers import is_of_child
 from fhir_server.engine import keys
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir.definitions import type_number
 from fhir_server.store import members, resources
 from fhir_server.store.hashing import rh

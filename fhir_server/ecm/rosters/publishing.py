@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from fhir_server.access.relations import Rel, member_rel
 from fhir_server.ecm.rosters import groups, teams
 from fhir_server.engine import access_rows, roster_rows, writing
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir import wire
 from fhir_server.store import members, resources
 from fhir_server.store.hashing import rh

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from fhir_server.engine import writing
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
 from fhir_server.fhir import wire
 from fhir_server.store.resources import Row
 

@@ -1,8 +1,8 @@
 """FHIR create interaction, conditional create included.  https://hl7.org/fhir/R4/http.html#create"""
 
 from fhir_server.engine import repository, writing
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.engine.writing import Draft
 from fhir_server.fhir.errors import NotSupported
 from fhir_server.rest.conditional import lock_criteria, one_match

@@ -3,8 +3,7 @@
 from urllib.parse import urlencode
 
 from fhir_server.engine import repository
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir.errors import MultipleMatches, TooCostly
 from fhir_server.rest.conditional import lock_criteria, matches, require_criteria, version_tag
 from fhir_server.rest.message import Interaction, Request, Response

@@ -1,7 +1,7 @@
 """FHIR conditional patch.  https://hl7.org/fhir/R4/http.html#patch"""
 
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Change, Transaction
+from fhir_server.engine.changes import Change
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir.errors import NotFound
 from fhir_server.rest.conditional import lock_criteria, one_match, require_criteria
 from fhir_server.rest.message import Interaction, Request, Response

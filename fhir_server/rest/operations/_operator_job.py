@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir.errors import Forbidden
 from fhir_server.jobs import queue
 from fhir_server.rest.arguments import arguments

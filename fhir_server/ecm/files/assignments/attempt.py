@@ -17,8 +17,7 @@ from fhir_server.ecm.files.assignments.scanning import scan
 from fhir_server.ecm.files.assignments.tally import Tally
 from fhir_server.ecm.files.opening import open_rows
 from fhir_server.ecm.rosters import newborn_numbers
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.jobs.job import Run
 
 

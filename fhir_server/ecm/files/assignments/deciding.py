@@ -5,8 +5,7 @@ from __future__ import annotations
 import orjson
 
 from fhir_server.ecm.files.assignments.intake import KIND, RECALL, RESOLVE, RIGHT
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir.errors import BusinessRule, Forbidden, NotFound
 from fhir_server.jobs import files, queue
 from fhir_server.store import loads

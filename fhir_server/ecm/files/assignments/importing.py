@@ -29,8 +29,7 @@ from fhir_server.ecm.rosters.drafting import Source
 from fhir_server.ecm.rosters.enrolling import enrol
 from fhir_server.ecm.rosters.identity import Refusal
 from fhir_server.ecm.rosters.known import Enrolment
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir.errors import Issue, Unprocessable
 from fhir_server.jobs import files
 from fhir_server.jobs.job import Run

@@ -25,8 +25,7 @@ from fhir_server.ecm.rosters.drafting import Source
 from fhir_server.ecm.rosters.enrolling import enrol
 from fhir_server.ecm.rosters.newborn_numbers import number_of_child
 from fhir_server.engine import keys, writing
-from fhir_server.engine.context import Context
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.fhir import wire
 from fhir_server.fhir.definitions import type_number
 from fhir_server.fhir.errors import BadValue, BusinessRule, NotFound

@@ -15,7 +15,7 @@ from fhir_server.ecm.member import number_of
 from fhir_server.ecm.rosters.assignment import Assignment, dump, load, same_person
 from fhir_server.ecm.rosters.identity import Refusal
 from fhir_server.ecm.rosters.newborn_numbers import cin_of_mother
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
 from fhir_server.store import loads
 from fhir_server.store.loads import Load, Parked
 from fhir_server.store.resources import TENANT

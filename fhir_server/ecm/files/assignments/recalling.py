@@ -26,7 +26,7 @@ from fhir_server.ecm.rosters.known import Enrolment
 from fhir_server.ecm.rosters.publishing import RECALLING
 from fhir_server.ecm.rosters.replaying import Replay
 from fhir_server.engine import access_rows
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.fhir.values import instant
 from fhir_server.jobs import files

@@ -21,7 +21,7 @@ from fhir_server.ecm.rosters import publishing
 from fhir_server.ecm.rosters.assignment import load
 from fhir_server.ecm.rosters.drafting import Source
 from fhir_server.ecm.rosters.enrolling import enrol
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
 from fhir_server.jobs.job import Run
 from fhir_server.store import loads
 from fhir_server.store.loads import Named, Parked

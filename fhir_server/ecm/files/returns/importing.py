@@ -23,7 +23,7 @@ from fhir_server.ecm.files.returns.judging import Judged, Reading, accepted, jud
 from fhir_server.ecm.files.returns.recording import Contract, record
 from fhir_server.ecm.rosters.drafting import Source
 from fhir_server.engine import records
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
 from fhir_server.jobs import files
 from fhir_server.jobs.job import Job, Run
 

@@ -21,7 +21,7 @@ from fhir_server.ecm.referrals import loops
 from fhir_server.ecm.rosters import mapping, verified
 from fhir_server.ecm.rosters.drafting import Source
 from fhir_server.engine import keys, writing
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
 from fhir_server.fhir.definitions import type_number
 from fhir_server.store import resources
 from fhir_server.store.hashing import rh

@@ -18,7 +18,7 @@ import orjson
 from fhir_server.ecm.files import rendering
 from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.ecm.files.returns.reporting import Asked
-from fhir_server.engine.transaction import Transaction
+from fhir_server.engine.context import Transaction
 from fhir_server.fhir.errors import BusinessRule, Conflict, NotFound
 from fhir_server.fhir.values import instant
 from fhir_server.store import reports

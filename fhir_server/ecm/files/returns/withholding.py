@@ -17,7 +17,7 @@ from typing import IO, Any, Final
 import orjson
 
 from fhir_server.ecm.files.returns.gathering import Report
-from fhir_server.engine.labelling import law_classes
+from fhir_server.engine.law_classes import law_classes
 from fhir_server.fhir.folders import data_folder
 
 Pair = tuple[Any, Any]  # the facts of a row with everything, and with what the plan may see; None: no row for the plan
