@@ -92,6 +92,19 @@ def test_statements_of_reading(clinic: Client, sent: Sent, fid: str, path: str, 
     assert kinds == ["SELECT"] * (expected + (path != "metadata")), sent.texts
 
 
+@pytest.mark.parametrize("number", [1, 5])
+def test_statements_of_a_query(clinic: Client, sent: Sent, number: int) -> None:
+    """One for the caller, one for the list, one for all that its references lead to; one more for each inner list."""
+    code = {"coding": [{"system": "urn:queries", "code": f"of-{number}"}]}
+    for _ in range(number):
+        subject = {"reference": f"Basic/{stored(clinic, BASIC)['id']}"}
+        stored(clinic, {"resourceType": "Basic", "code": code, "subject": subject})
+    ask = f'$graphql?query={{BasicList(code:"urn:queries|of-{number}"){{subject{{resource{{id%s}}}}}}}}'
+    assert sent.of(lambda: clinic.get(ask % "")) == ["SELECT"] * 3, sent.texts
+    inner = ask % " ProvenanceList(_reference:target){id}"
+    assert sent.of(lambda: clinic.get(inner)) == ["SELECT"] * (3 + number), sent.texts
+
+
 @pytest.mark.parametrize("path", ["Basic/_history", "_history"])
 def test_statements_of_histories(server: LiveServer, clinic: Client, sent: Sent, fid: str, path: str) -> None:
     """One that counts what there may be for the caller, one for a page.
