@@ -196,8 +196,9 @@ def _checked(name: str, kind: str, value: Any, path: str = "") -> Any:
 
 
 def parameters(given: Iterable[Json]) -> dict[str, Any]:
-    """A Parameters resource of these parameters."""
-    return {"resourceType": "Parameters", "parameter": list(given)}
+    """A Parameters resource of these parameters; FHIR has no empty lists."""
+    rows = list(given)
+    return {"resourceType": "Parameters", **({"parameter": rows} if rows else {})}
 
 
 def value(name: str, kind: str, content: Any) -> dict[str, Any]:

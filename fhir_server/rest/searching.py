@@ -1,6 +1,7 @@
 """The searchset Bundle that answers a search, by GET or POST.  https://hl7.org/fhir/R4/search.html"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from fhir_server.engine import hits, repository
@@ -24,6 +25,14 @@ _MOST_UNDER_WAY_MS = 60_000
 def by_get(context: Context, request: Request) -> Response:
     """A searchset Bundle of what matches and the caller may see: of a type, of several, or in a compartment."""
     return _answer(context, request, request.path, request.parameters)
+
+
+def first(context: Context, request: Request) -> Response:
+    """As by GET, the first match alone: nothing leads to the others."""
+    query = context.engine.searcher.parse(request.path[0], request.parameters)
+    page = repository.search(context, query)
+    alone = replace(page, total=len(page.hits), next_token=None)
+    return Response(200, _bundle(context, request, query, alone, ""), is_empty=not page.hits)
 
 
 def by_post(context: Context, request: Request) -> Response:

@@ -23,7 +23,9 @@ def docref(context: Context, request: Request) -> Response:
     context.require("s", _TYPE)
     if given.flag("on-demand"):
         return Response(200, bundles.bundle("searchset", [], (), 0))
-    return searching.by_get(context, replace(request, path=(_TYPE,), parameters=list(_criteria(given)), body=b""))
+    asked = replace(request, path=(_TYPE,), parameters=list(_criteria(given)), body=b"")
+    dated = "start" in given or "end" in given
+    return searching.by_get(context, asked) if dated else searching.first(context, asked)
 
 
 def _criteria(given: Arguments) -> Iterator[tuple[str, str]]:

@@ -57,8 +57,9 @@ def test_documents_are_found(clinic: Client, patient: str, documents: Any, given
     assert answer.status_code == 200, answer.text
     assert [one["resource"]["id"] for one in answer.json().get("entry", [])] == [documents[name] for name in names]
     if not given:
-        by_get = clinic.get(f"DocumentReference/$docref?patient={patient}")
-        assert [one["resource"]["id"] for one in by_get.json()["entry"]] == [documents["new"]]
+        by_get = clinic.get(f"DocumentReference/$docref?patient={patient}").json()
+        assert [one["resource"]["id"] for one in by_get["entry"]] == [documents["new"]]
+        assert (by_get["total"], [one["relation"] for one in by_get["link"]]) == (1, ["self"])
 
 
 def test_documents_of_nobody(clinic: Client, stranger: Client, patient: str, documents: Any) -> None:

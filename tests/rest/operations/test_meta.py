@@ -114,6 +114,7 @@ def test_the_difference_of_two_versions(clinic: Client, stranger: Client) -> Non
     assert told("?from=3&to=2") != told("")
     assert [one["type"] for one in told("?from=1")] == ["add", "replace"]
     assert clinic.get(f"{here}/$diff?from=9").status_code == 404
+    assert clinic.get(f"{here}/$diff?from=2&to=2").json() == {"resourceType": "Parameters"}
     assert clinic.get(f"{here}/$diff?to=1").status_code == 400
     assert clinic.get(f"{here}/$diff?from=x").status_code == 400
     assert stranger.get(f"{here}/$diff").status_code == 404
