@@ -16,13 +16,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import structlog
 from sqlalchemy import BigInteger, Connection, Row, bindparam, delete, literal, select, tuple_
 
 from fhir_server.engine import heads, segments
+from fhir_server.engine.events import Event
 from fhir_server.engine.refusals import Refusals
 from fhir_server.fhir.errors import NoStore
 from fhir_server.store.db import Database
@@ -39,21 +40,6 @@ _SPOILED = 500  # the outcome of an event that says that others are lost
 _LONGEST_QUERY = 65_536  # characters; a URL holds fewer
 _VERIFIED = 5000  # rows read at once
 _HEADS_EVERY = 1200  # flushes between two lines of heads: about a minute
-
-
-class Event(NamedTuple):
-    """What happened: microseconds, request, interaction, HTTP status, who, why, from where, to which versions."""
-
-    at: int
-    request: str
-    interaction: str
-    outcome: int
-    client: str
-    org: int
-    purpose: str
-    address: str
-    entities: Sequence[Any]
-    query: str = ""
 
 
 def add(batch: Batch, connection: Connection, key: bytes, events: Sequence[Event]) -> None:

@@ -18,10 +18,11 @@ from fhir_server.access.labels import Membership, no_lists
 from fhir_server.access.predicate import Visible
 from fhir_server.access.scopes import parse as parse_scopes
 from fhir_server.config import Settings
-from fhir_server.engine.audit import Event, ReadLog
+from fhir_server.engine.audit import ReadLog
 from fhir_server.engine.changes import Change, Purged
 from fhir_server.engine.compartment import PatientFinder
 from fhir_server.engine.contacts import Contacts
+from fhir_server.engine.events import Event
 from fhir_server.engine.law_classes import OPERATOR, law_classes
 from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.errors import Forbidden

@@ -11,10 +11,9 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from fhir_server.engine.audit import Event
+from fhir_server.engine.events import Event
 
 TOLD_APART: Final = 64  # clients, addresses and statuses in a minute
 OTHERS: Final = "others"

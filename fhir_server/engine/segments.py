@@ -4,13 +4,12 @@ Whatever spoils a file (a disk, a hand) must not keep what is sound in it, or be
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import orjson
 
-if TYPE_CHECKING:
-    from fhir_server.engine.audit import Event
+from fhir_server.engine.events import Event
 
 SET_ASIDE: Final = "spoiled-"  # before the name of a file that holds lines which are none
 
@@ -20,10 +19,8 @@ _Status = Annotated[int, msgspec.Meta(ge=0, le=2**15 - 1)]
 _Line = tuple[_Number, _Text, _Text, _Status, _Text, _Number, _Text, _Text, list[Any], _Text]
 
 
-def read(lines: Iterable[bytes]) -> "tuple[list[Event], int]":
+def read(lines: Iterable[bytes]) -> tuple[list[Event], int]:
     """(the events in these lines, how many lines are none)."""
-    from fhir_server.engine.audit import Event  # noqa: PLC0415 - the two modules describe one pair
-
     decoder, events, spoiled = msgspec.json.Decoder(_Line), list[Event](), 0
     for line in lines:
         try:

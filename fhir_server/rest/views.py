@@ -15,7 +15,7 @@ from flask import Flask
 from flask import Response as FlaskResponse
 
 from fhir_server.engine import request_ids
-from fhir_server.engine.audit import Event
+from fhir_server.engine.events import Event
 from fhir_server.fhir.errors import (
     BadValue,
     FHIRError,

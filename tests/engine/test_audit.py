@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from fhir_server.engine import audit, heads
-from fhir_server.engine.audit import Event
 from fhir_server.engine.context import Engine, Transaction
+from fhir_server.engine.events import Event
 from fhir_server.engine.transaction import finish, run
 from fhir_server.fhir.errors import BusinessRule
 from fhir_server.store.db import Database

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from fhir_server.engine import audit
-from fhir_server.engine.audit import Event
+from fhir_server.engine.events import Event
 from fhir_server.store.audits import guards_missing
 from fhir_server.store.db import Database, open_database
 from fhir_server.store.rows import Batch

@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import select
 
 from fhir_server.engine import audit, repository
-from fhir_server.engine.audit import Event, ReadLog
+from fhir_server.engine.audit import ReadLog
 from fhir_server.engine.context import Engine
+from fhir_server.engine.events import Event
 from fhir_server.fhir.errors import NoStore, NotFound
 from fhir_server.store.db import Database
 from fhir_server.store.history import Place, Span

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from fhir_server.engine.audit import Event
+from fhir_server.engine.events import Event
 from fhir_server.engine.refusals import OTHERS, TOLD_APART, Refusals
 from fhir_server.rest.gate import Gate
 from fhir_server.rest.shares import Shares
