@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 NOT_CODE = shutil.ignore_patterns("__pycache__", "static", "templates", "*.json")
 
+CIRCLE = "No file and no folder imports in a circle"
 # file (new or appended to) -> (text, the contract that must break)
 VIOLATIONS = {
     "fhir_server/fhir/errors.py": ("import fhir_server.store.hashing", "A room imports rooms below it only"),
@@ -21,7 +22,7 @@ VIOLATIONS = {
     "fhir_server/store/rows.py": ("import joserfc", "OAuth libraries are known to the authorization server alone"),
     "fhir_server/engine/changes.py": (
         "import fhir_server.engine.transaction",
-        "No file and no folder imports in a circle",
+        CIRCLE,
     ),
     "fhir_server/ecm/rosters/groups.py": (
         "import fhir_server.ecm.files.opening",
@@ -65,6 +66,6 @@ def test_a_planted_violation_is_caught(tmp_path: Path, alone: bool) -> None:
     code, output = lint_imports(tmp_path)
     assert code == 1, output
     broken = set(re.findall(r"(?m)^(.+) BROKEN", output))
-    assert broken == {contract for _, contract in planted.values()}
+    assert broken == {contract for _, contract in planted.values()} | {CIRCLE}  # who imports upward closes a circle
     if not alone:
         assert "cellar" in output
