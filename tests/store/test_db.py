@@ -14,7 +14,8 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import InvalidRequestError
 
 from fhir_server.fhir.errors import BusinessRule, Conflict, LockError, NoStore
-from fhir_server.store.db import Database, RunAgain, Taken, _Ticket, lock_key, open_database
+from fhir_server.store.db import Database, RunAgain, Taken, lock_key, open_database
+from fhir_server.store.db.sqlite import _Ticket
 from fhir_server.store.rows import Batch
 from fhir_server.store.tables import keys, setting
 
