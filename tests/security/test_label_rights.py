@@ -29,6 +29,7 @@ from tests.security.world import (
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 INTIMATE = {"system": ACT, "code": "SEX"}
 UNKNOWN = {"system": "urn:nobody-knows", "code": "x"}
+SENSITIVE = {"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "A50"}
 LABELS = [INTIMATE, UNKNOWN]
 
 Attack = Callable[[Client, Json, Json], Any]
@@ -159,3 +160,18 @@ def test_what_says_no_more_than_the_rest_is_taken(exchange: Exchange) -> None:
     other = dict(_put(pantry, other, quiet).json())
     assert other["meta"]["security"] == [quiet]
     assert sees(pantry, changed(pantry, other, status="accepted"))
+
+
+def test_codes_of_a_performer_hide_no_task_from_who_asked(exchange: Exchange) -> None:
+    """R3, R17, ADR 68: they raise the Task's labels and hide it from parties; its requester sees it all the same."""
+    plan, clinic, pantry = exchange.plan, exchange.clinic, exchange.pantry
+    person = patient(plan)
+    care_team(plan, person, clinic)
+    sent = task(plan, person, request(plan, person), owner=organization(pantry))
+    sent = changed(pantry, sent, status="accepted")
+    said = {"type": {"text": "done"}, "valueCodeableConcept": {"coding": [SENSITIVE]}}
+    assert sees(clinic, sent)
+    assert attempt(pantry, sent, output=[said]).status_code == 200
+    assert [sees(who, sent) for who in (plan, clinic, pantry)] == [True, False, True]
+    again = plan.get(name_of(sent)).json()
+    assert changed(plan, again, status="cancelled", statusReason={"text": "asked anew"})["status"] == "cancelled"
