@@ -22,9 +22,15 @@ class Node:
 def plant(root: Node, site: Site, kind: str, param: SearchParam, key: Any, names: Mapping[str, Converter]) -> None:
     """Have the values of a parameter converted under `key`; Unsupported if its expression cannot be followed."""
     for track in tracks(site.definitions.elements, kind, param.expression):
-        name = f"{param.type}_{track.kind}".replace("-", "_").replace(".", "_")
+        name, own = (_name(param, kind) for kind in (track.kind, track.element.path if track.element else ""))
+        name = own if own in names else name
         if name in names:
             place(root, track.hops).calls.append((name, (*key[:2], track.target) if isinstance(key, tuple) else key))
+
+
+def _name(param: SearchParam, kind: str) -> str:
+    """A converter's name: of the values of a data type, or of one of its elements."""
+    return f"{param.type}_{kind}".replace("-", "_").replace(".", "_")
 
 
 def place(root: Node, hops: Sequence[Hop]) -> Node:

@@ -96,8 +96,8 @@ def _value(frame: Frame, key: SortKey, at: Any) -> ColumnElement[Any]:
     else:
         value = row.c[search_types()[key.kind].sort]
         query = select(best(value)).where(frame.param(row, *key.params))
-        if key.kind == "token":
-            query = query.where(value != "")
+        if key.kind in ("token", "string"):  # of a text, that it begins so too says nothing of its place
+            query = query.where((row.c.raw if key.kind == "string" else value) != "")
         column = value
     whole = isinstance(column.type, BigInteger)
     last = literal((_LAST_NUMBER if whole else _LAST_TEXT)[key.descending], BigInteger() if whole else None)

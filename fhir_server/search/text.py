@@ -7,6 +7,8 @@ import unicodedata
 LONGEST = 200  # characters of a value kept in an index; longer ones end in a hash, so that they stay different
 
 _ESCAPE = re.compile(r"\\([,|$\\])")
+_SIGN = re.compile(r"[^\w\s]|_")
+_DROPPED = str.maketrans("", "", "'.`\u00b4")
 _SIGNS = str.maketrans({"\u2019": "'", "\u02bc": "'", "\u2018": "'", "\u2010": "-", "\u2011": "-", "\u2013": "-"})
 
 
@@ -34,6 +36,11 @@ def fold(text: str) -> str:
         decomposed = unicodedata.normalize("NFKD", text.translate(_SIGNS))
         text = "".join([sign for sign in decomposed if not unicodedata.combining(sign)]).casefold()
     return " ".join(text.lower().split())
+
+
+def bare(folded: str) -> str:
+    """Folded text without punctuation: apostrophes and full stops fall away, other signs part words as spaces do."""
+    return " ".join(_SIGN.sub(" ", folded.translate(_DROPPED)).split())
 
 
 def clip(text: str) -> str:

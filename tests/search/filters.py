@@ -66,13 +66,17 @@ def worded(draw: st.DrawFn, kind: str) -> Case:
     text = draw(st.sampled_from([*FAMILIES, *CITIES]))
     part = {"co": text[1:5], "sw": text[:4], "ew": text[-4:]}.get(operator, text).strip()
 
-    def fits(one: str) -> bool:
+    def ends(one: str) -> bool:
+        return any(form(one).endswith(oracle.plain(part)) for form in (oracle.plain, oracle.unsigned))
+
+    def fits(resource: Resource) -> bool:
+        path = STRINGS[kind][code]
         if operator == "ew":
-            return oracle.plain(one).endswith(oracle.plain(part))
-        return oracle.string_fits(one, part, {"co": "contains", "sw": ""}.get(operator, "exact"))
+            return any(map(ends, oracle.strings(resource, path)))
+        return oracle.strings_fit(resource, path, part, {"co": "contains", "sw": ""}.get(operator, "exact"))
 
     def holds(stored: Stored, resource: Resource) -> bool:
-        return any(map(fits, oracle.strings(resource, STRINGS[kind][code]))) is (operator != "ne")
+        return fits(resource) is (operator != "ne")
 
     return Case("", f"{code} {operator} {quoted(part)}", holds)
 

@@ -89,12 +89,32 @@ def _texts(value: Any) -> list[str]:
     return [*parts, *walk(value, "text"), *([" ".join(parts)] if parts else [])]
 
 
+def unsigned(text: str) -> str:
+    """Plain text without punctuation: apostrophes and full stops gone, spaces for the rest."""
+    kept = plain(text).replace("'", "").replace(".", "")
+    return " ".join("".join(sign if sign.isalnum() else " " for sign in kept).split())
+
+
+def later_names(resource: Resource, path: str) -> list[str]:
+    """What family names are from their second, third, ... word on."""
+    found = [name if isinstance(name, str) else name.get("family", "") for name in walk(resource, path)]
+    split = [unsigned(name).split() for name in found] if path.endswith(("name", "family")) else []
+    return [" ".join(names[at:]) for names in split for at in range(1, len(names))]
+
+
 def string_fits(text: str, wanted: str, modifier: str) -> bool:
     if modifier == "exact":
         return text == wanted
     if modifier == "contains":
-        return plain(wanted) in plain(text)
-    return plain(text).startswith(plain(wanted))
+        return plain(wanted) in plain(text) or plain(wanted) in unsigned(text)
+    start = unsigned(wanted)
+    return plain(text).startswith(plain(wanted)) or bool(start and unsigned(text).startswith(start))
+
+
+def strings_fit(resource: Resource, path: str, wanted: str, modifier: str) -> bool:
+    """Whether a text of a parameter fits, or without modifier a later part of a family name."""
+    texts = strings(resource, path) + ([] if modifier else later_names(resource, path))
+    return any(string_fits(text, wanted, modifier) for text in texts)
 
 
 def words(text: str) -> list[str]:

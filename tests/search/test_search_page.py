@@ -10,6 +10,7 @@ from tests.live import Client, LiveServer
 
 Json = Mapping[str, Any]
 Ids = Mapping[str, str]  # our name of a resource -> its id
+LONG = "Lorem ipsum " * 60 + "Vestibulum"
 
 
 def observation(**more: Any) -> dict[str, Any]:
@@ -45,6 +46,9 @@ STORED: Mapping[str, Json] = {
     "xml": document("text/xml"), "xml in UTF-8": document("text/xml; charset=UTF-8"), "plain": document("text/plain"),
     "set 1": value_set("s", "1"), "set 2": value_set("s", "2"), "other set": value_set("t", "1"),
     "in 1": observation(valueCodeableConcept={"coding": [{"system": "urn:page", "code": "in-1"}]}),
+    "two names": {"resourceType": "Patient", "name": [{"family": "Carreño Quiñones", "given": ["Ann"]}]},
+    "apostrophe": {"resourceType": "Patient", "name": [{"family": "O'Brien-Smith"}]},
+    "long": {"resourceType": "Patient", "address": [{"city": LONG, "line": ["1 B St., #4"]}]},
     "back": observation(valueString="back\\slash, and more"),
 }  # fmt: skip
 
@@ -130,6 +134,28 @@ def test_a_value_set_by_its_address(server: LiveServer, clinic: Client, ids: Ids
     url = way.format(ids["set 1"], base=server.base)
     assert found(clinic, ids, "Observation", **{"value-concept:in": url}) == {"in 1"}
     assert clinic.get("Observation?value-concept:in=ValueSet/absent").status_code == 400
+
+
+@pytest.mark.parametrize(("asked", "expected"), [
+    ({"family": "quinones"}, "two names"), ({"name": "QUIÑONES"}, "two names"), ({"family:exact": "Quiñones"}, ""),
+    ({"family": "obrien"}, "apostrophe"), ({"family": "o\u2019brien smith"}, "apostrophe"),
+    ({"name": "smith"}, "apostrophe"),
+    ({"address": "1 b st 4"}, "long"), ({"address-city": "Lorem ipsum " * 60}, "long"),
+    ({"address-city:contains": "vestibulum"}, "long"), ({"address-city": "ipsum"}, ""),
+    ({"address-city:exact": LONG}, "long"),
+])  # fmt: skip
+def test_parts_of_texts(clinic: Client, ids: Ids, asked: dict[str, str], expected: str) -> None:
+    """B-35, #string: punctuation is ignored, each word of a family name counts, long texts are looked through."""
+    assert found(clinic, ids, "Patient", **asked) == ({expected} if expected else set())
+
+
+def test_parts_do_not_sort(clinic: Client, ids: Ids) -> None:
+    """B-46: Carreño Quiñones stands under C in both directions, O'Brien-Smith under O."""
+    for sort in ("family", "-family"):
+        page = clinic.get(f"Patient?family:missing=false&_sort={sort}").json()
+        order = [one["resource"]["id"] for one in page["entry"]]
+        expected = [ids["two names"], ids["apostrophe"]]
+        assert order == (expected if sort == "family" else expected[::-1])
 
 
 def test_a_backslash_alone_is_illegal(clinic: Client, ids: Ids) -> None:

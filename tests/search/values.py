@@ -68,8 +68,7 @@ def string_case(draw: st.DrawFn, kind: str) -> Case:
     wanted = draw(st.lists(st.one_of(whole, part, part.map(oracle.plain), part.map(str.upper)), min_size=1, max_size=2))
 
     def holds(stored: Stored, resource: Resource) -> bool:
-        found = oracle.strings(resource, path)
-        return any(oracle.string_fits(text, ask, modifier) for text in found for ask in wanted)
+        return any(oracle.strings_fit(resource, path, ask, modifier) for ask in wanted)
 
     return Case(f"{code}:{modifier}" if modifier else code, ",".join(map(escape, wanted)), holds)
 

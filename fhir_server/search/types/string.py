@@ -1,4 +1,9 @@
-"""Strings: the beginning of any part, letter case and accents set aside.  https://hl7.org/fhir/R4/search.html#string"""
+"""Strings: the beginning of any part; letter case, accents and punctuation set aside.
+
+What a text also begins with has rows of its own, with no raw text, which :exact and _sort leave out: the text without
+its punctuation, a family name from its second word on, and further stretches of a long text, where :contains looks.
+https://hl7.org/fhir/R4/search.html#string
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,10 +13,15 @@ from sqlalchemy import ColumnElement, FromClause, and_, or_
 
 from fhir_server.fhir.errors import BadValue
 from fhir_server.search.model import Adders, Asked, Binds, Converter, SearchType, Site, Term
-from fhir_server.search.text import LONGEST, clip, fold, next_text, shown, unescape
+from fhir_server.search.text import LONGEST, bare, clip, fold, next_text, shown, unescape
 from fhir_server.store.tables import string
 
 _PREFIXED = re.compile(r"(?:eq|ne|gt|lt|ge|le|sa|eb|ap)\d[\d.:TZ+-]*")
+_SIGN = re.compile(r"[^a-z0-9 ]")
+_STEP = LONGEST // 2  # as long as what :contains compares; each so long part of a text lies whole in some stretch of it
+_MOST_INDEXED = 10_000
+_MOST_NAMES = 10
+_INNER = "\x1f"  # around what neither begins nor ends a text
 _WILD = re.compile(r"([%_/])")
 _NAME = ("text", "family", "given", "prefix", "suffix")
 _NAME_JOINED = ("prefix", "given", "family", "suffix")
@@ -25,16 +35,17 @@ def parse(text: str, asked: Asked) -> tuple[Term, ...]:
     if asked.modifier == "exact":
         return (Term("exact", (fold(value)[:LONGEST], clip(value))),)
     folded = fold(value)
-    if not folded or len(folded) > LONGEST:
-        raise BadValue(f"{asked.name}: give between 1 and {LONGEST} characters to look for")
+    if not folded:
+        raise BadValue(f"{asked.name}: give at least one character to look for")
     if asked.modifier == "contains":
-        escaped = _WILD.sub(r"/\1", folded)
+        escaped = _WILD.sub(r"/\1", folded[:_STEP])
         return (Term("contains", (f"%{escaped}%",)),)
     if _PREFIXED.fullmatch(value):
         raise BadValue(
             f"{asked.name}: {shown(value)} begins with a prefix, but text has no order; use :exact for literal text"
         )
-    return (Term("prefix", (folded, next_text(folded))),)
+    starts = dict.fromkeys(one[:LONGEST] for one in (folded, bare(folded)) if one)
+    return tuple(Term("prefix", (start, next_text(start))) for start in starts)
 
 
 def clause(row: FromClause, op: str, terms: Sequence[Binds]) -> ColumnElement[bool]:
@@ -47,11 +58,37 @@ def clause(row: FromClause, op: str, terms: Sequence[Binds]) -> ColumnElement[bo
     return or_(*[and_(row.c.norm >= binds[0], row.c.norm < binds[1]) for binds in terms])
 
 
-def _text(rows: Adders, param: int, value: str) -> None:
+def index_text(rows: Adders, param: int, value: str) -> None:
+    """The rows of a text."""
     if len(value) <= LONGEST and value.isascii():  # as nearly all are: folded and kept as they are
-        rows.string((param, " ".join(value.lower().split()), value))
+        folded = " ".join(value.lower().split())
+        rows.string((param, folded, value))
     else:
-        rows.string((param, fold(value)[:LONGEST], clip(value)))
+        folded = fold(value)
+        rows.string((param, folded[:LONGEST], clip(value)))
+        for start in range(_STEP, min(len(folded), _MOST_INDEXED) - _STEP, _STEP):
+            rows.string((param, f"{_INNER}{folded[start : start + LONGEST]}{_INNER}", ""))
+    if _SIGN.search(folded):
+        _begins(rows, param, bare(folded))
+
+
+def _begins(rows: Adders, param: int, start: str) -> None:
+    if start:
+        rows.string((param, start[:LONGEST], ""))
+
+
+def _family(rows: Adders, param: int, value: str) -> None:
+    """The rows of a family name, of which each word may be the one that is known: Quinones of Carreno Quinones."""
+    index_text(rows, param, value)
+    _later_words(rows, param, value)
+
+
+def _later_words(rows: Adders, param: int, value: str) -> None:
+    if value.isalpha():
+        return
+    names = bare(fold(value)).split()[:_MOST_NAMES]
+    for number in range(1, len(names)):
+        _begins(rows, param, " ".join(names[number:]))
 
 
 def _parts(value: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
@@ -67,6 +104,8 @@ def _parts(value: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
 
 def _name(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
     _composed(rows, param, value, _NAME, _NAME_JOINED)
+    if "family" in value:
+        _later_words(rows, param, value["family"])
 
 
 def _address(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
@@ -77,15 +116,15 @@ def _composed(
     rows: Adders, param: int, value: Mapping[str, Any], names: tuple[str, ...], joined: tuple[str, ...]
 ) -> None:
     for part in _parts(value, names):
-        _text(rows, param, part)
+        index_text(rows, param, part)
     whole = " ".join(_parts(value, joined))
     if whole:
-        _text(rows, param, whole)
+        index_text(rows, param, whole)
 
 
 def _converters(_site: Site) -> Mapping[str, Converter]:
-    plain = dict.fromkeys(("string", "markdown", "code", "id", "uri", "url", "canonical"), _text)
-    return {**plain, "HumanName": _name, "Address": _address}
+    plain = dict.fromkeys(("string", "markdown", "code", "id", "uri", "url", "canonical"), index_text)
+    return {**plain, "HumanName": _name, "HumanName_family": _family, "Address": _address}
 
 
 TYPE = SearchType(

@@ -13,7 +13,8 @@ from sqlalchemy import ColumnElement, FromClause, and_, or_
 from fhir_server.fhir.errors import BadValue
 from fhir_server.search.expression import implied_systems
 from fhir_server.search.model import Adders, Asked, Binds, Converter, SearchType, Site, Term
-from fhir_server.search.text import LONGEST, clip, fold, shown, split, unescape
+from fhir_server.search.text import clip, shown, split, unescape
+from fhir_server.search.types.string import index_text
 from fhir_server.store.concepts import below
 from fhir_server.store.hashing import system_hash
 from fhir_server.store.tables import tok
@@ -107,22 +108,18 @@ def typed_converters() -> Mapping[str, Converter]:
 def _words(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
     text = value.get("text")
     if text:
-        _text(rows, param, text)
+        index_text(rows, param, text)
     for coding in value.get("coding", ()):
         _display(rows, param, coding)
 
 
 def _display(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
     if "display" in value:
-        _text(rows, param, value["display"])
+        index_text(rows, param, value["display"])
 
 
 def _type_words(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
     _words(rows, param, value.get("type", {}))
-
-
-def _text(rows: Adders, param: int, text: str) -> None:
-    rows.string((param, fold(text)[:LONGEST], clip(text)))
 
 
 def text_converters() -> Mapping[str, Converter]:
