@@ -6,7 +6,7 @@ from operator import or_
 from typing import Any
 
 from fhir_server.engine.changes import Change
-from fhir_server.engine.context import Transaction
+from fhir_server.engine.context import Context, Transaction
 from fhir_server.engine.labelling import INHERITING
 from fhir_server.fhir import contents
 from fhir_server.fhir.errors import Issue, Unprocessable
@@ -55,6 +55,12 @@ def local(reference: str) -> str | None:
     if ":" in reference or "?" in reference or reference.startswith("#"):
         return None
     return reference if reference.count("/") == 1 else "/".join(reference.split("/")[:2])
+
+
+def indexed(context: Context, type_: str, code: str, resource: Mapping[str, Any]) -> set[int]:
+    """The hashes of what a resource refers to by a search parameter, as searches find it."""
+    number = context.engine.params[type_, code]
+    return {target for param, target in context.engine.extractor.rows(type_, resource).ref if param == number}
 
 
 def expression(type_: str, path: Path) -> str:

@@ -4,36 +4,18 @@ Every resource comes through the doors of `engine.repository`, with the scopes, 
 or include.  https://hl7.org/fhir/R4/graphql.html#searching
 """
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
-from fhir_server.engine import hits, repository
+from fhir_server.engine import repository
 from fhir_server.engine.context import Context
-from fhir_server.fhir import literal
 from fhir_server.fhir.errors import NotFound, TooCostly
 from fhir_server.fhir.values import parse_reference
-from fhir_server.rest.graphql.asking import refers, search_of, searched
-from fhir_server.rest.graphql.language import Field
+from fhir_server.rest.graphql.asking import Json, Wish, matches, refers, search_of, searched, tree
 from fhir_server.rest.graphql.limits import Spent
-from fhir_server.rest.graphql.schema import Member
-
-Json = dict[str, Any]
+from fhir_server.rest.graphql.reversing import Lists, lists_of
+from fhir_server.search.query import LARGEST_PAGE
 
 _ABSENT = "A reference leads to nothing that is here. With `optional: true` such ones are left out."
-
-
-class Wish(NamedTuple):
-    """A field whose value must be found: in which object, and in which resource that is."""
-
-    field: Field
-    member: Member
-    node: Json
-    holder: Json
-
-    @property
-    def reference(self) -> str:
-        """What the object refers to, if it is a Reference."""
-        return str(self.node.get("reference", "")) if self.member.how == "reference" else ""
 
 
 class Finder:
@@ -43,14 +25,16 @@ class Finder:
         self._context, self._spent = context, spent
         self._base = context.engine.settings.base_url.rstrip("/")
         self._known: dict[str, Json | None] = {}
+        self._lists: Lists = {}
 
-    def learn(self, wishes: Iterable[Wish]) -> None:
-        """Read all that these references lead to, in one statement."""
+    def learn(self, wishes: Sequence[Wish]) -> None:
+        """Read all that these references lead to, in one statement, and what is listed in several resources."""
+        self._lists |= lists_of(self._context, self._spent, wishes)
         wanted = {self._target(one) for one in wishes} - {"", *self._known}
         if wanted:
             self._spent.take("resources", len(wanted))
             found = repository.read_all(self._context, sorted(wanted))
-            self._known |= {one: self._tree(found[one].body) if one in found else None for one in wanted}
+            self._known |= {one: tree(found[one].body, self._spent) if one in found else None for one in wanted}
 
     def _target(self, wish: Wish) -> str:
         """Type/id of a resource of ours that is meant; "" for anything else."""
@@ -67,39 +51,40 @@ class Finder:
         """
         if wish.member.how == "reference":
             return self._referred(wish)
-        if wish.node is not wish.holder:
-            return []  # nothing refers to what another resource contains
-        self._spent.take("searches and reads")
         if wish.member.how == "read":
+            self._spent.take("searches and reads")
             row = repository.read(self._context, wish.member.kind.structure, str(wish.field.arguments["id"]))
-            return _whole([self._tree(row.body)])
-        return _whole(self._searched(wish))
+            return _whole([tree(row.body, self._spent)])
+        type_, name = searched(wish.member), wish.holder_name
+        if not wish.is_own or (name and not refers(self._context, wish.field, type_, name)):
+            return []  # nothing refers to what another resource contains
+        return _whole(self._connection(wish) if wish.member.how == "connection" else self._list(wish))
 
-    def _searched(self, wish: Wish) -> list[Json]:
-        referrer = f"{wish.holder['resourceType']}/{wish.holder['id']}" if wish.holder else ""
-        if referrer and not refers(self._context, wish.field, searched(wish.member), referrer):
-            return []
-        query = search_of(self._context, wish.field, wish.member, referrer)
-        page = repository.search(self._context, query)
-        self._spent.take("resources", len(page.hits))
-        shown = [self._tree(repository.render(self._context, *hits.holder(hit))) for hit in page.hits]
-        if wish.member.how == "list":
-            wanted = wish.field.arguments.get("_count", "")
-            if page.next_token and str(wanted) != str(query.count):
-                message = f"More than {query.count} match: ask for {query.type}Connection, or narrow the search."
-                raise TooCostly(message)
-            return shown
+    def _list(self, wish: Wish) -> list[Json]:
+        key = (id(wish.field.node), wish.holder_name)
+        if key in self._lists:
+            found, more, most = self._lists[key], False, LARGEST_PAGE
+        else:
+            query = search_of(self._context, wish.field, wish.member, wish.holder_name)
+            page, found = matches(self._context, query, self._spent)
+            more, most = (
+                bool(page.next_token) and str(wish.field.arguments.get("_count")) != str(query.count),
+                query.count,
+            )
+        if more or len(found) > most:
+            type_ = searched(wish.member)
+            raise TooCostly(f"More than {most} match: ask for {type_}Connection, or narrow the search.")
+        return found
+
+    def _connection(self, wish: Wish) -> list[Json]:
+        query = search_of(self._context, wish.field, wish.member, wish.holder_name)
+        page, found = matches(self._context, query, self._spent)
         told = {
             "count": page.total, "offset": 0 if query.after is None else None, "pagesize": query.count,
             "previous": page.prev_token, "next": page.next_token,
-            "edges": [{"mode": "match", "resource": one} for one in shown],
+            "edges": [{"mode": "match", "resource": one} for one in found],
         }  # fmt: skip
         return [{name: value for name, value in told.items() if value is not None}]
-
-    def _tree(self, body: bytes) -> Json:
-        self._spent.take("bytes of resources", len(body))
-        found: Json = literal.loads(body)
-        return found
 
     def _referred(self, wish: Wish) -> list[tuple[Json, Json]]:
         inside = wish.reference.startswith("#")

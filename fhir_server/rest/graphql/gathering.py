@@ -13,8 +13,9 @@ import orjson
 
 from fhir_server.engine.context import Context
 from fhir_server.fhir import literal, path
+from fhir_server.rest.graphql.asking import Json, Wish
 from fhir_server.rest.graphql.failures import told_at
-from fhir_server.rest.graphql.finding import Finder, Json, Wish
+from fhir_server.rest.graphql.finding import Finder
 from fhir_server.rest.graphql.language import Field, Value, written
 from fhir_server.rest.graphql.limits import Spent
 from fhir_server.rest.graphql.schema import Kind, Member, Schema, shown
@@ -46,7 +47,7 @@ class Gathering:
         parts = self._parts(kind, node, node, fields)
         while self._waiting:
             waiting, self._waiting = self._waiting, []
-            self._finder.learn(wish for wish, _ in waiting)
+            self._finder.learn([wish for wish, _ in waiting])
             for wish, part in waiting:
                 with told_at(wish.field.node):
                     self._add(part, self._kept(wish, self._finder.found(wish)))

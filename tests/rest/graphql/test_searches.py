@@ -72,6 +72,31 @@ def test_what_refers_to_a_resource(clinic: Client, members: Any) -> None:
     assert second == {"ConditionList": [], "one": {"count": 0, "pagesize": 1}}
 
 
+def test_inner_lists_are_those_of_each_by_itself(server: LiveServer, clinic: Client) -> None:
+    """Found for all at once and told apart: the same as one query for each, in order, whoever is referred to twice."""
+    tag = {"meta": {"tag": [{"system": "urn:graphql", "code": "apart"}]}}
+    about = [stored(clinic, {"resourceType": "Patient", **tag}) for _ in range(4)]
+    entries = []
+    for number in range(230):
+        named = [about[number % 3], *([about[1]] if number % 7 == 0 else [])]
+        detail = [{"reference": f"Patient/{one['id']}"} for one in named]
+        activity = {"resourceType": "Provenance", "target": detail, "recorded": "2026-01-15T00:00:00Z",
+                    "agent": [{"who": {"display": str(number)}}]}  # fmt: skip
+        entries.append({"resource": activity, "request": {"method": "POST", "url": "Provenance"}})
+    made = clinic.post("", {"resourceType": "Bundle", "type": "transaction", "entry": entries})
+    assert made.status_code == 200
+    inner = "id ProvenanceList(_reference: target%s) { agent { who { display } } }"
+    of_all = f'{{ PatientList(_tag: "urn:graphql|apart") {{ {inner} }} }}'
+    for more in ("", ', recorded: "2026", _sort: "recorded"'):
+        each = {one["id"]: data(clinic, f"{{ {inner % more} }}", f"Patient/{one['id']}") for one in about}
+        assert data(clinic, of_all % more)["PatientList"] == [each[one["id"]] for one in reversed(about)]
+    answer = asked(clinic, of_all % "")
+    server.engine.reads.drain()
+    wanted = select(audit.c.interaction).where(audit.c.request == answer.headers["X-Request-Id"])
+    found = server.engine.database.read().execute(wanted).scalars()
+    assert list(found) == ["search-type"] * 3  # the members, and two pages of what refers to them
+
+
 def test_a_walk_by_cursors_is_the_search(clinic: Client, members: Any) -> None:
     """B-45: on and back again, each match once, for this caller alone."""
     asking = "{ PatientConnection(%s) { count offset previous next edges { resource { id } } } }"
