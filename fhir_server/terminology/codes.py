@@ -70,9 +70,10 @@ class Terminology:
         found = self._value_sets.get(canonical)
         return self._value_sets.get(canonical.partition("|")[0]) if found is None else found
 
-    def covers(self, value_set_url: str, system: str | None) -> bool:
-        """Whether the value set takes codes from the system, so that a code which is not in it is a slip."""
-        return (system or "") in (self._installed(value_set_url) or {})
+    def lacks(self, system: str | None, code: str) -> bool:
+        """Whether a system is installed as a whole and has no such code, so that the code is a slip."""
+        found = self._systems.get(system or "")
+        return found is not None and found.complete and found.find(code) is None
 
     def display(self, system: str, code: str) -> str | None:
         """The display of a code, or None if the system or the code is not installed."""

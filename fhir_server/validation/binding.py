@@ -21,13 +21,13 @@ def codings(value: Any) -> Iterator[Coding]:
 def holds(terminology: Terminology, value_set: str, value: Any, *, required: bool) -> bool:
     """Whether a coded value keeps to its binding, as far as the installed terminology can tell.
 
-    Required: one coding is in the value set, or may be. Extensible: text or a foreign code will do, unless all there is
-    comes from the value set's own systems and is not in it: that is a slip, not another concept.
+    Required: one coding is in the value set, or may be. Extensible: text or another code will do, for a concept that
+    the value set does not have; but no code that its own system does not have either.
     """
     found = list(codings(value))
     if any(terminology.contains(value_set, system, code) is not False for system, code in found):
         return True
-    return not required and not any(terminology.covers(value_set, system) for system, _ in found)
+    return not required and not any(terminology.lacks(system, code) for system, code in found)
 
 
 def member(terminology: Terminology, value_set: str, value: Any) -> bool | None:

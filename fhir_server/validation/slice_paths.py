@@ -131,6 +131,12 @@ def _below(node: Node, step: Step, trees: Trees) -> Iterator[Node]:
             yield from (one for one in below.slices.values() if step.kind in codes(one))
             yield from _only_form(below, step)
             yield below
+            yield from needed_slices(below)
+
+
+def needed_slices(node: Node) -> Iterator[Node]:
+    """The slices that are always there, as the coding that a code must have."""
+    yield from (one for one in node.slices.values() if one.rules.get("min") and one.rules.get("max") != "0")
 
 
 def _only_form(node: Node, step: Step) -> Iterator[Node]:

@@ -20,6 +20,7 @@ from fhir_server.validation.slice_paths import (
     codes,
     extension_url,
     listed,
+    needed_slices,
     parse,
     values_at,
     way,
@@ -221,10 +222,9 @@ def _inner_values(node: Node) -> Iterator[tuple[Path, Any]]:
     """The values that are asked for below an element, as for a Coding whose system is fixed."""
     for name, child in node.children.items():
         step = Step(name.removesuffix("[x]"))
-        for _, value in child.values():
-            yield (step,), value
-        for path, value in _inner_values(child):
-            yield (step, *path), value
+        for one in (child, *needed_slices(child)):
+            yield from (((step,), value) for _, value in one.values())
+            yield from (((step, *path), value) for path, value in _inner_values(one))
 
 
 def _at(path: Path, test: Predicate) -> Test:

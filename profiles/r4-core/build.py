@@ -39,6 +39,11 @@ OPERATIONS = (
 )
 OF_OPERATIONS = ("resourceType", "id", "url", "version", "name", "status", "kind", "code", "resource", "system", "type")
 OF_PARAMETERS = ("name", "use", "min", "max", "type", "searchType")
+OF_PROFILES = ("resourceType", "id", "url", "version", "name", "status", "kind", "abstract", "type", "baseDefinition")
+OF_ELEMENTS = ("id", "path", "sliceName", "slicing", "min", "max", "type", "maxLength", "mustSupport", "isModifier")
+OF_VALUES = ("fixed", "pattern", "minValue", "maxValue")
+OF_CONSTRAINTS = ("key", "severity", "human", "expression")
+OF_VALUE_SETS = ("resourceType", "id", "url", "version", "name", "status")
 INVARIANTS = ("dom-2", "dom-3", "dom-4", "dom-5", "ele-1", "ext-1", "per-1", "ref-1", "txt-1", "txt-2")
 
 
@@ -214,6 +219,54 @@ def write_operations(resources: list[Json]) -> None:
         (HERE / f"OperationDefinition-{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
+def profiles(resources: Iterable[Json]) -> list[Json]:
+    """R4's own profiles, such as those of vital signs; what they say of elements, without what is for readers."""
+    found = [r for r in resources if r["resourceType"] == "StructureDefinition" and r.get("derivation") == "constraint"]
+    return [_profile(r) for r in found if r["type"] != "Extension" and not r["id"].startswith("example")]
+
+
+def _profile(definition: Json) -> Json:
+    rows = [_profiled(element) for element in definition["differential"]["element"]]
+    kept = {name: definition[name] for name in OF_PROFILES}
+    return kept | {"derivation": "constraint", "differential": {"element": rows}}
+
+
+def _profiled(element: Json) -> Json:
+    row = {name: value for name, value in element.items() if name in OF_ELEMENTS or name.startswith(OF_VALUES)}
+    if "binding" in element:
+        row["binding"] = {name: element["binding"][name] for name in ("strength", "valueSet")}
+    if "constraint" in element:
+        row["constraint"] = [{name: one[name] for name in OF_CONSTRAINTS} for one in element["constraint"]]
+    return row
+
+
+def value_sets(chosen: Iterable[Json], resources: Iterable[Json]) -> list[Json]:
+    """The value sets that profiles bind and that name every code themselves."""
+    rows = [row for one in chosen for row in one["differential"]["element"]]
+    wanted = {row["binding"]["valueSet"].partition("|")[0] for row in rows if "binding" in row}
+    found = [r for r in resources if r["resourceType"] == "ValueSet" and r.get("url") in wanted]
+    return [_value_set(r) for r in found if _names_every_code(r.get("compose", {}).get("include", []))]
+
+
+def _names_every_code(included: list[Json]) -> bool:
+    return bool(included) and all(one.get("concept") for one in included)
+
+
+def _value_set(found: Json) -> Json:
+    included = [
+        {"system": one["system"], "concept": [{"code": concept["code"]} for concept in one["concept"]]}
+        for one in found["compose"]["include"]
+    ]
+    return {name: found[name] for name in OF_VALUE_SETS} | {"compose": {"include": included}}
+
+
+def write_each(resources: Iterable[Json]) -> None:
+    """A file for each."""
+    for one in resources:
+        text = json.dumps(one, ensure_ascii=False, indent=1)
+        (HERE / f"{one['resourceType']}-{one['id']}.json").write_text(text + "\n", encoding="utf-8")
+
+
 def main(package: str) -> None:
     """Write every file of this folder."""
     resources = list(read_package(package))
@@ -231,6 +284,8 @@ def main(package: str) -> None:
     write("compartments.json", compartments(resources))
     write("invariants.json", invariants(defined))
     write_operations(resources)
+    write_each(chosen := profiles(resources))
+    write_each(value_sets(chosen, resources))
     write(
         "package.json",
         {

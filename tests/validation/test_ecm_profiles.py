@@ -174,7 +174,9 @@ def _rules(element: dict):
 def _is_rule(key: str, value, element: dict) -> bool:
     if ":" not in element["id"]:
         if key == "binding":
-            return value["strength"] in ("required", "extensible")
+            return (
+                value["strength"] == "required" or element["id"] == "CareTeam.participant.role"
+            )  # a system of our own
         if key.startswith(("pattern", "fixed")):
             return not element["path"].endswith(".url")
     if key == "type":
