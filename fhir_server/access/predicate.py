@@ -29,17 +29,13 @@ from sqlalchemy import (
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.classes import ALL, COVERED
-from fhir_server.access.consequences import live_kinds
 from fhir_server.access.directory import DIRECTORY_TYPES
 from fhir_server.access.law import standard
-from fhir_server.access.merged import Links, joined
-from fhir_server.access.relations import ASSIGNED, Directive, Inputs, Rel
+from fhir_server.access.relations import ASSIGNED
 from fhir_server.access.scopes import ALL as ALL_TYPES
 from fhir_server.access.scopes import LETTERS
-from fhir_server.access.writes import Facts
 from fhir_server.fhir.definitions import type_number, type_numbers
-from fhir_server.store import merges
-from fhir_server.store.tables import access, contained, dat, directive, hist, param, rel, res, runout, share
+from fhir_server.store.tables import access, contained, dat, directive, hist, param, res, runout, share
 
 Condition = ColumnElement[bool]
 
@@ -265,95 +261,3 @@ def shareable(connection: Connection, caller: Caller, now_ms: int, hashes: Colle
         res.c.rh.in_(sorted(hashes)), res.c.view == 0, res.c.deleted.is_(False), res.c.patient == patient, or_(*mine)
     )
     return set(connection.execute(query, dict(Visible(caller, now_ms).binds)).scalars())
-
-
-def facts(connection: Connection, caller: Caller, patient: int | None, task: int, now_ms: int) -> Facts:
-    """What `writes.may_write` may ask about a row of this patient (and of this Task's hash), looked up on demand."""
-
-    def kinds() -> frozenset[str]:
-        if patient is None:
-            return frozenset()
-        return live_kinds(inputs(connection, [patient])[patient], caller.org_hash, now_ms)
-
-    def party() -> bool:
-        own = and_(share.c.target == task, share.c.source == task, share.c.org == caller.org_hash, share.c.view == 0)
-        query = select(_ONE).where(own, share.c["from"] <= now_ms, share.c.until > now_ms).limit(1)
-        return connection.execute(query).first() is not None
-
-    return Facts(kinds, party)
-
-
-def inputs(connection: Connection, patients: Collection[int], links: Links | None = None) -> dict[int, Inputs]:
-    """All that access to each of these patients is computed from: its owner, relations and directives.
-
-    A relation's grantor is the owner of the resource that gave it; without such a resource it has none and no effect.
-    Of a record that was merged into another, the other's relations are among them; `links`: the merges, where known.
-    """
-    links, wanted = merges.links(connection, patients) if links is None else links, set(patients)
-    if not links:
-        return _inputs(connection, wanted)
-    found = _inputs(connection, {*wanted, *(patient for link in links for patient in link[:2])})
-    return {patient: one for patient, one in joined(found, links).items() if patient in wanted}
-
-
-def _inputs(connection: Connection, patients: Collection[int]) -> dict[int, Inputs]:
-    found: dict[int, Inputs] = {}
-    wanted = sorted(set(patients))
-    for start in range(0, len(wanted), _CHUNK):
-        chunk = wanted[start : start + _CHUNK]
-        owners = _owners(connection, chunk)
-        rels, directives = _rels(connection, chunk), _directives(connection, chunk)
-        for patient in chunk:
-            found[patient] = Inputs(
-                patient, owners.get(patient), tuple(rels.get(patient, ())), tuple(directives.get(patient, ()))
-            )
-    return found
-
-
-def patients_of(connection: Connection, org: int) -> list[int]:
-    """Every patient with a relation to the organization, at any time: recompute these when its law class changes."""
-    return list(connection.execute(select(rel.c.patient).where(rel.c.org == org).distinct()).scalars())
-
-
-def next_owner(connection: Connection, after: int) -> int | None:
-    """The next organization that owns anything, by its hash; None if there is none. For work done for all of them."""
-    query = select(func.min(res.c.owner)).where(res.c.owner > after)
-    return connection.execute(query).scalar()
-
-
-def owners_of(connection: Connection, patient: int, type_: int) -> list[int]:
-    """Who wrote resources of a type about a patient (hashes): for work that is done in the name of each of them."""
-    query = select(res.c.owner).where(res.c.patient == patient, res.c.type == type_, res.c.deleted.is_(False))
-    return sorted(connection.execute(query.distinct()).scalars())
-
-
-def shares_of(connection: Connection, source: int) -> list[tuple[Any, ...]]:
-    """The share rows that one Task or roster caused, each with the fields of `Share` in order."""
-    names = ("org", "target", "view", "mask", "from", "until", "source", "giver")
-    query = select(*(share.c[name] for name in names)).where(share.c.source == source)
-    return [tuple(row) for row in connection.execute(query)]
-
-
-def _owners(connection: Connection, patients: list[int]) -> dict[int, int]:
-    query = select(res.c.rh, res.c.owner).where(res.c.rh.in_(patients), res.c.view == 0)
-    return {row[0]: row[1] for row in connection.execute(query)}
-
-
-def _rels(connection: Connection, patients: list[int]) -> dict[int, list[Rel]]:
-    giver = and_(res.c.rh == rel.c.source, res.c.view == 0, res.c.deleted.is_(False))
-    columns = [rel.c[name] for name in ("patient", "org", "kind", "from", "until", "source")]
-    said = (*columns, res.c.owner, rel.c.stays, rel.c.recorded)
-    query = select(*said).select_from(rel.outerjoin(res, giver)).where(rel.c.patient.in_(patients))
-    found: dict[int, list[Rel]] = {}
-    for row in connection.execute(query):
-        found.setdefault(row[0], []).append(Rel(*tuple[Any, ...](row)))
-    return found
-
-
-def _directives(connection: Connection, patients: list[int]) -> dict[int, list[Directive]]:
-    names = ("patient", "recipient", "purpose", "classes", "effect", "from", "until", "consent", "ordinal")
-    query = select(*(directive.c[name] for name in names)).where(directive.c.patient.in_(patients))
-    found: dict[int, list[Directive]] = {}
-    for row in connection.execute(query):
-        found.setdefault(row[0], []).append(Directive(*tuple[Any, ...](row)))
-    return found

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from fhir_server.access import predicate
 from fhir_server.access.relations import items, local
 from fhir_server.ecm.persons import is_deceased
 from fhir_server.ecm.referrals import attempts, states
@@ -20,7 +19,7 @@ from fhir_server.engine.changes import Change
 from fhir_server.engine.context import Transaction
 from fhir_server.fhir import wire
 from fhir_server.fhir.definitions import type_number
-from fhir_server.store import merges, resources
+from fhir_server.store import merges, resources, rights
 from fhir_server.store.hashing import rh
 
 ASKED: Final = "This request has ended. Why stands in the member's record, for those who may see it."
@@ -68,6 +67,6 @@ def _replaced(transaction: Transaction, change: Change) -> Iterator[str]:
 
 def _writers(transaction: Transaction, patient: int) -> list[str]:
     """The organizations that wrote Tasks for a member."""
-    owners = predicate.owners_of(transaction.connection, patient, type_number("Task"))
+    owners = rights.owners_of(transaction.connection, patient, type_number("Task"))
     rows = resources.by_hash(transaction.connection, transaction.context.visible_targets(), owners)
     return sorted(f"Organization/{row.fid}" for row in rows)

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from fhir_server.access import predicate
+from fhir_server.access import inputs
 from fhir_server.access.consequences import effective
 from fhir_server.ecm import vocabulary as words
 from fhir_server.ecm.rosters import publishing
@@ -176,7 +176,7 @@ def write(transaction: Transaction, current: Row, resource: dict[str, Any]) -> C
 def _see(transaction: Transaction, patient: int) -> set[int]:
     """The organizations that have, or will have, a relation to a patient."""
     transaction.flush()
-    found = predicate.inputs(transaction.connection, [patient])[patient]
+    found = inputs.inputs(transaction.connection, [patient])[patient]
     return {span.org for span in effective(found) if span.ends > transaction.context.now}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Table, bindparam, delete, select
 
-from fhir_server.access import predicate, referral
+from fhir_server.access import inputs, predicate, referral
 from fhir_server.access.consent import directives_of, require_denials_kept
 from fhir_server.access.consequences import consequences, run_outs
 from fhir_server.access.law import standard
@@ -22,7 +22,7 @@ from fhir_server.engine.changes import Change
 from fhir_server.engine.context import Transaction
 from fhir_server.fhir import wire
 from fhir_server.fhir.errors import BusinessRule
-from fhir_server.store import resources
+from fhir_server.store import resources, rights
 from fhir_server.store.hashing import rh
 from fhir_server.store.resources import TENANT, Row
 from fhir_server.store.statements import Statement
@@ -141,7 +141,7 @@ def _shares(transaction: Transaction, change: Change) -> None:
     mask_of = referral.mask_by(standard(), transaction.law_class_of)
     working_for = organizations(transaction, change.resource, change.old or {})
     _require_known_roles(change, working_for)
-    previous = [Share(*old) for old in predicate.shares_of(transaction.connection, row.rh)] if change.before else []
+    previous = [Share(*old) for old in rights.shares_of(transaction.connection, row.rh)] if change.before else []
     rows = referral.shares_of_task(write, may_pass_on, mask_of, previous, working_for.get)
     rows = [_with_own_words(item, change.row, context.caller.org_hash, previous) for item in rows]
     _put(transaction, change, share, share.c.source, [item.values for item in rows])
@@ -226,7 +226,7 @@ def show(transaction: Transaction, row: Row, org: int) -> None:
 def recompute(transaction: Transaction, links: Links) -> None:
     """Replace the access rows and run-outs of every patient this transaction touched; `links`: merges among them."""
     patients = sorted(transaction.touched_patients)
-    found = predicate.inputs(transaction.connection, patients, links)
+    found = inputs.inputs(transaction.connection, patients, links)
     parts = {change.row.patient: change.row.part for change in transaction.changes}
     new = {change.row.rh for change in transaction.changes if change.type == "Patient" and change.before is None}
     known = [patient for patient in patients if patient not in new]

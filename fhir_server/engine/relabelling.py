@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import Select, bindparam, select
 
-from fhir_server.access import predicate
+from fhir_server.access import inputs
 from fhir_server.access.consent import directives_of
 from fhir_server.access.contact import contact_view
 from fhir_server.access.predicate import Visible
@@ -103,7 +103,7 @@ def _versions(reading: Transaction, row: Row) -> Iterator[Row]:
 def _says_else(reading: Transaction, row: Row) -> bool:
     engine = reading.context.engine
     wanted = directives_of(orjson.loads(row.body), row.rh, engine.settings.zone, engine.hooks.membership)
-    known = predicate.inputs(reading.connection, [row.patient])[row.patient].directives if row.patient else ()
+    known = inputs.inputs(reading.connection, [row.patient])[row.patient].directives if row.patient else ()
     return set(map(_said, wanted)) != {_said(one) for one in known if one.consent == row.rh}
 
 

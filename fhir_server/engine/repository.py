@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fhir_server.access import predicate
+from fhir_server.access import inputs
 from fhir_server.access.directory import DIRECTORY_TYPES, is_directory
 from fhir_server.access.writes import may_write
 from fhir_server.engine import hits, meta, writing
@@ -284,7 +284,7 @@ def _require_writable(context: Context, letter: str, type_: str, current: Row | 
     owner, task = None, 0
     if current:
         owner, patient, task = current.owner, current.patient, current.rh
-    about = predicate.facts(context.connection, context.caller, patient, task, context.now)
+    about = inputs.facts(context.connection, context.caller, patient, task, context.now)
     decision = may_write(context.caller, type_, owner, about, letter, context.engine.hooks.by_assigned)
     if not decision:
         raise BusinessRule(decision.reason)

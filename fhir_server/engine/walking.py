@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, func, select
 
-from fhir_server.access import predicate
 from fhir_server.access.caller import Caller
 from fhir_server.access.predicate import Visible
 from fhir_server.access.scopes import parse
 from fhir_server.engine.context import Context
+from fhir_server.store import rights
 from fhir_server.store.resources import Row
 from fhir_server.store.statements import Statements
 
@@ -41,7 +41,7 @@ def beyond(context: Context, after: Place, rows_of: Rows) -> tuple[list[Row], Pl
     None as the place says that the walk has come to its end.
     """
     if after.type < 0:
-        owner = predicate.next_owner(context.connection, after.owner)
+        owner = rights.next_owner(context.connection, after.owner)
         return [], None if owner is None else _next_type(context, Place(owner))
     rows = rows_of(context, after)
     return rows, after._replace(rid=rows[-1].rid) if len(rows) == CHUNK else _next_type(context, after)

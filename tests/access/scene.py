@@ -10,8 +10,9 @@ from fhir_server.access import decide as oracle
 from fhir_server.access.caller import Caller
 from fhir_server.access.classes import OPEN, START, mask_of
 from fhir_server.access.consequences import consequences, run_outs
+from fhir_server.access.inputs import inputs
 from fhir_server.access.law import standard
-from fhir_server.access.predicate import Visible, inputs
+from fhir_server.access.predicate import Visible
 from fhir_server.access.relations import Directive, Rel, Share
 from fhir_server.access.scopes import parse
 from fhir_server.fhir.definitions import type_number

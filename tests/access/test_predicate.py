@@ -9,8 +9,10 @@ from sqlalchemy import select
 from fhir_server.access import decide as oracle
 from fhir_server.access.caller import Caller
 from fhir_server.access.classes import BH, HIV, HOUSE, JI, MINOR, SENS, SUD2, SUDCN, UNKNOWN
-from fhir_server.access.predicate import Visible, facts, inputs, patients_of, shareable, shares_of
+from fhir_server.access.inputs import facts, inputs
+from fhir_server.access.predicate import Visible, shareable
 from fhir_server.store.hashing import rh
+from fhir_server.store.rights import patients_of, shares_of
 from fhir_server.store.tables import hist
 from tests.access.scene import DEFAULT, EARLY, LATE, NOW, PAST, RUN_OUT, Scene, caller, org
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from fhir_server.access import predicate
+from fhir_server.access import inputs
 from fhir_server.access.consequences import effective
 from fhir_server.access.relations import PLAN, local
 from fhir_server.ecm import vocabulary as words
@@ -38,7 +38,7 @@ def is_support(request: Resource) -> bool:
 def plans_of(transaction: Transaction, patient: str) -> frozenset[int]:
     """The member's plans (hashes): who pays a Coverage now; without any, the organization whose Patient it is."""
     transaction.flush()
-    found = predicate.inputs(transaction.connection, [rh(patient)])[rh(patient)]
+    found = inputs.inputs(transaction.connection, [rh(patient)])[rh(patient)]
     now = transaction.context.now
     payors = {one.org for one in effective(found) if one.kind == PLAN and one.begins <= now < one.ends}
     return frozenset(payors or ({found.owner} if found.owner is not None else ()))

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from fhir_server.access import predicate
+from fhir_server.access import inputs
 from fhir_server.access.consequences import live_kinds
 from fhir_server.access.relations import items, local
 from fhir_server.ecm import clocks, labelled
@@ -102,7 +102,7 @@ def _require_starter(transaction: Transaction, patient: str, step: str, sides: P
         raise BusinessRule("Task.owner must be the member's plan.", "Task.owner")
     if not sides.is_requester:
         raise BusinessRule("Task.requester must be your own organization, or a role in it.", "Task.requester")
-    found = predicate.inputs(transaction.connection, [rh(patient)])[rh(patient)]
+    found = inputs.inputs(transaction.connection, [rh(patient)])[rh(patient)]
     kinds = live_kinds(found, caller.org_hash, transaction.context.now)
     who = {"plan"} if caller.org_hash in plans else {"provider"} if kinds else set()
     if not who & set(table()[step]["starts"]):

@@ -5,12 +5,14 @@ all that wait (group commit), each inside its own savepoint. PostgreSQL: one con
 run again from zero after a serialization failure or deadlock.
 """
 
+from sqlalchemy import Connection
+
 from fhir_server.store.db.base import Database, RunAgain, Taken
 from fhir_server.store.db.locks import lock_key, lock_keys, try_lock_key
 from fhir_server.store.db.postgresql import PostgreSQLDatabase
 from fhir_server.store.db.sqlite import SQLiteDatabase
 
-__all__ = ["Database", "RunAgain", "Taken", "lock_key", "lock_keys", "open_database", "try_lock_key"]
+__all__ = ["Connection", "Database", "RunAgain", "Taken", "lock_key", "lock_keys", "open_database", "try_lock_key"]
 
 
 def open_database(url: str) -> Database:
