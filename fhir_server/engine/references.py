@@ -59,7 +59,7 @@ def local(reference: str) -> str | None:
 
 def indexed(context: Context, type_: str, code: str, resource: Mapping[str, Any]) -> set[int]:
     """The hashes of what a resource refers to by a search parameter, as searches find it."""
-    number = context.engine.params[type_, code]
+    number = context.engine.params.get((type_, code))
     return {target for param, target in context.engine.extractor.rows(type_, resource).ref if param == number}
 
 

@@ -43,6 +43,11 @@ def _update(there: str) -> tuple[str, str, bytes, dict[str, str]]:
     return "PUT", f"Patient/{there}", body, {"If-Match": 'W/"1"'}
 
 
+def _query(there: str) -> tuple[str, str, bytes, dict[str, str]]:
+    asked = f'{{ PatientList(_id: "{there}") {{ id }} TaskList(patient: "Patient/{there}") {{ id }} }}'
+    return "POST", "$graphql", json.dumps({"query": asked}).encode(), {"Content-Type": "application/json"}
+
+
 DOORS: dict[str, Ask] = {
     "read": lambda there: ("GET", f"Patient/{there}", b"", {}),
     "vread": lambda there: ("GET", f"Patient/{there}/_history/1", b"", {}),
@@ -50,6 +55,7 @@ DOORS: dict[str, Ask] = {
     "update": _update,
     "delete": lambda there: ("DELETE", f"Patient/{there}", b"", {}),
     "search by id": lambda there: ("GET", f"Patient?_id={there}", b"", {}),
+    "query": _query,
     "reference": lambda there: ("GET", f"Task?patient=Patient/{there}", b"", {}),
 }
 

@@ -89,7 +89,7 @@ class Checker:
         given = field.arguments
         if member.how == "read":
             self._context.require("r", member.kind.structure)
-            if [*given] != ["id"]:
+            if [*given] != ["id"] or not isinstance(given["id"], str):
                 raise BadValue(f"{field.name} takes one argument: id.")
         elif member.how == "reference":
             if set(given) - {"optional", "type"} or not isinstance(given.get("optional", False), bool):

@@ -61,19 +61,15 @@ class Finder:
         return _whole(self._connection(wish) if wish.member.how == "connection" else self._list(wish))
 
     def _list(self, wish: Wish) -> list[Json]:
-        key = (id(wish.field.node), wish.holder_name)
-        if key in self._lists:
-            found, more, most = self._lists[key], False, LARGEST_PAGE
-        else:
-            query = search_of(self._context, wish.field, wish.member, wish.holder_name)
-            page, found = matches(self._context, query, self._spent)
-            more, most = (
-                bool(page.next_token) and str(wish.field.arguments.get("_count")) != str(query.count),
-                query.count,
-            )
-        if more or len(found) > most:
-            type_ = searched(wish.member)
-            raise TooCostly(f"More than {most} match: ask for {type_}Connection, or narrow the search.")
+        """All that matches, or as many as `_count` says: a list is never cut in silence."""
+        known = self._lists.get((id(wish.field.node), wish.holder_name))
+        if known is not None and len(known) <= LARGEST_PAGE:
+            return known
+        query = search_of(self._context, wish.field, wish.member, wish.holder_name)
+        page, found = matches(self._context, query, self._spent)
+        if page.next_token and str(wish.field.arguments.get("_count")) != str(query.count):
+            message = f"More than {query.count} match: ask for {query.type}Connection, or narrow the search."
+            raise TooCostly(message)
         return found
 
     def _connection(self, wish: Wish) -> list[Json]:

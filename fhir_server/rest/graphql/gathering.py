@@ -78,18 +78,21 @@ class Gathering:
         return parts
 
     def _add(self, part: Part, found: Sequence[tuple[Any, Json]]) -> None:
-        field, kind = part.field, part.member.kind
+        field = part.field
         self._spent.take("values", len(found))
         for number, (value, holder) in enumerate(found[:1] if "first" in field.marks else found):
-            part.items.append((self._suffix(field, value, number), self._content(kind, value, holder, field)))
+            part.items.append((self._suffix(field, value, number), self._content(part, value, holder)))
 
-    def _content(self, kind: Kind, value: Any, holder: Json, field: Field) -> Any:
+    def _content(self, part: Part, value: Any, holder: Json) -> Any:
+        field, kind = part.field, part.member.kind
         if not field.fields or value is None:
             return value
-        if kind.structure == "Resource":
-            kind = Kind(value["resourceType"])
-        elif kind.structure in self._schema.types:
+        if kind.structure in self._schema.types:
             holder = value
+        elif kind.structure == "Resource":
+            kind = Kind(value["resourceType"])
+            if not part.member.how and field.name == "resource":
+                holder = dict(value)  # as an entry of a Bundle: it has parts, and no place of its own
         return self._parts(kind, value, holder, field.fields)
 
     def _values(self, kind: Kind, node: Json, field: Field) -> list[Any]:

@@ -84,6 +84,10 @@ EXAMPLES: list[tuple[str, Any]] = [
         {"given.0": "Peter", "family.0": "Chalmers", "given.1": "Jim", "given.2": "Peter", "family.2": "Windsor"},
     ),
     (
+        '{ name @first { given @slice(path: "$index") } n: name(use: usual) { given @slice(path: "use") } }',
+        {"name": {"given.0": ["Peter"], "given.1": ["James"]}, "n": [{"given": ["Jim"]}]},
+    ),
+    (
         '{ name @slice(path: "use") { family } }',
         {"name.official": [{"family": "Chalmers"}], "name.usual": [{}], "name.maiden": [{"family": "Windsor"}]},
     ),
@@ -214,6 +218,21 @@ def test_ways_to_ask(clinic: Client, patient: str) -> None:
     pretty = clinic.get(at, params={"query": "{active}", "_pretty": "true", "_format": "xml"})
     assert pretty.text == '{\n  "data": {\n    "active": true\n  }\n}'
     assert clinic.request("HEAD", at, params={"query": "{active}"}).text == ""
+
+
+def test_what_a_bundle_holds(clinic: Client) -> None:
+    """A stored Bundle's entries have what they contain, and no place of their own that something could refer to."""
+    inner = {"resourceType": "Organization", "id": "o", "name": "In an entry"}
+    entry = {"resourceType": "Patient", "id": "p", "contained": [inner], "managingOrganization": {"reference": "#o"}}
+    made = stored(clinic, {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": entry}]})
+    query = """{ entry { resource { ... on Patient { id managingOrganization { resource { name } }
+        ConditionList(_reference: patient) { id } } } } }"""
+    found = data(clinic, query, f"Bundle/{made['id']}")["entry"][0]["resource"]
+    assert found == {
+        "id": "p",
+        "managingOrganization": {"resource": {"name": "In an entry"}},
+        "ConditionList": [],
+    }
 
 
 @pytest.mark.parametrize("body", [
