@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fhir_server.access import inputs
-from fhir_server.access.directory import DIRECTORY_TYPES, is_directory
-from fhir_server.access.writes import may_write
-from fhir_server.engine import hits, meta, writing
+from fhir_server.access.directory import DIRECTORY_TYPES
+from fhir_server.engine import hits, meta, permits, writing
 from fhir_server.engine.changes import Change
 from fhir_server.engine.context import Context, Transaction
 from fhir_server.engine.writing import Draft
 from fhir_server.fhir.definitions import type_names
-from fhir_server.fhir.errors import BusinessRule, Forbidden, Gone, MethodNotAllowed, PreconditionRequired, Unseen
+from fhir_server.fhir.errors import BusinessRule, Forbidden, Gone, Unseen
 from fhir_server.search.model import SearchQuery
 from fhir_server.store import resources
 from fhir_server.store.hashing import rh
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from fhir_server.search.run import Page
 
 _PUBLIC = tuple(sorted(DIRECTORY_TYPES))
-VERSIONED = frozenset({"Task", "Consent"})  # updated with If-Match only (B-07)
 
 
 def read(context: Context, type_: str, fid: str) -> Row:
@@ -151,7 +148,7 @@ def create(context: Context, new: Draft, fid: str | None = None) -> Change:
     context.require("c", new.type)
 
     def work(transaction: Transaction) -> Change:
-        _require_writable(transaction.context, "c", new.type, None, _patient_of(transaction, new))
+        permits.require_writable(transaction.context, "c", new.type, None, permits.patient_of(transaction, new))
         made = writing.insert(transaction, new, fid)
         transaction.audit("create", 201, [made])
         return made
@@ -163,9 +160,8 @@ def update(context: Context, new: Draft, fid: str, tag: int | None, *, required:
     """Store the next version; `tag` is the version named by If-Match. A free id is taken only with that right."""
     context.require("u", new.type)
     writing.body_id(new.resource, fid)
-    if required and tag is None and new.type in VERSIONED:
-        message = f"{new.type} is updated with If-Match only. Send If-Match with the ETag of the version you read."
-        raise PreconditionRequired(message)
+    if required:
+        permits.require_tag(new.type, tag, "updated")
 
     def work(transaction: Transaction) -> Change:
         current = looked[0] = _current(transaction.context, "u", new.type, fid)
@@ -189,11 +185,11 @@ def _overtaken(context: Context, type_: str, before: Row | None) -> bool:
 
 def _update(transaction: Transaction, new: Draft, fid: str, current: Row | None, tag: int | None) -> Change:
     if current is None:
-        _require_right(transaction.context, new.type)
-        _require_own_name(transaction, f"{new.type}/{fid}")
-        _require_writable(transaction.context, "c", new.type, None, _patient_of(transaction, new))
+        permits.require_right(transaction.context, new.type)
+        permits.require_own_name(transaction, f"{new.type}/{fid}")
+        permits.require_writable(transaction.context, "c", new.type, None, permits.patient_of(transaction, new))
         return writing.insert(transaction, new, fid)
-    _require_writable(transaction.context, "u", new.type, current, None)
+    permits.require_writable(transaction.context, "u", new.type, current, None)
     writing.if_match(current, tag)
     if current.deleted:
         return writing.insert(transaction, new, fid, over=current)
@@ -205,9 +201,8 @@ def modify(
 ) -> Change:
     """Store what `edit` makes of the current version (a patch)."""
     context.require("u", type_)
-    if required and tag is None and type_ in VERSIONED:
-        message = f"{type_} is changed with If-Match only. Send If-Match with the ETag of the version you read."
-        raise PreconditionRequired(message)
+    if required:
+        permits.require_tag(type_, tag, "changed")
     # Edited before the transaction begins, so that a long patch holds up nobody; again only if it came too late.
     ready = None if context.transaction else _edited(context, type_, fid, tag, edit)
 
@@ -275,43 +270,8 @@ def _existing(context: Context, letter: str, type_: str, fid: str) -> Row:
         raise _not_found(context, "delete" if letter == "d" else "patch", type_, fid)
     if current.deleted and letter != "d":
         raise Gone(f"{type_}/{fid} was deleted.")
-    _require_writable(context, letter, type_, current, None)
+    permits.require_writable(context, letter, type_, current, None)
     return current
-
-
-def _require_writable(context: Context, letter: str, type_: str, current: Row | None, patient: int | None) -> None:
-    """R12: visible but not this caller's to write is 422 and nothing changes."""
-    owner, task = None, 0
-    if current:
-        owner, patient, task = current.owner, current.patient, current.rh
-    about = inputs.facts(context.connection, context.caller, patient, task, context.now)
-    decision = may_write(context.caller, type_, owner, about, letter, context.engine.hooks.by_assigned)
-    if not decision:
-        raise BusinessRule(decision.reason)
-    if current and current.view:
-        raise BusinessRule(f"This {type_} is shown to you in part; only its owner may change it.")
-
-
-def _patient_of(transaction: Transaction, new: Draft) -> int | None:
-    patient = transaction.context.engine.patients.find(new.type, None, new.resource)
-    return rh(patient) if patient else None
-
-
-def _require_right(context: Context, type_: str) -> None:
-    # Where something is hidden, the answer to a chosen id tells whether it is taken: a right for loading data alone.
-    wanted = {"update-create", "directory-ids"} if is_directory(type_) else {"update-create"}
-    if not wanted & context.caller.rights:
-        message = f"There is no such {type_} that you may update. Create one with POST; the server gives it an id."
-        raise MethodNotAllowed(message, headers={"Allow": "GET, HEAD"})
-    context.require("c", type_)
-
-
-def _require_own_name(transaction: Transaction, reference: str) -> None:
-    """An organization's own entry in the directory is its own to make, or the operator's: nobody takes its name."""
-    caller, organization = transaction.context.caller, rh(reference)
-    taken = reference.startswith("Organization/") and transaction.law_class_of(organization) is not None
-    if taken and organization != caller.org_hash and not caller.operator:
-        raise BusinessRule("This id belongs to another organization of the exchange. Choose another one.")
 
 
 def extra_headers(context: Context, type_: str, row: Version) -> dict[str, str]:

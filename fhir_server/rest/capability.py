@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from fhir_server import __version__
-from fhir_server.engine.repository import VERSIONED
+from fhir_server.engine.permits import VERSIONED
 from fhir_server.fhir.definitions import SearchParam
 from fhir_server.fhir.registry import entries
 from fhir_server.fhir.values import instant
