@@ -17,7 +17,7 @@ from fhir_server.engine import repository
 from fhir_server.engine.build import build
 from fhir_server.engine.context import Engine
 from fhir_server.fhir.errors import FHIRError, UnknownType
-from fhir_server.jobs import reindex, relabel
+from fhir_server.jobs import reindex, relabel, remains
 from fhir_server.jobs.worker import Worker
 from fhir_server.rest import asynchronous
 from fhir_server.rest.answer import ANYONE, Service
@@ -85,7 +85,7 @@ def _service(settings: Settings, guests: Sequence[Guest] | None) -> Service:
     routes = all_routes(engine.definitions.types, engine.operations)
     service = Service(engine, routes, Shares(settings.requests_per_minute))
     engine.operations = service.routes.operations
-    engine.hooks.on_purge.append(asynchronous.forget)
+    engine.hooks.on_purge += [asynchronous.forget, remains.note]
     engine.jobs |= {job.kind: job for job in (reindex.JOB, relabel.JOB, asynchronous.job(service.entry))}
     return service
 

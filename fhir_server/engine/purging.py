@@ -7,7 +7,7 @@ what is removed go as well: answers kept under a key, and whatever `Hooks.on_pur
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fhir_server.engine import access_rows, idempotency, index_rows
@@ -53,6 +53,26 @@ def purge(context: Context, fid: str) -> dict[str, int]:
     return told
 
 
+def purge_rest(context: Context, patient: int) -> int:
+    """Remove what the caller's organization owns of a Patient (by its hash) that was purged; the number of resources.
+
+    Another transaction may have been open when the record was removed, and have written of the Patient.
+    """
+
+    def work(transaction: Transaction) -> int:
+        view, owner = transaction.context.visible("d"), transaction.context.caller.org_hash
+        rows = purging.owned(transaction.connection, view, patient, owner)
+        if rows:
+            changes = [_gone(transaction, row) for row in rows]
+            transaction.flush()
+            purging.erase(transaction.connection, rows)
+            idempotency.forget(transaction.connection, {row.fid for row in rows})
+            transaction.audit("purge", 200, changes)
+        return len(rows)
+
+    return context.transact(work)
+
+
 def _purged(transaction: Transaction, patient: Row) -> tuple[dict[str, int], Purged]:
     connection, params = transaction.connection, transaction.context.engine.params
     lock_keys(connection, [patient.rh])  # a first referral for it leaves no contact view behind
@@ -93,14 +113,16 @@ def _with_companions(transaction: Transaction, patient: Row) -> list[Row]:
     return rows + purging.speaking_of(connection, view, patient.owner, {row.rh for row in rows}, params)
 
 
-def _attached(transaction: Transaction, patient: Row, rows: Iterable[Row]) -> list[Row]:
+def _attached(transaction: Transaction, patient: Row, rows: Sequence[Row]) -> list[Row]:
     """The Binaries that the record has as attachments, and nothing else has."""
     engine, removed = transaction.context.engine, {row.rh for row in rows}
-    names = {name.decode() for row in rows for name in _BINARY.findall(row.body)}
+    view, rids = transaction.context.visible("d"), [row.rid for row in rows]
+    bodies = [row.body for row in rows] + purging.former_bodies(transaction.connection, view, rids)
+    names = {name.decode() for body in bodies for name in _BINARY.findall(body)}
     hashes = {rh(name): name for name in names}
     return purging.attached(
         transaction.connection,
-        transaction.context.visible("d"),
+        view,
         patient.owner,
         {number: name for number, name in hashes.items() if number not in removed},
         engine.params["DocumentReference", "location"],

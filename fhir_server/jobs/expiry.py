@@ -1,6 +1,7 @@
 """What is removed after a while: finished jobs and their files, broken uploads, answers kept under a key.
 
-And the words of removed resources, in the segments of SQLite's full-text index.
+And what was being written of a record while it was removed for good, and the words of removed resources, in the
+segments of SQLite's full-text index.
 """
 
 from functools import partial
@@ -10,6 +11,7 @@ from sqlalchemy import Select, bindparam, delete, select, tuple_
 
 from fhir_server.engine import idempotency
 from fhir_server.engine.context import Engine
+from fhir_server.jobs import remains
 from fhir_server.store import purging
 from fhir_server.store.tables import file, job
 
@@ -26,6 +28,7 @@ def purge(engine: Engine) -> int:
     for job_id in (*old, *broken):
         _remove(engine, job_id)
     engine.database.write(partial(idempotency.tidy, now))
+    remains.look_again(engine)
     while engine.database.write(purging.merge_words):
         pass
     return len(old) + len(broken)

@@ -28,6 +28,7 @@ class Registered(NamedTuple):
     rights: str
 
 
+_OPERATOR = "operator"
 NOBODY = Registered(active=False, organization="", law_class="", scopes="", purposes="", rights="")
 
 
@@ -41,8 +42,8 @@ def require(caller: Caller, found: Registered) -> None:
     """Forbidden, in words for the job's status, unless the registration covers all that the job acts with."""
     if not found.active:
         raise Forbidden(_WHAT.format("was deactivated"))
-    law_class = "non-hipaa" if found.law_class == "operator" else found.law_class
-    if (found.organization, law_class) != (caller.org, caller.law_class):
+    law_class = _OPERATOR if caller.operator else caller.law_class
+    if (found.organization, found.law_class) != (caller.org, law_class):
         raise Forbidden(_WHAT.format("is another organization's now, or of another law class"))
     lost = caller.rights - set(found.rights.split()), {caller.purpose} - set(found.purposes.split())
     if any(lost) or not _covers(found.scopes, caller):

@@ -93,6 +93,15 @@ def attached(
     return found
 
 
+def former_bodies(connection: Connection, visible: Visible, rids: Sequence[int]) -> list[bytes]:
+    """The superseded versions of these resources, as far as they have a body."""
+    h = visible.history("h")
+    queries = [select(h.c.body).where(h.c.rid.in_(some)) for some in _some(rids)]
+    return [
+        bytes(body) for query in queries for body in connection.execute(query, dict(visible.binds)).scalars() if body
+    ]
+
+
 def erase(connection: Connection, rows: Sequence[Row]) -> None:
     """Remove every version of these resources, what happened to them, what was shared of them, what was to be sent."""
     rids = [rid for row in rows for rid in (row.rid, row.rid + 1)]  # a Patient's contact view is the next row

@@ -6,10 +6,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from fhir_server.access.classes import HIV
 from fhir_server.engine import purging, repository, transaction
 from fhir_server.engine.context import Engine, Transaction
+from fhir_server.fhir.definitions import type_number
+from fhir_server.jobs import remains
 from fhir_server.store.tables import res
 from tests.engine.conftest import Org, caller
 from tests.engine.test_access_rows import known, referral  # noqa: F401 - a fixture
@@ -110,3 +113,34 @@ def held_up(act: Callable[[], Any], *, is_done: bool) -> Iterator[None]:
         go.set()
         transaction.finish = finish
     doing.end()
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+def test_what_is_written_beside_a_purge_goes_with_the_next_tidying(
+    engine: Engine,
+    known: Callable[..., Any],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    is_done: bool,
+) -> None:
+    """A2: a second look, when every transaction that was open has ended, leaves nothing of the record."""
+    if engine.database.dialect == "sqlite":
+        pytest.skip("one writer: no two transactions are open at once")
+    engine.hooks.on_purge.append(remains.note)
+    plan = known("plan")
+    made, other = plan.create(PATIENT), plan.create({"resourceType": "Patient", "active": True})
+    finding = {"resourceType": "Condition", "code": {"text": "late"}}
+    purger = Org(engine, caller("plan", rights=frozenset({"purge"})))
+
+    def write() -> None:
+        plan.create({**finding, "subject": {"reference": made.reference}})
+
+    with held_up(write, is_done=is_done):
+        purging.purge(purger.context(), made.row.fid)
+    plan.create({**finding, "subject": {"reference": other.reference}})
+    assert remains.look_again(engine) == 0
+    later = engine.clock() + 3000 * engine.settings.transaction_seconds
+    monkeypatch.setattr(engine, "clock", lambda: later)
+    assert remains.look_again(engine) == 1
+    assert remains.look_again(engine) == 0
+    found = engine.database.read().execute(select(res.c.patient).where(res.c.type == type_number("Condition")))
+    assert found.scalars().all() == [other.row.rh]
