@@ -32,4 +32,4 @@ class Turns:
 
 def reads(method: str, path: str) -> bool:
     """Whether a request only reads, by its looks."""
-    return method in {"GET", "HEAD"} or (method == "POST" and path.endswith("/_search"))
+    return method in {"GET", "HEAD"} or (method == "POST" and path.endswith(("/_search", "/$graphql")))

@@ -93,12 +93,14 @@ class Attacker:
 
 
 def explained(body: bytes) -> bool:
-    """Whether an error says what is wrong."""
+    """Whether an error says what is wrong; those of a query in GraphQL each hold their OperationOutcome."""
     try:
         found = json.loads(body)
     except ValueError:
         return b"OperationOutcome" in body
-    return found.get("resourceType") == "OperationOutcome" and all(issue["diagnostics"] for issue in found["issue"])
+    told = [error["extensions"]["resource"] for error in found["errors"]] if "errors" in found else [found]
+    outcomes = all(one.get("resourceType") == "OperationOutcome" for one in told)
+    return bool(told) and outcomes and all(issue["diagnostics"] for one in told for issue in one["issue"])
 
 
 def shown(sent: Sent) -> str:

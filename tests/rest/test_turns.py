@@ -46,6 +46,7 @@ def test_a_long_read_holds_up_nobody() -> None:
         ("GET", "/fhir/Patient/1", True),
         ("HEAD", "/fhir/Patient", True),
         ("POST", "/fhir/Patient/_search", True),
+        ("POST", "/fhir/$graphql", True),
         ("POST", "/fhir/Patient", False),
         ("PUT", "/fhir/Patient/_search", False),
     ],

@@ -21,7 +21,7 @@ _MARKS: Final = tuple(
     for name in ("flatten", "first", "singleton", "slice")
 )
 _SCHEMA: Final = graphql.GraphQLSchema(
-    graphql.GraphQLObjectType("Query", {"id": graphql.GraphQLField(graphql.GraphQLString)}),
+    graphql.GraphQLObjectType("Query", {"_": graphql.GraphQLField(graphql.GraphQLString)}),
     directives=[graphql.GraphQLSkipDirective, graphql.GraphQLIncludeDirective, *_MARKS],
     types=[*graphql.specified_scalar_types.values(), *map(graphql.GraphQLScalarType, sorted(PRIMITIVES))],
 )
