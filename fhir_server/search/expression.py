@@ -17,6 +17,7 @@ Step = tuple[str, str, str]  # what it does, and up to two words: a name, a type
 Path = tuple[Step, ...]
 
 _TOKEN = re.compile(r"\s*(?:('[^'\\]*')|(\w+)|([().|=\[\]]))")
+_TRUTH = "http://hl7.org/fhir/special-values"  # true and false
 _ROOTS = ("Resource", "DomainResource")
 
 
@@ -233,13 +234,14 @@ def bound_to(definitions: Definitions, kind: str, expression: str, value_set: st
 
 @lru_cache(maxsize=8192)
 def implied_systems(definitions: Definitions, kind: str, expression: str) -> frozenset[str]:
-    """The code systems behind the `code` elements of a parameter, where R4 binds them to a value set it lists."""
+    """The code systems behind `code` elements of a parameter, where R4 binds them to a set it lists, and booleans."""
     try:
         ends = tracks(definitions.elements, kind, expression)
     except Unsupported:
         return frozenset()
     bindings = [end.element.binding for end in ends if end.kind == "code" and end.element]
-    return frozenset(system for binding in bindings for system in definitions.elements.codes(binding))
+    found = frozenset(system for binding in bindings for system in definitions.elements.codes(binding))
+    return found | {_TRUTH} if any(end.kind == "boolean" for end in ends) else found
 
 
 def reference_targets(definitions: Definitions, param: SearchParam) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fhir_server.fhir.definitions import Definitions, SearchParam
 from fhir_server.fhir.errors import BadValue, NotSupported, TooCostly
 from fhir_server.fhir.values import PACIFIC
-from fhir_server.search import canonicals, hierarchy
+from fhir_server.search import canonicals, hierarchy, letters
 from fhir_server.search.expression import bound_to, data_types, implied_systems
 from fhir_server.search.model import Asked, Converter, Term
 from fhir_server.search.text import LONGEST, clip, next_text, shown, split, unescape
@@ -108,7 +108,7 @@ def _among(asked: Asked, one: Among) -> list[Term]:
 
 
 def _coded(asked: Asked, system: str, codes: Iterable[str]) -> list[Term]:
-    codes = [clip(code) for code in codes]
+    codes = [clip(letters.code_of(system, code)) for code in codes]
     found = [Term("both", (code, system_hash(system))) for code in codes]
     if system in implied_systems(asked.site.definitions, asked.type, asked.param.expression):
         found += [Term("none", (code,)) for code in codes]
@@ -116,7 +116,8 @@ def _coded(asked: Asked, system: str, codes: Iterable[str]) -> list[Term]:
 
 
 def _under(system: str, code: str) -> Term:
-    return Term("under", (code, next_text(code), system_hash(system)))
+    start = letters.code_of(system, code)
+    return Term("under", (start, next_text(start), system_hash(system)))
 
 
 def _below(text: str, asked: Asked) -> tuple[Term, ...]:
@@ -162,7 +163,7 @@ def _system_and_code(text: str, asked: Asked) -> tuple[str, str]:
         parts = [*implied_systems(asked.site.definitions, asked.type, asked.param.expression), *parts]
     if len(parts) != 2 or not all(parts):  # noqa: PLR2004 - a system and a code
         raise BadValue(f"{asked.name}: {shown(text)} is not of the form system|code, which a hierarchy needs")
-    return parts[0], parts[1]
+    return parts[0], letters.code_of(*parts)
 
 
 # ---- URIs, whose hierarchy is that of their path segments

@@ -42,6 +42,13 @@ def walk(value: Any, path: str) -> list[Any]:
 # ---- tokens
 
 
+WITHOUT_CASE = {  # systems that know no difference between small letters and capitals
+    "http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-10", "http://loinc.org",
+    "http://hl7.org/fhir/sid/icd-9-cm", "http://www.ama-assn.org/go/cpt", "http://nucc.org/provider-taxonomy",
+    "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets", "http://www.cms.gov/Medicare/Coding/ICD10",
+}  # fmt: skip
+
+
 def tokens(resource: Resource, path: str) -> list[tuple[str, str]]:
     """(system, code) of every value; a code element has system ""."""
     return [pair for value in walk(resource, path) for pair in _pairs(value)]

@@ -10,7 +10,7 @@ from fhirpathpy import compile as fhirpath
 from fhirpathpy.models import models
 
 from fhir_server.search import decimals
-from fhir_server.search.expression import Unsupported, tracks
+from fhir_server.search.expression import Unsupported, data_types, tracks
 from fhir_server.search.extract import REVISION, Extractor, parameters
 from fhir_server.search.text import clip, fold, next_text, split, unescape
 from fhir_server.store.hashing import rh, system_hash
@@ -61,7 +61,16 @@ def by_engine(expression, resource):
 
 def expected_tokens(found):
     pairs = {pair for one in found for pair in oracle._pairs(one)}
-    return {(clip(code), system_hash(system)) for system, code in pairs}
+    capital = {
+        (system, code.upper() if system in oracle.WITHOUT_CASE and re.search(r"\d", code) else code)
+        for system, code in pairs
+    }
+    return {(clip(code), system_hash(system)) for system, code in capital}
+
+
+def small(found):
+    """Texts and contacts are kept in small letters."""
+    return {(code.lower(), system) for code, system in found}
 
 
 def expected_strings(found):
@@ -149,6 +158,8 @@ def test_official_examples(shared_data, types):
                 continue
             wanted = EXPECTED[param.type](by_engine(param.expression, resource))
             got = {row for row in found[code] if row != ("", 0)}
+            if data_types(DEFINITIONS, kind, param.expression) <= {"string", "ContactPoint"}:
+                wanted = small(wanted) if param.type == "token" else wanted
             if param.type == "string":
                 got = own(got)
             if param.type == "date":

@@ -46,6 +46,11 @@ STORED: Mapping[str, Json] = {
     "xml": document("text/xml"), "xml in UTF-8": document("text/xml; charset=UTF-8"), "plain": document("text/plain"),
     "set 1": value_set("s", "1"), "set 2": value_set("s", "2"), "other set": value_set("t", "1"),
     "in 1": observation(valueCodeableConcept={"coding": [{"system": "urn:page", "code": "in-1"}]}),
+    "opioids": {"resourceType": "Condition", "subject": {"display": "a"}, "code": {"coding": [
+        {"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "F11.20"}, {"system": "urn:page", "code": "Aa1"}]}},
+    "reachable": {"resourceType": "Patient", "active": True,
+                  "telecom": [{"system": "email", "value": "Ann@a.Example"}]},
+    "lot": {"resourceType": "Medication", "batch": {"lotNumber": "Lot-7b"}},
     "two names": {"resourceType": "Patient", "name": [{"family": "Carreño Quiñones", "given": ["Ann"]}]},
     "apostrophe": {"resourceType": "Patient", "name": [{"family": "O'Brien-Smith"}]},
     "long": {"resourceType": "Patient", "address": [{"city": LONG, "line": ["1 B St., #4"]}]},
@@ -147,6 +152,22 @@ def test_a_value_set_by_its_address(server: LiveServer, clinic: Client, ids: Ids
 def test_parts_of_texts(clinic: Client, ids: Ids, asked: dict[str, str], expected: str) -> None:
     """B-35, #string: punctuation is ignored, each word of a family name counts, long texts are looked through."""
     assert found(clinic, ids, "Patient", **asked) == ({expected} if expected else set())
+
+
+@pytest.mark.parametrize(("kind", "asked", "expected"), [
+    ("Condition", {"code": "http://hl7.org/fhir/sid/icd-10-cm|f11.20"}, "opioids"),
+    ("Condition", {"code": "f11.20"}, "opioids"), ("Condition", {"code": "|f11.20"}, ""),
+    ("Condition", {"code:below": "http://hl7.org/fhir/sid/icd-10-cm|f11"}, "opioids"),
+    ("Condition", {"code:not": "f11.20"}, ""), ("Condition", {"code": "urn:page|Aa1"}, "opioids"),
+    ("Condition", {"code": "urn:page|aa1"}, ""), ("Condition", {"code": "aa1"}, ""),
+    ("Patient", {"email": "ANN@a.example"}, "reachable"), ("Patient", {"telecom": "email|ann@A.example"}, "reachable"),
+    ("Medication", {"lot-number": "LOT-7B"}, "lot"), ("Medication", {"lot-number": "lot-7"}, ""),
+    ("Patient", {"active": "http://hl7.org/fhir/special-values|true"}, "reachable"),
+    ("Patient", {"active": "x|true"}, ""),
+])  # fmt: skip
+def test_letter_case(clinic: Client, ids: Ids, kind: str, asked: dict[str, str], expected: str) -> None:
+    """B-33, #token: case counts, but for systems that know no difference, texts and contacts; true has a system."""
+    assert found(clinic, ids, kind, **asked) == ({expected} if expected else set())
 
 
 def test_parts_do_not_sort(clinic: Client, ids: Ids) -> None:

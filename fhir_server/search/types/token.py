@@ -1,8 +1,8 @@
 """Tokens: codes, identifiers and other exact values, with or without a system.
 
-Compared exactly, letter case included: most code systems and all identifiers want it, and a search that finds less than
-hoped is noticed. A `code` element is stored without system; a system in the query fits it if R4 binds the element to a
-value set that draws on that system.  https://hl7.org/fhir/R4/search.html#token
+Compared exactly, letter case included, save where letter case says nothing (search.letters). A `code` element is stored
+without system; a system in the query fits it if R4 binds the element to a value set that draws on that system.
+https://hl7.org/fhir/R4/search.html#token
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, and_, or_
 
 from fhir_server.fhir.errors import BadValue
+from fhir_server.search import letters
 from fhir_server.search.expression import implied_systems
 from fhir_server.search.model import Adders, Asked, Binds, Converter, SearchType, Site, Term
 from fhir_server.search.text import clip, shown, split, unescape
@@ -19,7 +20,7 @@ from fhir_server.store.concepts import below
 from fhir_server.store.hashing import system_hash
 from fhir_server.store.tables import tok
 
-_PLAIN = ("code", "string", "id", "uri", "url", "canonical", "oid", "uuid", "markdown", "date", "dateTime", "instant")
+_PLAIN = ("code", "id", "uri", "url", "canonical", "oid", "uuid", "markdown", "date", "dateTime", "instant")
 _MOST_PARTS = 2
 
 
@@ -31,17 +32,16 @@ def parse(text: str, asked: Asked) -> tuple[Term, ...]:
             f"{asked.name}: {shown(text)} is no token; write code, system|code, |code or system| "
             "and put a backslash before a | that belongs to the value"
         )
+    where = asked.site.definitions, asked.type, asked.param.expression
     if len(parts) == 1:
-        return (Term("code", (clip(parts[0]),)),)
-    system, code = parts
+        return tuple(Term("code", (clip(form),)) for form in letters.of_any(*where, parts[0]))
+    system, code = parts[0], letters.of_system(*where, *parts)
     if not code:
         return (Term("system", (system_hash(system),)),)
     if not system:
         return (Term("none", (clip(code),)),)
     both = Term("both", (clip(code), system_hash(system)))
-    if asked.modifier in ("", "not") and system in implied_systems(
-        asked.site.definitions, asked.type, asked.param.expression
-    ):
+    if asked.modifier in ("", "not") and system in implied_systems(*where):
         return (both, Term("none", (clip(code),)))
     return (both,)
 
@@ -72,7 +72,8 @@ def _boolean(rows: Adders, param: int, value: Any) -> None:
 
 
 def _coding(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
-    rows.tok((param, clip(value.get("code", "")), system_hash(value.get("system", ""))))
+    system = value.get("system", "")
+    rows.tok((param, clip(letters.code_of(system, value.get("code", ""))), system_hash(system)))
 
 
 def _concept(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
@@ -84,8 +85,17 @@ def _concept(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
         _coding(rows, param, coding)
 
 
+def _string(rows: Adders, param: int, value: str) -> None:
+    rows.tok((param, clip(letters.text_of(value)), 0))
+
+
+def _contact(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
+    """The row of a ContactPoint: its value, within its system."""
+    rows.tok((param, clip(letters.text_of(value.get("value", ""))), system_hash(value.get("system", ""))))
+
+
 def identifier(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
-    """The row of an Identifier or a ContactPoint: its value, within its system."""
+    """The row of an Identifier: its value, within its system."""
     rows.tok((param, clip(value.get("value", "")), system_hash(value.get("system", ""))))
 
 
@@ -134,7 +144,8 @@ def _converters(_site: Site) -> Mapping[str, Converter]:
         "Coding": _coding,
         "CodeableConcept": _concept,
         "Identifier": identifier,
-        "ContactPoint": identifier,
+        "ContactPoint": _contact,
+        "string": _string,
     }
 
 
