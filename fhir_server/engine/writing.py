@@ -79,10 +79,15 @@ def check(context: Context, type_: str, resource: dict[str, Any]) -> None:
     attachments.check(type_, resource, text)
     if b'"SUBSETTED"' in text:
         _refuse_subsetted(resource)
-    required = [url for hook in context.engine.hooks.required_profiles for url in hook(type_, resource)]
+    required = required_profiles(context, type_, resource)
     issues = context.engine.profiles.check(type_, resource, required, text, context.now)
     if any(issue.severity in {"error", "fatal"} for issue in issues):
         raise Unprocessable(issues=issues[:50])
+
+
+def required_profiles(context: Context, type_: str, resource: Mapping[str, Any]) -> list[str]:
+    """The profiles that policy asks of a resource, whatever it claims."""
+    return [url for hook in context.engine.hooks.required_profiles for url in hook(type_, resource)]
 
 
 def _refuse_subsetted(resource: Mapping[str, Any]) -> None:

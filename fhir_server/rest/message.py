@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from fhir_server.engine.changes import Change
     from fhir_server.engine.context import Context
     from fhir_server.store.resources import Version
 
@@ -118,30 +117,6 @@ def version_headers(row: Version) -> dict[str, str]:
 @lru_cache(maxsize=4096)
 def _http_date(seconds: int) -> str:
     return formatdate(seconds, usegmt=True)
-
-
-def written(request: Request, change: Change) -> Response:
-    """The answer to a write as `Prefer: return` asks for it (B-12): representation unless minimal or OperationOutcome.
-
-    201 with its Location for what was not there before, deleted resources included; else 200.
-    """
-    row = change.row
-    headers, status = version_headers(row), 200
-    if change.before is None or change.before.deleted:
-        status = 201
-        headers["Location"] = f"{request.base}/{change.reference}/_history/{row.ver}"
-    wish = preference(request, "return")
-    if wish == "minimal":
-        return Response(status, b"", headers, row.ts)
-    if wish == "OperationOutcome":
-        return Response(status, _DONE, headers, row.ts)
-    return Response(status, row.body, headers, row.ts)
-
-
-_DONE = (
-    b'{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational",'
-    b'"diagnostics":"Stored."}]}'
-)
 
 
 def wishes(request: Request, name: str) -> bool:

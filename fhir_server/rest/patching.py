@@ -13,8 +13,9 @@ from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import FHIRError, Unprocessable
 from fhir_server.rest import fhirpath_patch, json_patch
 from fhir_server.rest.conditional import version_tag
-from fhir_server.rest.message import Request, Response, written
+from fhir_server.rest.message import Request, Response
 from fhir_server.rest.negotiation import JSON_PATCH
+from fhir_server.rest.written import written
 
 Edit = Callable[[bytes], bytes]
 
@@ -54,7 +55,7 @@ def _unprocessable() -> Iterator[None]:
 
 def answer(context: Context, request: Request, change: Change) -> Response:
     """The answer to a patch; what the client did not send itself it must have a scope to read."""
-    response = written(request, change)
+    response = written(context, request, change)
     if not context.caller.scopes.allows("r", request.type):
         response.body = b""
     return response

@@ -108,6 +108,16 @@ def test_statements_of_a_query(clinic: Client, sent: Sent, number: int) -> None:
     assert sent.of(lambda: clinic.get(inner)) == ["SELECT"] * (5 if number > 1 else 4), sent.texts
 
 
+@pytest.mark.parametrize("number", [0, 1, 5])
+def test_statements_of_advice(clinic: Client, sent: Sent, number: int) -> None:
+    """One for the caller, and one for all the targets of references that must keep a profile; none without any."""
+    observation = {"resourceType": "Observation", "status": "final", "code": {"text": "a"}}
+    members = [{"reference": f"Observation/{stored(clinic, observation)['id']}"} for _ in range(number)]
+    body = {**observation, **({"hasMember": members} if members else {})}
+    path = "Observation/$validate?profile=http://hl7.org/fhir/StructureDefinition/vitalsigns"
+    assert sent.of(lambda: clinic.post(path, body)) == ["SELECT"] * (2 if number else 1), sent.texts
+
+
 @pytest.mark.parametrize("path", ["Basic/_history", "_history"])
 def test_statements_of_histories(server: LiveServer, clinic: Client, sent: Sent, fid: str, path: str) -> None:
     """One that counts what there may be for the caller, one for a page.

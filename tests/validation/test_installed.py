@@ -75,6 +75,10 @@ def test_advice_is_given_with_validate_and_nothing_is_refused_for_it(site):
         assert ("information", "Condition.onset") in found
         assert ("information", "Condition") in found
         assert "error" not in {severity for severity, _ in found}
+        wish = {"Prefer": "return=OperationOutcome"}
+        outcome = client.post("Condition", condition(f"Patient/{subject}"), headers=wish).json()
+        told = [one["severity"] for one in outcome["issue"] if one.get("expression") == ["Condition.subject.reference"]]
+        assert told == (["warning"] if warned else [])
     hidden = stranger.post("Condition/$validate", condition(f"Patient/{bare}"))
     absent = stranger.post("Condition/$validate", condition("Patient/absent"))
     assert json.dumps(hidden.json()) == json.dumps(absent.json())

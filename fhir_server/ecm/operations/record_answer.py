@@ -8,7 +8,8 @@ from fhir_server.ecm.vocabulary import BASE
 from fhir_server.engine.context import Context
 from fhir_server.rest.arguments import arguments
 from fhir_server.rest.conditional import version_tag
-from fhir_server.rest.message import Operation, Request, Response, written
+from fhir_server.rest.message import Operation, Request, Response
+from fhir_server.rest.written import written
 
 _DEFINITION = f"{BASE}/OperationDefinition/Task-record-answer"
 _TEXTS = ("status", "by", "channel", "at", "reason", "loop", "closure")
@@ -23,7 +24,7 @@ def record_answer(context: Context, request: Request) -> Response:
     organization = str(given.one("organization", {}).get("reference", ""))
     answer = Answer(**texts, organization=organization)
     tag = version_tag(request.header("if-match"))
-    return written(request, context.transact(lambda open_: reported.record(open_, request.id, tag, answer)))
+    return written(context, request, context.transact(lambda open_: reported.record(open_, request.id, tag, answer)))
 
 
 OPERATION = Operation(

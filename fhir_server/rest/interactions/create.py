@@ -6,7 +6,8 @@ from fhir_server.engine.context import Context, Transaction
 from fhir_server.engine.writing import Draft
 from fhir_server.fhir.errors import NotSupported
 from fhir_server.rest.conditional import lock_criteria, one_match
-from fhir_server.rest.message import Interaction, Request, Response, preference, version_headers, written
+from fhir_server.rest.message import Interaction, Request, Response, preference, version_headers
+from fhir_server.rest.written import written
 from fhir_server.search.include import Hit
 
 
@@ -15,10 +16,10 @@ def create(context: Context, request: Request) -> Response:
     context.require("c", request.type)
     new = writing.draft(context, request.type, request.body, request.resource)
     if "if-none-exist" not in request.headers:
-        return written(request, repository.create(context, new, request.assigned_id or None))
+        return written(context, request, repository.create(context, new, request.assigned_id or None))
     made = context.transact(lambda transaction: _create_or_find(transaction, request, new))
     if isinstance(made, Change):
-        return written(request, made)
+        return written(context, request, made)
     return _found(context, request, made)
 
 

@@ -4,7 +4,8 @@ from fhir_server.engine import repository, writing
 from fhir_server.engine.context import Context
 from fhir_server.fhir.errors import BadValue
 from fhir_server.rest.conditional import wanted_version
-from fhir_server.rest.message import Interaction, Request, Response, written
+from fhir_server.rest.message import Interaction, Request, Response
+from fhir_server.rest.written import written
 from fhir_server.validation.primitives import problem
 
 
@@ -17,7 +18,7 @@ def update(context: Context, request: Request) -> Response:
     tag = wanted_version(request)
     new = writing.draft(context, request.type, request.body, request.resource)
     change = repository.update(context, new, request.id, tag)
-    return written(request, change)
+    return written(context, request, change)
 
 
 INTERACTION = Interaction("update", "PUT", "{type}/{id}", update)

@@ -6,7 +6,8 @@ from fhir_server.engine.context import Context, Transaction
 from fhir_server.engine.writing import Draft
 from fhir_server.fhir.errors import BadValue
 from fhir_server.rest.conditional import lock_criteria, one_match, require_criteria, version_tag
-from fhir_server.rest.message import Interaction, Request, Response, written
+from fhir_server.rest.message import Interaction, Request, Response
+from fhir_server.rest.written import written
 
 
 def update_conditional(context: Context, request: Request) -> Response:
@@ -15,7 +16,7 @@ def update_conditional(context: Context, request: Request) -> Response:
     context.require("u", request.type)
     new = writing.draft(context, request.type, request.body, request.resource)
     change = context.transact(lambda transaction: _update_or_create(transaction, request, new))
-    return written(request, change)
+    return written(context, request, change)
 
 
 def _update_or_create(transaction: Transaction, request: Request, new: Draft) -> Change:

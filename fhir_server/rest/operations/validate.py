@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/resource-operation-validate.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,18 +16,16 @@ from fhir_server.engine.context import Context
 from fhir_server.engine.transaction import rehearse
 from fhir_server.fhir.errors import BadValue, FHIRError, Issue, NotSupported, RequiredMissing
 from fhir_server.fhir.outcome import outcome_bytes
+from fhir_server.rest.advising import advice
 from fhir_server.rest.arguments import arguments
 from fhir_server.rest.message import Operation, Request, Response
 from fhir_server.validation import attachments, structure
-from fhir_server.validation.findings import Findings, Target
-from fhir_server.validation.profile_words import off_profile
 
 _DEFINITION = "http://hl7.org/fhir/OperationDefinition/Resource-validate"
 _MODES = ("create", "update", "delete", "profile")
 _OF_THE_RESOURCE = {400, 409, 412, 422}  # what a write answers because of what was sent
 
 _MOST_ISSUES = 49  # an OperationOutcome holds 50, one of them may say that nothing is wrong
-_MOST_TARGETS = 20
 
 Write = Callable[[Context], object]
 
@@ -73,27 +71,10 @@ def _issues(context: Context, type_: str, resource: dict[str, Any], profile: str
         attachments.check(type_, resource)
     except FHIRError as error:
         return list(error.issues)
-    engine = context.engine
-    required = [url for hook in engine.hooks.required_profiles for url in hook(type_, resource)]
+    required = writing.required_profiles(context, type_, resource)
     required += [profile] if profile else []
-    wrong = engine.profiles.check(type_, resource, required, now=context.now)
-    advice = engine.profiles.advise(type_, resource, required, context.now)
-    return [*wrong, *_off_profile(context, advice.targets), *advice.issues][:_MOST_ISSUES]
-
-
-def _off_profile(context: Context, targets: list[Target]) -> Iterator[Issue]:
-    """A warning for every reference to a resource here that the caller sees and that keeps none of the profiles."""
-    for one in targets[:_MOST_TARGETS]:
-        type_, _, id_ = one.reference.partition("/_history/")[0].partition("/")
-        if type_ not in context.engine.definitions.types:
-            continue  # on another server
-        try:
-            target = orjson.loads(repository.read(context, type_, id_).body)
-        except FHIRError:
-            continue  # elsewhere, or hidden: nothing is told of it
-        if not any(context.engine.profiles.conforms(url, target, Findings(target)) for url in one.profiles):
-            text = f"{one.where}: {off_profile(type_, one.profiles)}"
-            yield Issue("invariant", text, one.where, severity="warning")
+    wrong = context.engine.profiles.check(type_, resource, required, now=context.now)
+    return [*wrong, *advice(context, type_, resource, required)][:_MOST_ISSUES]
 
 
 def _broken(issues: list[Issue]) -> bool:
