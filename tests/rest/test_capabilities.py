@@ -147,7 +147,7 @@ def test_what_is_claimed_of_each_type(clinic: Client, by_type: Any) -> None:
 
 
 def test_operations_have_their_definitions(server: LiveServer, by_type: Any) -> None:
-    """B-65: every operation routed is listed with a definition that is there, and the reverse."""
+    """B-65, GQ-12: every operation routed is listed with a definition that is there, and the reverse."""
     listed = {(kind, one["name"]) for kind, row in by_type.items() for one in row.get("operation", ())}
     types = server.engine.definitions.types
     of_types = [row for row in server.engine.operations if row.levels != ("system",)]

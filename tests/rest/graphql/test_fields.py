@@ -169,6 +169,7 @@ def patient(clinic: Client) -> str:
 
 @pytest.mark.parametrize(("query", "expected"), EXAMPLES, ids=[query for query, _ in EXAMPLES])
 def test_what_is_selected(clinic: Client, patient: str, query: str, expected: Any) -> None:
+    """GQ-04, GQ-05, GQ-06, GQ-07, GQ-10, GQ-11."""
     assert data(clinic, query, patient) == expected
 
 
@@ -176,7 +177,7 @@ def test_what_is_selected(clinic: Client, patient: str, query: str, expected: An
 def test_mistakes_are_told_with_their_place(
     clinic: Client, patient: str, query: str, words: str, place: tuple[int, int] | None
 ) -> None:
-    """B-18: 400, which type, which field, in which line and column."""
+    """B-18, GQ-02, GQ-03: 400, which type, which field, in which line and column."""
     status, errors = refused(clinic, query, patient)
     assert (status, errors[0]["message"]) in {(400, words or errors[0]["message"]), (422, errors[0]["message"])}
     if place:
@@ -199,7 +200,7 @@ def test_digits_stay(clinic: Client) -> None:
 
 
 def test_ways_to_ask(clinic: Client, patient: str) -> None:
-    """By GET, as application/graphql, as JSON, in a Parameters resource; one operation of several; _pretty."""
+    """GQ-01: by GET, as application/graphql, as JSON, in a Parameters resource; one operation of several; _pretty."""
     query = "query One($use: code = usual) { name(use: $use) { family } } query Two { active }"
     chosen = {"query": query, "operationName": "One"}
     expected = {"data": {"name": [{"family": "Chalmers"}]}}

@@ -47,11 +47,12 @@ def families(found: Any) -> list[str]:
     (f"{ALL}, birthdate: null, active: false", []),
 ])  # fmt: skip
 def test_lists(clinic: Client, members: Any, arguments: str, expected: list[str]) -> None:
-    """B-30, B-31: an array is OR, a comma is a comma, a search parameter has the words that GraphQL allows."""
+    """B-30, B-31, GQ-08: an array is OR, a comma is a comma, a search parameter has the words that GraphQL allows."""
     assert families(data(clinic, f"{{ PatientList({arguments}) {{ name {{ family }} }} }}")["PatientList"]) == expected
 
 
 def test_a_read_beside_lists(clinic: Client, members: Any) -> None:
+    """GQ-08."""
     query = (
         "query($id: ID!, $n: Int = 1) { Patient(id: $id) { id } few: PatientList(_count: $n, _sort: family) { id } }"
     )
@@ -61,6 +62,7 @@ def test_a_read_beside_lists(clinic: Client, members: Any) -> None:
 
 
 def test_what_refers_to_a_resource(clinic: Client, members: Any) -> None:
+    """GQ-10, as lists and as connections."""
     query = f"""{{ PatientList({ALL}, _sort: "family") {{
         ConditionList(_reference: patient) {{ code {{ text }} }}
         one: ConditionConnection(_reference: subject, _count: 1) {{ count pagesize edges {{ mode resource {{ id }} }} }}
@@ -73,7 +75,7 @@ def test_what_refers_to_a_resource(clinic: Client, members: Any) -> None:
 
 
 def test_inner_lists_are_those_of_each_by_itself(server: LiveServer, clinic: Client) -> None:
-    """Found for all at once and told apart: the same as one query for each, in order, whoever is referred to twice."""
+    """GQ-10: found for all at once and told apart; the same as one query for each, and in its order."""
     tag = {"meta": {"tag": [{"system": "urn:graphql", "code": "apart"}]}}
     about = [stored(clinic, {"resourceType": "Patient", **tag}) for _ in range(4)]
     entries = []
@@ -98,7 +100,7 @@ def test_inner_lists_are_those_of_each_by_itself(server: LiveServer, clinic: Cli
 
 
 def test_a_walk_by_cursors_is_the_search(clinic: Client, members: Any) -> None:
-    """B-45: on and back again, each match once, for this caller alone."""
+    """B-45, GQ-09: on and back again, each match once, for this caller alone."""
     asking = "{ PatientConnection(%s) { count offset previous next edges { resource { id } } } }"
     page = data(clinic, asking % f'{ALL}, _count: 2, _sort: "family"')["PatientConnection"]
     assert (page["count"], page["offset"]) == (3, 0)
@@ -128,7 +130,7 @@ def test_a_cursor_is_its_callers(clinic: Client, stranger: Client, members: Any)
 
 
 def test_references(clinic: Client, members: Any) -> None:
-    """Ours in any spelling are resolved; what is elsewhere or names nothing refuses the query, unless optional."""
+    """GQ-07: ours in any spelling is resolved; what is elsewhere or nothing refuses the query, unless optional."""
     of = f'{{ ObservationList(subject: "{members[0]["id"]}") {{ subject {{ %s }} focus {{ %s }} }} }}'
     [found] = data(clinic, of % ("reference resource { id }", "resource(optional: true) { id }"))["ObservationList"]
     own = {"resource": {"id": members[0]["id"]}}
@@ -144,7 +146,7 @@ def test_references(clinic: Client, members: Any) -> None:
 
 
 def test_a_list_is_complete_or_refused(clinic: Client) -> None:
-    """No list is cut in silence."""
+    """GQ-08: no list is cut in silence."""
     code = {"system": "urn:graphql", "code": "many"}
     entry = {
         "resource": {"resourceType": "Basic", "code": {"coding": [code]}},
