@@ -18,6 +18,8 @@ from tests.ecm.referral import made, walked
 from tests.ecm.scene import NPIS, Scene, as_csv, cin, row, scene
 from tests.live import Client
 
+pytestmark = pytest.mark.heavy
+
 MARKER = "Qmarkerq"
 MEMBER, OTHER = 1, 2
 STAY = {"audit", "report_piece"}  # the trail, and the return files that a provider sent: ADR 65

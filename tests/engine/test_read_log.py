@@ -172,19 +172,23 @@ def test_a_spoiled_log_does_not_hold_up_the_others(database: Database, tmp_path:
     assert audit.verify(database, KEY) == (4, None)
 
 
-@pytest.mark.parametrize("wrong", [
+WRONG = (
     b"[]", b"{}", b"null", b"[1,2]", b"\x00\x00\x00", b"\xff\xfe", line(1)[:-3], line(1)[:-2] + b",1]",
     b'["1","r","read",200,"c",5,"T","::1",[],""]', b'[1,"r","read",200,"c",99999999999999999999,"T","::1",[],""]',
     b'[1,"r","read",99999,"c",5,"T","::1",[],""]', b'[1,"a\\u0000","read",200,"c",5,"T","::1",[],""]',
     b'[1,"r","read",200,"c",5,"T","::1",[99999999999999999999],""]', b'[1,"\\ud800","read",200,"c",5,"T","::1",[],""]',
-])  # fmt: skip
-def test_whatever_a_line_holds_the_others_are_stored(database: Database, tmp_path: Path, wrong: bytes) -> None:
+)  # fmt: skip
+
+
+def test_whatever_lines_hold_the_others_are_stored(database: Database, tmp_path: Path) -> None:
     """T30: a spoiled line is no reason to try for ever, and none to lose its neighbours."""
-    dead_log(tmp_path, "1-a", line(1) + wrong + b"\n" + line(2))
+    dead_log(tmp_path, "1-a", line(0) + b"".join(one + b"\n" + line(n) for n, one in enumerate(WRONG, 1)))
     log = opened(tmp_path, database)
     log._drain_leftovers()
     log.close()
-    assert stored(database) == ["r1", "r2", ""]
+    assert stored(database) == [*[f"r{number}" for number in range(len(WRONG) + 1)], ""]
+    told = database.read().execute(select(table.c.query).where(table.c.interaction == "audit-spoiled")).scalar_one()
+    assert told.startswith(f"{len(WRONG)} lines of reads-1-a.log")
     assert len(list(tmp_path.glob("spoiled-*"))) == 1
     assert logs(tmp_path) == []
 

@@ -11,7 +11,6 @@ from fhir_server.store.tables import member, ref, rel
 from tests.live import Client, LiveServer
 from tests.rest.scene import organization, stored
 
-
 NOTED = {"setting": 1}  # that there is to be a second look: a hash, for a minute or an hour
 
 
