@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_server.engine.audit import Event
+from fhir_server.engine.events import Event
 from fhir_server.engine.refusals import OTHERS, TOLD_APART, Refusals
 
 MINUTE = 60_000_000

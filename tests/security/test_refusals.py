@@ -10,8 +10,6 @@ import pytest
 import requests
 from sqlalchemy import select
 
-from fhir_server.engine.events import Event
-from fhir_server.engine.refusals import OTHERS, TOLD_APART, Refusals
 from fhir_server.rest.gate import Gate
 from fhir_server.rest.shares import Shares
 from fhir_server.store.tables import audit
