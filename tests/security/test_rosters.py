@@ -59,6 +59,29 @@ def test_a_hidden_member_is_not_found_by_the_roster(exchange: Exchange) -> None:
     assert not page.get("entry")
 
 
+def test_a_query_shows_no_more_of_a_roster(exchange: Exchange) -> None:
+    """L8 and L19 in GraphQL: by the members of a roster, and by the rosters of a member."""
+    people = enrolled(exchange)
+    hidden = people["90000001A"]
+    deny(exchange.plan, hidden, exchange.clinic)
+    query = """{ PatientList { id GroupList(_reference: member) { id } }
+        GroupList { member { entity { reference resource { ... on Patient { id } } } } } }"""
+    told = {}
+    for client in (exchange.clinic, exchange.plan):
+        answer = client.post("$graphql", {"query": query}, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 200, answer.text
+        told[client.id] = answer.json()["data"]
+        assert (hidden["id"] in answer.text) is (client is exchange.plan)
+        for person in told[client.id]["PatientList"]:
+            of_one = client.get(f"Group?member=Patient/{person['id']}").json().get("entry", [])
+            assert person["GroupList"] == [{"id": entry["resource"]["id"]} for entry in of_one]
+    [group] = told["clinic"]["GroupList"]
+    entities = [member["entity"] for member in group["member"]]
+    assert {one["reference"] for one in entities} == shown(exchange.clinic)
+    assert all(one["reference"] == f"Patient/{one['resource']['id']}" for one in entities)
+    assert len(told["plan"]["PatientList"]) == len(told["clinic"]["PatientList"]) + 1
+
+
 def test_who_leaves_the_roster_is_gone(exchange: Exchange) -> None:
     """Row 24: a full file without a member ends the clinic's access to it."""
     people = enrolled(exchange)
