@@ -155,9 +155,13 @@ def _patch(entry: Entry) -> bytes:
 
 
 def named(entry: Entry, error: FHIRError) -> FHIRError:
-    """The same failure, naming the entry and where in it."""
+    """The same failure, naming the entry and where in it, if it does not yet."""
     error.issues = tuple(
-        replace(issue, diagnostics=f"{entry.where}: {issue.diagnostics}", expression=_within(entry, issue.expression))
+        issue
+        if issue.expression == entry.where
+        else replace(
+            issue, diagnostics=f"{entry.where}: {issue.diagnostics}", expression=_within(entry, issue.expression)
+        )
         for issue in error.issues
     )
     return error

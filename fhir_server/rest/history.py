@@ -12,6 +12,7 @@ from fhir_server.fhir.errors import BadValue, NotSupported
 from fhir_server.fhir.values import instant, parse_date
 from fhir_server.rest.message import Request, Response, etag
 from fhir_server.rest.subset import subset
+from fhir_server.search.types.date import with_plus
 from fhir_server.store.history import Place, Span
 from fhir_server.store.resources import Row
 
@@ -62,8 +63,8 @@ def _asked(context: Context, request: Request) -> _Asked:
     if "_page" in given:
         return _resumed(context, request, given)
     zone = context.engine.settings.zone
-    since = parse_date(given["_since"], zone)[0] if "_since" in given else 0
-    at = parse_date(given["_at"], zone) if "_at" in given else None
+    since = parse_date(with_plus(given["_since"]), zone)[0] if "_since" in given else 0
+    at = parse_date(with_plus(given["_at"]), zone) if "_at" in given else None
     return _Asked(_count(given.get("_count", str(_COUNT))), Span(since, at))
 
 

@@ -42,6 +42,23 @@ def test_parts_of_old_versions(clinic: Client, query: str, kept: set[str]) -> No
     assert clinic.get(f"Basic/{made['id']}/_history?_summary=count").status_code == 400
 
 
+def test_a_plus_that_was_not_encoded(clinic: Client) -> None:
+    """B-38, B-62: the + of a zone arrives as a space, in a history as in a search."""
+    made = stored(clinic, BASIC)
+    for query in ("_since=2026-01-01T00:00:00+02:00", "_at=2999-01-01T00:00:00+02:00"):
+        assert len(clinic.get(f"Basic/{made['id']}/_history?{query}").json()["entry"]) == 1
+
+
+def test_what_is_deleted_and_created_at_once(clinic: Client) -> None:
+    """B-59: a condition that matches what another entry deletes is one identity twice; the entry is named once."""
+    named = {**BASIC, "identifier": [{"system": "urn:names", "value": "at-once"}]}
+    old = stored(clinic, named)["id"]
+    again = entry("POST", "Basic", named, ifNoneExist="identifier=urn:names|at-once")
+    [issue] = transact(clinic, entry("DELETE", f"Basic/{old}"), again, status=400)["issue"]
+    assert (issue["code"], issue["expression"]) == ("duplicate", ["Bundle.entry[1]"])
+    assert issue["diagnostics"].count("Bundle.entry[1]") == 1
+
+
 def test_a_correlation_id_comes_back(clinic: Client) -> None:
     """B-14, http.html#custom: the client's own number; what could be no number is not repeated."""
     answer = clinic.get("Basic", headers={"X-Correlation-Id": "order-7.a"})

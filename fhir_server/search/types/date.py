@@ -34,9 +34,14 @@ _LOST_PLUS = re.compile(r" (?=\d\d:\d\d$)")
 _Bound = BindParameter[Any]
 
 
+def with_plus(text: str) -> str:
+    """A date whose zone's + has arrived as a space, as it does where it was not encoded (B-38)."""
+    return _LOST_PLUS.sub("+", text)
+
+
 def parse(text: str, asked: Asked) -> tuple[Term, ...]:
     """A date with an optional prefix; BadValue if it is none."""
-    value = _LOST_PLUS.sub("+", unescape(text))
+    value = with_plus(unescape(text))
     prefix = _PREFIX.match(value)
     op = prefix[1] if prefix else "eq"
     try:
