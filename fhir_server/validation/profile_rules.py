@@ -11,7 +11,7 @@ from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.elements import Element
 from fhir_server.terminology.codes import Terminology
 from fhir_server.validation import binding, invariant
-from fhir_server.validation.profile_tree import BASE, Node
+from fhir_server.validation.profile_tree import BASE, ONLY, Node
 from fhir_server.validation.slice_paths import codes
 from fhir_server.validation.slicing import Order, Profiles, Rooted, Test, predicate
 
@@ -139,6 +139,7 @@ def forms(node: Node, element: Element) -> tuple[frozenset[str], Sequence[tuple[
     """Of value[x]: the forms that are allowed, and those of which a slice asks something, with that slice."""
     kinds, slicing = codes(node), node.rules.get("slicing", {})
     allowed = frozenset(name for name, code in element.json_names.items() if not kinds or code in kinds)
+    allowed &= node.rules.get(ONLY, allowed)
     typed = [
         (name, one)
         for slice_name, one in node.slices.items()

@@ -12,6 +12,8 @@ from fhir_server.fhir.definitions import Definitions
 Json = Mapping[str, Any]
 
 BASE: Final = "http://hl7.org/fhir/StructureDefinition/"
+ONLY: Final = "only"
+"""The forms of a choice that definitions name in short: others are not allowed then."""
 _ADDED_UP: Final = frozenset({"constraint"})
 
 
@@ -83,9 +85,12 @@ def _place(root: Node, element: Json, definitions: Definitions) -> None:
     for part in _identity(element).split(".")[1:]:
         name, _, slice_name = part.partition(":")
         known = definitions.element(f"{node.path}.{name}")
-        if known is not None and known.choice and name in known.json_names:  # short for value[x]:valueString
-            name, slice_name = known.name, slice_name or name
+        short = name if known is not None and known.choice and name in known.json_names else ""
+        if known is not None and short:  # valueString is short for value[x]:valueString, and for no other type
+            name, slice_name = known.name, slice_name or short
         node = node.child(name)
+        if short:
+            node.rules[ONLY] = {*node.rules.get(ONLY, ()), short}
         if slice_name:
             node = node.slice(slice_name)
     node.add(element)
