@@ -1,6 +1,5 @@
 """A job keeps no rights that its client has lost: it stops with a clear outcome, and stores no further chunk."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -14,16 +13,14 @@ from fhir_server.jobs.worker import Worker
 from fhir_server.smart import clients
 from fhir_server.smart.tokens import authenticate
 from fhir_server.store.tables import audit, client, job
-from tests.live import LiveServer, running
+from tests.live import LiveServer
+from tests.served import server_of_a_file
 
 BASIC = {"resourceType": "Basic", "code": {"text": "a"}}
 CHUNKS = 4
 
 
-@pytest.fixture(scope="module")
-def server(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with running(module_database_url, tmp_path_factory.mktemp("rights"), embedded_worker=False) as live:
-        yield live
+server = server_of_a_file(embedded_worker=False)
 
 
 def work_through(server: LiveServer, name: str, values: dict[str, Any]) -> tuple[str, dict[str, Any], int]:

@@ -18,6 +18,7 @@ from fhir_server.store.tables import contained, member, ref, res, tok
 from fhir_server.store.tables.full_text import words
 from tests.live import Client, LiveServer, running
 from tests.reliability.inspection import _check_index
+from tests.served import organization
 
 MARITAL = {
     "resourceType": "SearchParameter", "url": "http://p.example/marital", "name": "Marital", "status": "active",
@@ -36,14 +37,8 @@ def server(database_url: str, tmp_path: Any) -> Iterator[LiveServer]:
         yield live
 
 
-@pytest.fixture
-def operator(server: LiveServer) -> Client:
-    return server.client("registrar", law_class="operator")
-
-
-@pytest.fixture
-def clinic(server: LiveServer) -> Client:
-    return server.client("clinic")
+operator = organization("registrar", scope="function", law_class="operator")
+clinic = organization("clinic", scope="function")
 
 
 def made(client: Client, body: dict[str, Any]) -> str:

@@ -57,16 +57,14 @@ def opened(url: str, folder: Path) -> Iterator[Exchange]:
 
 
 @pytest.fixture
-def exchange(database_url: str, tmp_path: Path) -> Iterator[Exchange]:
-    """A fresh exchange for one test, on each database."""
+def fresh_exchange(database_url: str, tmp_path: Path) -> Iterator[Exchange]:
+    """An exchange for one test that changes directory or rights, on each database."""
     with opened(database_url, tmp_path / "server") as found:
         yield found
 
 
 @pytest.fixture(scope="session")
-def common_exchange(
-    database_kind: str, fresh_url: FreshUrl, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Exchange]:
+def exchange(database_kind: str, fresh_url: FreshUrl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     """One exchange for all tests that bring members of their own and leave directory and rights as they are."""
     with opened(fresh_url(database_kind), tmp_path_factory.mktemp("exchange")) as found:
         yield found

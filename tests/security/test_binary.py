@@ -3,8 +3,6 @@
 import base64
 from typing import Any
 
-import pytest
-
 from tests.live import Client
 from tests.security.conftest import Exchange
 from tests.security.world import (
@@ -27,12 +25,6 @@ from tests.security.world import (
 
 UUID = "5c0e0e4f-6f1d-4e2d-9d3c-0a1b2c3d4e5f"
 SECRET = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "SEX"}
-
-
-@pytest.fixture
-def exchange(common_exchange: Exchange) -> Exchange:
-    """The exchange that these tests share with others: each has members of its own."""
-    return common_exchange
 
 
 def binary(client: Client, context: Json | None = None, **more: Any) -> Json:

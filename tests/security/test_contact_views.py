@@ -25,12 +25,6 @@ from tests.security.world import (
 NUMBERS = count(1)
 
 
-@pytest.fixture
-def exchange(common_exchange: Exchange) -> Exchange:
-    """The exchange that these tests share with others: each has members of its own."""
-    return common_exchange
-
-
 def known_by(name: str) -> Json:
     """A Patient's elements, of which the contact view keeps name and telephone alone."""
     return {

@@ -2,8 +2,6 @@
 
 import time
 
-import pytest
-
 from tests.security.conftest import Exchange
 from tests.security.world import (
     attempt,
@@ -18,12 +16,6 @@ from tests.security.world import (
     task,
     to,
 )
-
-
-@pytest.fixture
-def exchange(common_exchange: Exchange) -> Exchange:
-    """The exchange that these tests share with others: each has members of its own."""
-    return common_exchange
 
 
 def test_a_contact_view_has_no_past(exchange: Exchange) -> None:

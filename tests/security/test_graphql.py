@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from tests.live import Client
 from tests.security.conftest import Exchange
 from tests.security.world import (
@@ -25,12 +23,6 @@ from tests.security.world import (
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 ABSENT = "01a20485-0000-7000-8000-00000000dead"
 JSON = {"Content-Type": "application/json"}
-
-
-@pytest.fixture
-def exchange(common_exchange: Exchange) -> Exchange:
-    """The exchange that these tests share with others: each has members of its own."""
-    return common_exchange
 
 
 def ask(client: Client, query: str, at: str = "") -> Any:

@@ -11,13 +11,13 @@ from tests import hermit
 from tests.security.conftest import Exchange
 
 
-def test_the_hermit_is_there(exchange: Exchange) -> None:
+def test_the_hermit_is_there(fresh_exchange: Exchange) -> None:
     """It sees its own records; everybody else finds as many of them as there are, none."""
-    context = exchange.server.engine.context(hermit.CALLER, "hermit")
+    context = fresh_exchange.server.engine.context(hermit.CALLER, "hermit")
     for type_ in hermit.RECORDS.keys() - {"DocumentReference"}:
         row = repository.read(context, type_, f"{hermit.MARK}-{type_}")
         assert row.body.count(hermit.MARK.encode()) > 5
-        for client in (exchange.plan, exchange.stranger, exchange.pantry):
+        for client in (fresh_exchange.plan, fresh_exchange.stranger, fresh_exchange.pantry):
             assert (
                 client.get(f"{type_}/{hermit.MARK}-{type_}".replace(hermit.MARK, "%68" + hermit.MARK[1:])).status_code
                 == 404
@@ -44,10 +44,10 @@ def test_the_watch_notices(place: str, way: str) -> None:
     assert watch.found == {"body": ["GET /"], "headers": ["GET /: headers"], "nowhere": []}[place]
 
 
-def test_everybody_keeps_a_secret(exchange: Exchange) -> None:
+def test_everybody_keeps_a_secret(fresh_exchange: Exchange) -> None:
     """L1-L25: each organization finds its own secret and no other; the watch tells whose it is by the token."""
-    watch = hermit.Watch(lambda *_: [], exchange.server.engine)
-    clients = (exchange.plan, exchange.clinic, exchange.pantry, exchange.stranger)
+    watch = hermit.Watch(lambda *_: [], fresh_exchange.server.engine)
+    clients = (fresh_exchange.plan, fresh_exchange.clinic, fresh_exchange.pantry, fresh_exchange.stranger)
     marks = {client.id: hermit.secret_of(rh(f"Organization/{client.id}")) for client in clients}
     for client in clients:
         told = client.get("Flag").text

@@ -4,8 +4,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from tests.live import Client
 from tests.security.conftest import Exchange
 from tests.security.world import (
@@ -33,12 +31,6 @@ SENSITIVE = {"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "A50"}
 LABELS = [INTIMATE, UNKNOWN]
 
 Attack = Callable[[Client, Json, Json], Any]
-
-
-@pytest.fixture
-def exchange(common_exchange: Exchange) -> Exchange:
-    """The exchange that these tests share with others: each has members of its own."""
-    return common_exchange
 
 
 def _put(who: Client, target: Json, label: Json) -> Any:

@@ -34,12 +34,6 @@ def coded(code: str, system: str = ICD10) -> Json:
 LISTED = {"F32.9": BH, "B20": HIV, "Z30.012": SENS, "F11.20": SUD2, "J45": 0, "Z59.41": 0, "F17.210": 0}
 
 
-@pytest.fixture
-def exchange(common_exchange: Exchange) -> Exchange:
-    """The exchange that these tests share with others: each has members of its own."""
-    return common_exchange
-
-
 def test_codes_in_the_lists_stand_for_classes(exchange: Exchange) -> None:
     """R17: each class by its value set; without a system, or in another one, a code says nothing."""
     lists = exchange.server.engine.hooks.membership

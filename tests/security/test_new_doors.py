@@ -23,12 +23,6 @@ def bundle(kind: str, *entries: Any) -> dict[str, Any]:
     return {"resourceType": "Bundle", "type": kind, "entry": list(entries)}
 
 
-@pytest.fixture
-def exchange(common_exchange: Exchange) -> Exchange:
-    """The exchange that these tests share with others: each has members of its own."""
-    return common_exchange
-
-
 def test_a_kept_answer_shows_nothing_once_access_is_lost(exchange: Exchange) -> None:
     """L13, P13: who found another's record by If-None-Exist finds it no more by its key when the relation ends."""
     plan, clinic = exchange.plan, exchange.clinic

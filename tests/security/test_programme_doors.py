@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from fhir_server.ecm import vocabulary as words
 from tests.live import Client
 from tests.security.conftest import Exchange
@@ -30,12 +28,6 @@ VALUES: list[Json] = [
     {"extension": [{"url": "replaces", "valueString": "x"}, {"url": "reason", "valueString": "x"}]},
     {"extension": [{"url": "by", "valueBoolean": True}, {"url": "channel", "valueString": "x"}]},
 ]
-
-
-@pytest.fixture
-def exchange(common_exchange: Exchange) -> Exchange:
-    """The exchange that these tests share with others: each has members of its own."""
-    return common_exchange
 
 
 def extensions() -> list[Json]:

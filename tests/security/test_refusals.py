@@ -1,7 +1,6 @@
 """Refusals that anybody can cause without end: each is counted in the trail, which does not grow with their number."""
 
 import re
-from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection
 from typing import Any
@@ -13,20 +12,14 @@ from sqlalchemy import select
 from fhir_server.rest.gate import Gate
 from fhir_server.rest.shares import Shares
 from fhir_server.store.tables import audit
-from tests.live import Client, LiveServer, running
+from tests.live import Client, LiveServer
+from tests.served import organization, server_of_a_file
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-@pytest.fixture(scope="module")
-def server(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with running(module_database_url, tmp_path_factory.mktemp("refusals"), max_resource_bytes=1000) as live:
-        yield live
-
-
-@pytest.fixture(scope="module")
-def clinic(server: LiveServer) -> Client:
-    return server.client("clinic")
+server = server_of_a_file(max_resource_bytes=1000)
+clinic = organization("clinic")
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from tests.security.conftest import Exchange
 from tests.security.world import (
     attempt,
@@ -22,12 +20,6 @@ from tests.security.world import (
     task_body,
     to,
 )  # fmt: skip
-
-
-@pytest.fixture
-def exchange(common_exchange: Exchange) -> Exchange:
-    """The exchange that these tests share with others: each has members of its own."""
-    return common_exchange
 
 
 def test_a_task_to_oneself_keeps_nothing(exchange: Exchange) -> None:

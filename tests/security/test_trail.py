@@ -1,7 +1,6 @@
 """What leaves a trail: every refusal, with who and from where; no request fills the trail or goes without one."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +9,8 @@ from sqlalchemy import select
 
 from fhir_server.smart import keys
 from fhir_server.store.tables import audit
-from tests.live import Client, LiveServer, running
+from tests.live import Client, LiveServer
+from tests.served import organization, server_of_a_file
 
 PROXY = "127.0.0.1"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -18,10 +18,7 @@ BASIC = {"resourceType": "Basic", "code": {"text": "a"}, "identifier": [{"system
 NOBODY = {"resourceType": "Patient", "name": [{"family": "Nobody"}], "birthDate": "1999-01-01"}
 
 
-@pytest.fixture(scope="module")
-def server(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with running(module_database_url, tmp_path_factory.mktemp("trail"), proxies=f"10.9.9.9 {PROXY}") as live:
-        yield live
+server = server_of_a_file(proxies=f"10.9.9.9 {PROXY}")
 
 
 @pytest.fixture(autouse=True)
@@ -30,14 +27,8 @@ def minute(server: LiveServer) -> None:
     server.engine.reads.refusals.tell_all()
 
 
-@pytest.fixture(scope="module")
-def clinic(server: LiveServer) -> Client:
-    return server.client("clinic")
-
-
-@pytest.fixture(scope="module")
-def stranger(server: LiveServer) -> Client:
-    return server.client("stranger")
+clinic = organization("clinic")
+stranger = organization("stranger")
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,9 @@
 """The server of `tests/rest/graphql`, and how a test asks a query."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytest
-
-from tests.live import Client, LiveServer, running
+from tests.live import Client
+from tests.served import organization, server_of_a_folder
 
 JSON = {"Content-Type": "application/json"}
 
@@ -37,22 +35,7 @@ def refused(client: Client, query: str, at: str = "", **variables: Any) -> tuple
     return answer.status_code, told["errors"]
 
 
-@pytest.fixture(scope="package")
-def server(
-    database_kind: str, fresh_url: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LiveServer]:
-    """One server for all queries: none of their tests looks at what the others store."""
-    with running(fresh_url(database_kind), tmp_path_factory.mktemp("server")) as live:
-        yield live
-
-
-@pytest.fixture(scope="package")
-def clinic(server: LiveServer) -> Client:
-    """An organization that may do everything with what is its own."""
-    return server.client("clinic")
-
-
-@pytest.fixture(scope="package")
-def stranger(server: LiveServer) -> Client:
-    """Another organization without any relation to the first one's patients."""
-    return server.client("stranger")
+# One server for all queries: none of their tests looks at what the others store.
+server = server_of_a_folder()
+clinic = organization("clinic", scope="package")
+stranger = organization("stranger", scope="package")

@@ -1,11 +1,8 @@
 """The server of `tests/rest`, and how a test asks for an operation."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytest
-
-from tests.live import Client, LiveServer, running
+from tests.served import organization, server_of_a_folder
 
 
 def parameters(**given: Any) -> dict[str, Any]:
@@ -32,28 +29,10 @@ def values(answer: Any) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="package")
-def server(
-    database_kind: str, fresh_url: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LiveServer]:
-    """One server for all operations: none of their tests looks at what the others store."""
-    with running(fresh_url(database_kind), tmp_path_factory.mktemp("server")) as live:
-        yield live
-
-
-@pytest.fixture(scope="package")
-def clinic(server: LiveServer) -> Client:
-    """An organization that may do everything with what is its own."""
-    return server.client("clinic")
-
-
-@pytest.fixture(scope="package")
-def stranger(server: LiveServer) -> Client:
-    """Another organization without any relation to the first one's patients."""
-    return server.client("stranger")
-
-
-@pytest.fixture(scope="package")
-def registrar(server: LiveServer) -> Client:
-    """The operator of the exchange, who enters organizations in its directory."""
-    return server.client("registrar", law_class="operator", rights="update-create")
+# One server for all operations: none of their tests looks at what the others store.
+server = server_of_a_folder()
+clinic = organization("clinic", scope="package")
+stranger = organization("stranger", scope="package")
+registrar = organization(
+    "registrar", scope="package", law_class="operator", rights="update-create"
+)  # enters organizations
