@@ -11,6 +11,7 @@ from fhir_server.engine import repository
 from fhir_server.engine.context import Context
 from fhir_server.fhir import literal
 from fhir_server.rest.graphql import language
+from fhir_server.rest.graphql.asking import tree
 from fhir_server.rest.graphql.checking import Checker
 from fhir_server.rest.graphql.gathering import Gathering
 from fhir_server.rest.graphql.limits import Spent
@@ -36,6 +37,6 @@ def answered(context: Context, query: Query, type_: str, fid: str) -> bytes:
     fields = language.read(query.text, query.operation, dict(query.variables), spent)
     kind = Kind(type_ or SYSTEM)
     Checker(context, schema, spent).check(kind, fields)
-    node = literal.loads(repository.read(context, type_, fid).body) if type_ else {}
+    node = tree(repository.read(context, type_, fid).body, spent) if type_ else {}
     parts = Gathering(context, schema, spent).whole(kind, node, fields)
     return literal.dumps({"data": shaped(parts)})

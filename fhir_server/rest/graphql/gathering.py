@@ -79,7 +79,7 @@ class Gathering:
 
     def _add(self, part: Part, found: Sequence[tuple[Any, Json]]) -> None:
         field = part.field
-        self._spent.take("values", len(found))
+        self._spent.take("characters told", sum(len(value) for value, _ in found if isinstance(value, str)))
         for number, (value, holder) in enumerate(found[:1] if "first" in field.marks else found):
             part.items.append((self._suffix(field, value, number), self._content(part, value, holder)))
 
@@ -101,6 +101,7 @@ class Gathering:
             return [shown(kind.structure)]
         value = node.get(field.name)
         values = value if isinstance(value, list) else [] if value is None else [value]
+        self._spent.take("values", len(values))
         given = field.arguments
         kept = [one for one in values if _fits(one, given) and self._passes(field, one)]
         start = int(str(given.get("_offset", 0)))

@@ -20,6 +20,7 @@ MOST: Final[Mapping[str, int]] = MappingProxyType(
         "resources": 1_000,
         "bytes of resources": 16 * 1024**2,
         "values": 100_000,
+        "characters told": 16 * 1024**2,
         "bytes under FHIRPath": 1024**2,
     }
 )

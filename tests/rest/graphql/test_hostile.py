@@ -66,6 +66,17 @@ def test_values_are_counted(clinic: Client) -> None:
         assert (status, limit in errors[0]["message"]) == (400, True)
 
 
+def test_text_is_counted(clinic: Client) -> None:
+    """One long text under many names neither."""
+    attachment = {"attachment": {"contentType": "text/plain", "data": "QUFB" * 250_000}}
+    body = {"resourceType": "DocumentReference", "status": "current", "content": [attachment]}
+    at = f"DocumentReference/{stored(clinic, body)['id']}"
+    query = "{ content { attachment { " + " ".join(f"a{number}: data" for number in range(20)) + " } } }"
+    status, errors = refused(clinic, query, at)
+    assert (status, f"{MOST['characters told']} characters told" in errors[0]["message"]) == (400, True)
+    assert len(data(clinic, "{ content { attachment { data } } }", at)["content"][0]["attachment"]["data"]) == 10**6
+
+
 def test_a_query_ends_in_time(server: LiveServer) -> None:
     """P15."""
     caller = Caller("late", "Organization/late", 1, "covered", parse("system/*.r"), "TREAT")
