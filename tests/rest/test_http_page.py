@@ -42,6 +42,35 @@ def test_parts_of_old_versions(clinic: Client, query: str, kept: set[str]) -> No
     assert clinic.get(f"Basic/{made['id']}/_history?_summary=count").status_code == 400
 
 
+@pytest.mark.parametrize("form", ["JSON Patch", "FHIRPath Patch"])
+@pytest.mark.parametrize(("status", "answer", "kept"), [
+    ("generated", 200, False), ("extensions", 200, False), ("empty", 200, True), ("additional", 422, True),
+])  # fmt: skip
+def test_a_narrative_of_what_was(clinic: Client, status: str, answer: int, kept: bool, form: str) -> None:
+    """B-57, http.html#patch: no narrative that is clinically unsafe after a patch; one that comes with it stays."""
+    text = {"status": status, "div": NARRATIVE % "in English"}
+    path = f"Basic/{stored(clinic, {**BASIC, 'language': 'en', 'text': text})['id']}"
+
+    def patched(language: str, *more: Any) -> int:
+        if form == "JSON Patch":
+            step = {"op": "replace", "path": "/language", "value": language}
+            return clinic.patch(path, [step, *more]).status_code
+        parts = [{"name": "type", "valueCode": "replace"}, {"name": "path", "valueString": "Basic.language"},
+                 {"name": "value", "valueCode": language}]  # fmt: skip
+        body = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": parts}]}
+        return clinic.request("PATCH", path, body).status_code
+
+    assert patched("en") == 200  # nothing changed, and the narrative holds
+    assert clinic.get(path).json()["text"] == text
+    assert patched("fr") == answer
+    now = clinic.get(path).json()
+    assert (now.get("text"), now["language"]) == (text if kept else None, "fr" if answer == 200 else "en")
+    new = {"status": "additional", "div": NARRATIVE % "in German"}
+    if form == "JSON Patch":
+        assert patched("de", {"op": "add", "path": "/text", "value": new}) == 200
+        assert clinic.get(path).json()["text"] == new
+
+
 def test_a_plus_that_was_not_encoded(clinic: Client) -> None:
     """B-38, B-62: the + of a zone arrives as a space, in a history as in a search."""
     made = stored(clinic, BASIC)
