@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import parse as parse_scopes
@@ -48,6 +49,21 @@ class Service:
         except FHIRError:
             return False
         return isinstance(row, Operation) and row.reads_stream
+
+    def admit(self, request: Request) -> Request | None:
+        """The request with its caller, before its body is read; None if it is refused whatever the body says.
+
+        Who has no token uploads nothing, and unpacks nothing.
+        """
+        try:
+            row = self.routes.find(request)
+            if isinstance(row, Interaction) and row.open:
+                return request
+            return replace(request, caller=self._caller(request))
+        except FHIRError as error:
+            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+            return None
 
     def answer(self, request: Request, request_id: str, address: str) -> Response:
         """The response to one request; never raises."""
@@ -126,6 +142,8 @@ class Service:
         return self._handled(context, row, request)
 
     def _caller(self, request: Request) -> Caller:
+        if request.caller is not None:
+            return request.caller
         if any(name == "access_token" for name, _ in request.parameters):
             raise InsecureRequest("An access token does not belong in a URL. Send it as Authorization: Bearer.")
         scheme, _, token = request.header("authorization").partition(" ")

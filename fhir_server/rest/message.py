@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from fhir_server.access.caller import Caller
     from fhir_server.engine.context import Context
     from fhir_server.store.resources import Version
 
@@ -32,6 +33,7 @@ class Request:
     stream: Any = None
     assigned_id: str = ""  # by a transaction, so that its other entries could refer to it
     dispatch: Callable[[Context, Request], Response] | None = None
+    caller: Caller | None = None  # where it was looked up before the body was read
 
     @property
     def type(self) -> str:

@@ -37,8 +37,11 @@ def read_request(service: Service, environ: dict[str, Any]) -> Request:
     )  # fmt: skip
     if method in {"GET", "HEAD"} or service.streams(asked):
         return asked
+    admitted = service.admit(asked)
+    if admitted is None:
+        return asked
     body = _body(environ, headers, settings.max_resource_bytes if steps else settings.max_bundle_bytes)
-    return with_form_format(asked.with_body(body))
+    return with_form_format(admitted.with_body(body))
 
 
 @lru_cache(maxsize=8)

@@ -1,5 +1,6 @@
 """Refusals that anybody can cause without end: each is counted in the trail, which does not grow with their number."""
 
+import gzip
 import re
 from contextlib import closing
 from http.client import HTTPConnection
@@ -105,3 +106,15 @@ def test_a_flood_of_token_requests_fills_nothing(server: LiveServer) -> None:
     first, repeated = (events(server, one.headers["X-Request-Id"]) for one in answers[:2])
     assert first == [("oauth", 401, "", "token c0")]
     assert repeated == [("oauth", 400, "", "token")]
+
+
+def test_who_has_no_token_uploads_nothing(server: LiveServer, clinic: Client) -> None:
+    """T21, T29: the token is looked at before the body is read or unpacked; then 401, whatever is sent."""
+    bomb = gzip.compress(b"0" * 100_000)
+    packed = {"Content-Type": "application/fhir+json", "Content-Encoding": "gzip"}
+    for headers in ({}, {"Authorization": "Bearer nonsense"}):
+        for body, more in ((b" " * 2000, {}), (bomb, packed), (bomb[:-9], packed)):
+            answer = requests.post(f"{server.base}/Patient", data=body, headers={**headers, **more}, timeout=10)
+            assert (answer.status_code, answer.json()["issue"][0]["code"]) == (401, "login")
+    assert requests.post(f"{server.base}/Nonsense", data=bomb, headers=packed, timeout=10).status_code == 404
+    assert clinic.post("Patient", bomb, headers=packed).status_code == 413
