@@ -123,13 +123,13 @@ def _http_date(seconds: int) -> str:
 
 def wishes(request: Request, name: str) -> bool:
     """Whether the Prefer header holds a word that needs no value, such as respond-async."""
-    return name in [part.strip() for part in request.header("prefer").replace(",", ";").split(";")]
+    return name in [part.strip().lower() for part in request.header("prefer").replace(",", ";").split(";")]
 
 
 def preference(request: Request, name: str) -> str:
-    """One preference of the Prefer header, "" if not given."""
+    """One preference of the Prefer header, "" if not given; its name in any letters.  RFC 7240"""
     for part in request.header("prefer").replace(",", ";").split(";"):
-        key, _, value = part.strip().partition("=")
-        if key == name:
+        key, _, value = part.partition("=")
+        if key.strip().lower() == name:
             return value.strip('" ')
     return ""

@@ -88,6 +88,13 @@ def test_what_is_deleted_and_created_at_once(clinic: Client) -> None:
     assert issue["diagnostics"].count("Bundle.entry[1]") == 1
 
 
+def test_preferences_are_named_in_any_letters(clinic: Client) -> None:
+    """B-12, B-28, RFC 7240 2: names of preferences are case-insensitive; the first of two counts."""
+    for wish in ("RETURN=minimal", "handling=strict;foo, Return = minimal", 'return="minimal", return=representation'):
+        assert clinic.post("Basic", BASIC, headers={"Prefer": wish}).content == b""
+    assert clinic.get("Basic?foo=bar", headers={"Prefer": "Handling=lenient"}).status_code == 200
+
+
 def test_a_correlation_id_comes_back(clinic: Client) -> None:
     """B-14, http.html#custom: the client's own number; what could be no number is not repeated."""
     answer = clinic.get("Basic", headers={"X-Correlation-Id": "order-7.a"})
