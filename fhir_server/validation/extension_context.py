@@ -8,6 +8,7 @@ from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.memory import remembered
 from fhir_server.validation import invariant
 from fhir_server.validation.findings import Findings
+from fhir_server.validation.matching import identity
 from fhir_server.validation.profile_tree import BASE
 
 Steps = tuple[tuple[str, int], ...]
@@ -125,13 +126,9 @@ def _leads_to(path: invariant.Path | None, place: _Place, findings: Findings) ->
     key = (id(path), id(place.resource))
     if key not in findings.reached:
         found = path(place.resource)
-        findings.reached[key] = None if found is None else frozenset(map(_identity, found))
+        findings.reached[key] = None if found is None else frozenset(map(identity, found))
     among = findings.reached[key]
-    return among is None or _identity(place.element) in among
-
-
-def _identity(value: Any) -> object:
-    return id(value) if isinstance(value, dict | list) else (value,)
+    return among is None or identity(place.element) in among
 
 
 def _unmet(url: str, rules: _Rules, place: _Place, extension: Mapping[str, Any]) -> Iterator[str]:

@@ -13,8 +13,9 @@ import fhirpathpy.parser
 from fhirpathpy.engine.invocations import invocation_registry
 from fhirpathpy.models import models
 
-from fhir_server.validation.invariant_parser import BeyondError, Parser
+from fhir_server.validation.invariant_parser import Parser
 from fhir_server.validation.invariant_steps import SURROUNDINGS, CannotTellError, Items, MemberOf, truth
+from fhir_server.validation.invariant_tokens import BeyondError
 
 Rule = Callable[[Any], bool | None]
 """Whether a value keeps the invariant; None if this cannot be told, because the expression does not suit the value."""

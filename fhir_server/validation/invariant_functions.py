@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from fhir_server.validation.invariant_steps import Items, Step, member, then, truth
-from fhir_server.validation.matching import written
+from fhir_server.validation.matching import identity, written
 
 
 def _where(criteria: Step) -> Step:
@@ -55,13 +55,14 @@ def _iif(criteria: Step, yes: Step, no: Step = lambda _: []) -> Step:
 
 def _repeat(projection: Step) -> Step:
     def step(items: Items) -> Items:
-        found: Items = []
+        found: dict[object, object] = {}
         waiting = list(items)
-        while waiting:
+        while waiting:  # what has been found before leads nowhere new, or it would never end
             following = [one for item in waiting for one in projection([item])]
-            found += following
-            waiting = following
-        return found
+            fresh = {identity(one): one for one in following if identity(one) not in found}
+            found |= fresh
+            waiting = list(fresh.values())
+        return list(found.values())
 
     return step
 
@@ -81,6 +82,8 @@ def _substring(start: Step, length: Step | None = None) -> Step:
 
 
 def _to_integer(items: Items) -> Items:
+    if items and isinstance(items[0], bool):
+        return [int(items[0])]
     return [int(items[0])] if items and re.fullmatch(r"[+-]?\d+", str(items[0])) else []
 
 

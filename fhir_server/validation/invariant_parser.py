@@ -3,7 +3,6 @@
 http://hl7.org/fhirpath/N1/#operator-precedence
 """
 
-import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -18,6 +17,7 @@ from fhir_server.validation.invariant_steps import (
     constant,
     either,
     equality,
+    extended,
     form,
     implied,
     logic,
@@ -32,18 +32,10 @@ from fhir_server.validation.invariant_steps import (
     union,
     variable,
 )
+from fhir_server.validation.invariant_tokens import END, BeyondError, tokens, unescaped
 
-_TOKEN: Final = re.compile(
-    r"""\s*(?:(?P<text>'(?:[^'\\]|\\.)*')|(?P<number>\d+)|(?P<name>\$this|[A-Za-z_]\w*)|%(?P<variable>\w+|`[^`]+`|'[^']+')"""
-    r"""|(?P<sign>!=|<=|>=|[=<>|.(),+*/-]))"""
-)
-_END: Final = ("end", "")
 _RESOLVE: Final = ("resolve", "(", ")")
 _TYPED: Final = ("is", "as", "ofType")
-
-
-class BeyondError(Exception):
-    """The expression uses a part of FHIRPath that is left to the library."""
 
 
 class _Place(NamedTuple):
@@ -73,7 +65,7 @@ class Parser:
     """Every method returns a function from a collection to a collection; BeyondError where it cannot."""
 
     def __init__(self, expression: str, kind: str = "", member_of: MemberOf | None = None) -> None:
-        self._tokens = _tokens(expression)
+        self._tokens = tokens(expression)
         self._at = 0
         self._kind = kind
         self._member_of = member_of
@@ -83,7 +75,7 @@ class Parser:
     def whole(self) -> Step:
         """The whole expression."""
         step = self._implies()
-        if self._peek() != _END:
+        if self._peek() != END:
             raise BeyondError
         return step
 
@@ -187,7 +179,10 @@ class Parser:
             return _Place(place.step, resolved=True)
         if place.resolved:
             return self._of_targets(place)
+        beside = place.name and text == "extension"
         after = self._name()
+        if beside and place.parent is not None:  # of a primitive, which has its extensions beside it
+            return _Place(then(extended(place.parent, place.name, place.step), after.step))
         return _Place(then(place.step, after.step), place.step if after.name else None, after.name)
 
     def _of_targets(self, place: _Place) -> _Place:
@@ -218,7 +213,7 @@ class Parser:
             return self._first_name()
         self._at += 1
         if kind == "text":
-            return _Place(constant(re.sub(r"\\(.)", r"\1", text[1:-1])))
+            return _Place(constant(unescaped(text[1:-1])))
         if kind == "number":
             return _Place(constant(int(text)))
         if kind == "variable":
@@ -271,17 +266,6 @@ class Parser:
         self._must(")")
         self._kind = outer
         return found
-
-
-def _tokens(expression: str) -> list[tuple[str, str]]:
-    found, at, text = [], 0, expression.strip()
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None or match.lastgroup is None:
-            raise BeyondError
-        found.append((match.lastgroup, match.group(match.lastgroup)))
-        at = match.end()
-    return [*found, _END]
 
 
 def _of_type(place: _Place, word: str, wanted: str) -> _Place:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from fhir_server.fhir.errors import BadValue
 from fhir_server.fhir.values import parse_date
+from fhir_server.validation.matching import written
 
 Items = list[Any]
 Step = Callable[[Items], Items]
@@ -77,28 +78,52 @@ def then(first: Step, second: Step) -> Step:
 
 
 def union(first: Step, second: Step) -> Step:
-    """What either finds."""
-    return lambda items: [*first(items), *second(items)]
+    """What either finds, each value once."""
+    return lambda items: distinct([*first(items), *second(items)])
+
+
+def distinct(items: Items) -> Items:
+    """Each value once, in the order they were found."""
+    return list({written(one): one for one in reversed(items)}.values())[::-1] if len(items) > 1 else items
 
 
 def member(name: str) -> Step:
-    """One step of a path. A name that the object lacks may be the stem of a choice, such as value for valueCode."""
+    """One step of a path. A name that the object lacks may be the stem of a choice, such as value for valueCode.
+
+    A primitive that has extensions and no value is the object of its extensions.
+    """
 
     def step(items: Items) -> Items:
         if len(items) == 1 and type(items[0]) is dict and type(there := items[0].get(name)) in _PLAIN:
-            return there if type(there) is list else [there]
-        found: Items = []
-        for item in items:
-            if not isinstance(item, dict):
-                continue
-            value = item.get(name)
-            if value is None:
-                value = item if item.get("resourceType") == name else _choice(item, name)
-            if isinstance(value, list):
-                found += value
-            elif value is not None:
-                found.append(value)
-        return found
+            if type(there) is not list:
+                return [there]
+            if None not in there:
+                return there
+        return [one for item in items if isinstance(item, dict) for one in _members(item, name)]
+
+    return step
+
+
+def _members(item: dict[str, Any], name: str) -> Items:
+    value, beside = item.get(name), item.get(f"_{name}")
+    if value is None and beside is None:
+        value = item if item.get("resourceType") == name else _choice(item, name)
+        beside = _choice(item, f"_{name}") if value is None else None
+    if isinstance(value, list) and isinstance(beside, list):
+        value = [other if one is None else one for one, other in zip(value, beside, strict=False)]
+    found = beside if value is None else value
+    listed = found if isinstance(found, list) else [found]
+    return [one for one in listed if one is not None]
+
+
+def extended(parent: Step, name: str, values: Step) -> Step:
+    """What may have extensions: what stands beside the values of a primitive, or else the values themselves."""
+    key = f"_{name}"
+
+    def step(items: Items) -> Items:
+        found = [item.get(key, _choice(item, key)) for item in parent(items) if isinstance(item, dict)]
+        beside = [one for some in found for one in (some if isinstance(some, list) else [some])]
+        return [one for one in beside if isinstance(one, dict)] or values(items)
 
     return step
 
@@ -114,7 +139,9 @@ def form(stem: str, kind: str) -> Step:
 
     def step(items: Items) -> Items:
         holders = [item for item in items if isinstance(item, dict)]
-        plain = [one for item in holders if stem in item for one in member(stem)([item])]
+        plain = [
+            one for item in holders if stem in item or stem == item.get("resourceType") for one in _members(item, stem)
+        ]
         chosen = [item[key] for item in holders if key in item]
         return chosen + [one for one in plain if _is_resource(one, kind)]
 

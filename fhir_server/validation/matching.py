@@ -16,6 +16,11 @@ def written(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
+def identity(value: Any) -> object:
+    """What tells an object from all others, equal ones too; of a primitive, its value."""
+    return id(value) if isinstance(value, dict | list) else (type(value), value)
+
+
 def fits(kind: str, wanted: Any) -> Matcher:
     """The test of a fixed value (`kind` fixed), which is met by an equal one alone, or of a pattern."""
     return matcher(wanted) if kind == "pattern" or not isinstance(wanted, dict | list) else lambda v: bool(v == wanted)

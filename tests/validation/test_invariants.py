@@ -106,6 +106,33 @@ def test_no_expression_raises(expression, kind):
         assert all(rule(value) in (True, False, None) for value in ({}, "x", 1, {"a": [1, {"c": {}}], "b": {"c": "1"}}))
 
 
+@pytest.mark.parametrize(
+    ("expression", "held"),
+    [
+        ("birthDate.exists()", True),
+        ("birthDate.hasValue()", False),
+        ("birthDate.extension('urn:why').exists()", True),
+        ("birthDate.extension('urn:else').exists()", False),
+        ("birthDate.extension.value = 'unknown'", True),
+        ("gender.extension('urn:why').value = 'x'", True),
+        ("gender = 'male'", True),
+        ("name.given.count() = 3", True),
+        ("name.given.extension('urn:why').count() = 2", True),
+        ("name.all(family.exists() or given.exists())", True),
+        ("deceased.extension('urn:why').exists()", True),
+        ("deceased.exists()", True),
+        ("multipleBirth.exists()", False),
+    ],
+)
+def test_primitives_may_have_extensions_beside_or_instead_of_a_value(expression, held):
+    """UC-11: what is not known is there, with the reason, and a rule that asks for it is kept."""
+    why = {"extension": [{"url": "urn:why", "valueCode": "unknown"}]}
+    given = {"given": ["A", None, "B"], "_given": [None, why, why]}
+    patient = {"resourceType": "Patient", "_birthDate": why, "name": [given], "_deceasedDateTime": why}
+    patient |= {"gender": "male", "_gender": {"extension": [{"url": "urn:why", "valueCode": "x"}]}}
+    assert invariant.compiled(expression).rule(patient) is held
+
+
 def test_warnings_are_for_those_who_ask(tmp_path):
     rule = {"key": "t-2", "severity": "warning", "human": "A phone helps.", "expression": "telecom.exists()"}
     checker = validator(tmp_path, profile("Patient", {"id": "Patient", "constraint": [rule]}))

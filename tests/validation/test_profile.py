@@ -304,6 +304,11 @@ PATIENT = {
         "name.tail().exists()",
         "name.select(family).count() = 2",
         "iif(active, true, false)",
+        "(1 | 2 | 2).count() = 2",
+        "name.repeat('x').count() = 1",
+        "'P\\u0065ter' = 'Peter'",
+        "Patient.is(Patient)",
+        "true.toInteger() = 1",
     ],
 )
 def test_invariants_mean_what_the_library_says(expression):
