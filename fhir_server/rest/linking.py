@@ -30,6 +30,7 @@ _HAS_CRITERIA = re.compile(rb'"reference"\s*:\s*"[A-Z][A-Za-z]+\?')
 # Not canonical ones, says http.html#trules; nor oid and uuid: Type/id would be neither, and the entry be refused.
 _URIS = {"uri", "url", "Reference.reference"}
 _NARRATIVE = "xhtml"
+_VERSION = "/_history/"
 _NOT_LINKED = {"Bundle"}  # a Bundle to be stored has links of its own
 
 
@@ -184,8 +185,15 @@ def _pointers(elements: ElementTable, entry: Entry, links: Links) -> Iterator[tu
 
 
 def _renamed(text: str, links: Links, base: str) -> str:
-    """What a link stands for: a fullUrl in full, or below the base of the entry's own; "" for no entry."""
-    return links.targets.get(text) or (links.targets.get(base + text, "") if base else "")
+    """What a link stands for: a fullUrl in full, or below the base of the entry's own; "" for no entry.
+
+    A link to a version of what is created leads to its first one: there is no other yet.
+    """
+    url, version, _ = text.partition(_VERSION)
+    found = links.targets.get(url) or (links.targets.get(base + url, "") if base else "")
+    if not version or not found:
+        return found
+    return f"{found}{_VERSION}1" if found.partition("/")[2] in links.ids.values() else ""
 
 
 def _narrative(div: str, links: Links, base: str) -> str:

@@ -143,6 +143,23 @@ def test_what_links_are_renamed(clinic: Client) -> None:
     assert told["section"][0]["text"]["div"] == NARRATIVE % expected
 
 
+def test_links_to_versions(clinic: Client) -> None:
+    """B-60, http.html#trules: version-specific references remain so; what is new has its first version."""
+    there = "https://old.example.org/fhir/"
+    old = stored(clinic, BASIC)["id"]
+    basics = [{**BASIC, "subject": {"reference": f"{base}Patient/7/_history/3"}} for base in ("", there)]
+    made = transact(
+        clinic, entry("POST", "Patient", {"resourceType": "Patient"}, f"{there}Patient/7"),
+        *[entry("POST", "Basic", one, f"{there}Basic/{at}") for at, one in enumerate(basics)],
+        entry("PUT", f"Basic/{old}", {**BASIC, "id": old}, f"{there}Basic/9"),
+        entry("POST", "Basic", {**BASIC, "extension": [{"url": "https://a.example.org/x",
+                                                        "valueUri": f"{there}Basic/9/_history/1"}]}),
+    )["entry"]  # fmt: skip
+    patient, *others, _, last = (one["resource"] for one in made)
+    assert [one["subject"]["reference"] for one in others] == [f"Patient/{patient['id']}/_history/1"] * 2
+    assert last["extension"][0]["valueUri"] == f"{there}Basic/9/_history/1"
+
+
 @pytest.mark.parametrize(("form", "start"), [
     ("_format=xml", b"<?xml"), ("_pretty=true", b'{\n  "resourceType"'), ("_format=json", b'{"resourceType"'),
 ])  # fmt: skip
