@@ -14,7 +14,7 @@ from fhir_server.fhir import definitions, packages
 from fhir_server.fhir.errors import FHIRError, NotSupported
 from fhir_server.search.custom import judged
 from fhir_server.store import concepts
-from fhir_server.store.concepts import READY
+from fhir_server.store.concepts import LOADING, REMOVING
 from fhir_server.store.db import Database, open_database
 from fhir_server.store.migrations import require_current
 from fhir_server.terminology import distribution, loading
@@ -66,9 +66,7 @@ def terminology_list() -> None:
         "code system", "version", "concepts", "state", title="Loaded; of several versions the first is in force"
     )
     for row in concepts.systems(database.read()):
-        loaded.add_row(
-            row.url, row.version, str(row.done), row.state if row.state == READY else f"{row.state}: load it again"
-        )
+        loaded.add_row(row.url, row.version, str(row.done), _STATES.get(row.state, row.state))
     database.close()
     console.print(offered)
     console.print(loaded)
@@ -82,8 +80,9 @@ def terminology_remove(
     """Remove one version of a code system; servers forget it with their next start."""
     database = _database()
     rows = [row for row in concepts.systems(database.read()) if (row.url, row.version) == (url, release)]
-    if rows:
-        database.write(lambda connection: concepts.remove(connection, rows[0].id))
+    with _bar() as bar:
+        for row in rows:
+            loading.remove(database, row, _Report(bar))
     database.close()
     if not rows:
         raise ValueError(f"{url} {release} is not loaded.")
@@ -95,6 +94,9 @@ def _bar() -> Progress:
     return Progress(*columns, console=console)
 
 
+_STATES = {LOADING: "broken off: load it again", REMOVING: "half removed: remove it again"}
+
+
 class _Report:
     """One bar for each step of a load."""
 
@@ -104,7 +106,7 @@ class _Report:
 
     def __call__(self, step: str, done: int, total: int) -> None:
         if step not in self._tasks:
-            self._tasks[step] = self._bar.add_task(step, total=total)
+            self._tasks[step] = self._bar.add_task(step, total=total or None)
         self._bar.update(self._tasks[step], completed=done)
 
 

@@ -22,8 +22,8 @@ from fhir_server.store.statements import Statement, Statements
 from fhir_server.store.tables import code_system, concept, concept_above, concept_word
 from fhir_server.store.tables.columns import EXACT
 
-READY, LOADING = "ready", "loading"
-MOST_COUNTED = 10_000  # a total is told up to here
+READY, LOADING, REMOVING = "ready", "loading", "removing"
+MOST_COUNTED = 1_000  # a total is told up to here: counting further would cost more than the page
 
 _PROBED = 5_000
 _ZERO = literal_column("0", Integer())
@@ -132,17 +132,18 @@ def progress(connection: Connection, system: int, **values: Any) -> None:
     connection.execute(update(code_system).where(code_system.c.id == system).values(values))
 
 
+def clear(connection: Connection, system: int, start: int, end: int) -> None:
+    """Take the concepts from one number up to another out."""
+    for table in (concept_above, concept_word, concept):
+        numbered = table.c.number >= start, table.c.number < end
+        connection.execute(delete(table).where(table.c.system == system, *numbered))
+
+
 def remove(connection: Connection, system: int) -> None:
     """Take a version of a system out, with all its concepts."""
     for table in (concept_above, concept_word, concept):
         connection.execute(delete(table).where(table.c.system == system))
     connection.execute(delete(code_system).where(code_system.c.id == system))
-
-
-def numbers(connection: Connection, system: int) -> dict[str, int]:
-    """The number of every code of a system."""
-    query = select(concept.c.code, concept.c.number).where(concept.c.system == system)
-    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 # ---- statements

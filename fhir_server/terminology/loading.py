@@ -1,18 +1,22 @@
 """A distribution into the tables: in chunks that are durable one by one, so that a load that was broken off goes on.
 
-Concepts are numbered in the order of the distribution; then each is linked to all it stands under.
+Concepts are numbered in the order of the distribution; then each is linked to all it stands under. What was read stands
+in a file meanwhile: the memory holds codes and links, some hundred bytes a concept, and no terms.
 """
 
+import tempfile
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import IO, Any, TypeVar
 
 import orjson
 from sqlalchemy import Connection
 
 from fhir_server.store import concepts
 from fhir_server.store.tables import concept, concept_above, concept_word
-from fhir_server.store.concepts import LOADING, READY, System
+from fhir_server.store.concepts import LOADING, READY, REMOVING, System
 from fhir_server.store.db import Database
 from fhir_server.store.rows import Batch
 from fhir_server.terminology.distribution import Distribution, Entry, Source
@@ -20,7 +24,9 @@ from fhir_server.terminology.words import words
 
 CHUNK = 2_000
 
-Report = Callable[[str, int, int], None]  # (what is being done, how far, of how many)
+T = TypeVar("T")
+
+Report = Callable[[str, int, int], None]  # (what is being done, how far, of how many; 0: not known yet)
 
 
 def load(
@@ -34,34 +40,98 @@ def load(
     system = _begun(database, distribution, version, digest, now_ms)
     if system.state == READY:
         return system
-    entries = list({entry.code: entry for entry in distribution.read(source) if entry.code}.values())
-    if not entries:
-        raise ValueError(f"{source.path.name} holds no concept of {distribution.title}.")
-    for start in range(system.done, len(entries), CHUNK):
-        database.write(_Concepts(system.id, start, entries[start : start + CHUNK]))
-        report("concepts", min(start + CHUNK, len(entries)), len(entries))
-    links = _links(entries)
-    for start in range(0, len(entries), CHUNK):
-        chunk = [next(links) for _ in range(min(CHUNK, len(entries) - start))]
-        if start >= system.linked:
-            database.write(_Links(system.id, start, chunk))
-        report("hierarchy", start + len(chunk), len(entries))
+    with tempfile.TemporaryFile() as file:
+        spool = _Spool(file, distribution.read(source), report)
+        total = len(spool.numbers)
+        if not total:
+            raise ValueError(f"{source.path.name} holds no concept of {distribution.title}.")
+        for start, chunk in _chunks(spool.entries(), system.done):
+            database.write(_Concepts(system.id, start, chunk))
+            report("concepts", start + len(chunk), total)
+        parents = spool.parents()
+    for start, links in _chunks(_links(parents), system.linked):
+        database.write(_Links(system.id, start, links))
+        report("hierarchy", start + len(links), total)
     database.write(lambda connection: concepts.progress(connection, system.id, state=READY, loaded=now_ms))
-    return system._replace(state=READY, done=len(entries), linked=len(entries), loaded=now_ms)
+    return system._replace(state=READY, done=total, linked=total, loaded=now_ms)
 
 
 def _begun(database: Database, distribution: Distribution, version: str, digest: str, now_ms: int) -> System:
     def work(connection: Connection) -> System:
         for row in concepts.systems(connection):
             if (row.url, row.version) == (distribution.url, version):
+                if row.state == LOADING and not row.done and row.source != digest:  # nothing came of the first attempt
+                    concepts.progress(connection, row.id, source=digest)
+                    return row._replace(source=digest)
                 return row
         return concepts.begin(connection, distribution.url, version, distribution.title, digest, now_ms)
 
     found = database.write(work)
+    if found.state == REMOVING:
+        raise ValueError(f"{distribution.title} {version} is half removed. Remove it first.")
     if found.source != digest:
         state = "is being loaded" if found.state == LOADING else "was loaded"
         raise ValueError(f"{distribution.title} {version} {state} from another file. Remove it first.")
     return found
+
+
+class _Spool:
+    """The concepts of a distribution in a file, each code once; the codes alone are in memory, with their numbers."""
+
+    def __init__(self, file: IO[bytes], entries: Iterable[Entry], report: Report) -> None:
+        self._file = file
+        self.numbers: dict[str, int] = {}
+        for entry in entries:
+            if entry.code and entry.code not in self.numbers:
+                number = self.numbers[entry.code] = len(self.numbers)
+                file.write(orjson.dumps(tuple(entry)) + b"\n")
+                if number % CHUNK == 0:
+                    report("reading", number, 0)
+
+    def entries(self) -> Iterator[Entry]:
+        """The concepts, in their order."""
+        self._file.seek(0)
+        return (Entry(*orjson.loads(line)) for line in self._file)
+
+    def parents(self) -> "_Lists":
+        """For each concept the numbers of those right above it."""
+        found = _Lists(len(self.numbers))
+        for number, entry in enumerate(self.entries()):
+            found.put(number, [self.numbers[code] for code in entry.parents if code in self.numbers])
+        return found
+
+
+class _Lists:
+    """Lists of whole numbers by place, four bytes a number: millions of links are too many for lists of their own."""
+
+    def __init__(self, places: int) -> None:
+        self._values = array("i")
+        self._starts = array("q", [-1]) * places
+        self._sizes = array("i", [0]) * places
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __contains__(self, place: int) -> bool:
+        return self._starts[place] >= 0
+
+    def __getitem__(self, place: int) -> Sequence[int]:
+        start = self._starts[place]
+        return self._values[start : start + self._sizes[place]]
+
+    def put(self, place: int, numbers: Iterable[int]) -> None:
+        """Keep the list of a place."""
+        self._starts[place] = len(self._values)
+        self._values.extend(numbers)
+        self._sizes[place] = len(self._values) - self._starts[place]
+
+
+def _chunks(items: Iterable[T], start: int) -> Iterator[tuple[int, list[T]]]:
+    """(place of the first, items), CHUNK by CHUNK, from a place on."""
+    walk = islice(items, start, None)
+    while chunk := list(islice(walk, CHUNK)):
+        yield start, chunk
+        start += len(chunk)
 
 
 class _Concepts:
@@ -104,16 +174,14 @@ def _facts(entry: Entry) -> bytes:
     return orjson.dumps({name: content for name, content in found.items() if content})
 
 
-def _links(entries: Sequence[Entry]) -> Iterator[Sequence[int]]:
+def _links(parents: _Lists) -> Iterator[Sequence[int]]:
     """For each concept in its order: its own number and those of all it stands under."""
-    numbers = {entry.code: number for number, entry in enumerate(entries)}
-    parents = [[numbers[code] for code in entry.parents if code in numbers] for entry in entries]
-    known: dict[int, array[int]] = {}
-    for number in range(len(entries)):
+    known = _Lists(len(parents))
+    for number in range(len(parents)):
         yield _closure(number, parents, known)
 
 
-def _closure(number: int, parents: Sequence[Sequence[int]], known: dict[int, "array[int]"]) -> Sequence[int]:
+def _closure(number: int, parents: _Lists, known: _Lists) -> Sequence[int]:
     """What was found for the parents is used again; a circle ends where it closes."""
     waiting, entered = [number], set()
     while waiting:
@@ -126,7 +194,16 @@ def _closure(number: int, parents: Sequence[Sequence[int]], known: dict[int, "ar
             waiting += missing
         else:
             entered.add(one)
-            found = {one}.union(*(known.get(above, array("l", [above])) for above in parents[one]))
-            known[one] = array("l", sorted(found))
+            found = {one}.union(*(known[above] if above in known else (above,) for above in parents[one]))
+            known.put(one, sorted(found))
             waiting.pop()
     return known[number]
+
+
+def remove(database: Database, system: System, report: Report) -> None:
+    """Take a version of a system out of the tables, chunk by chunk; broken off, it is no longer used and goes on."""
+    database.write(lambda connection: concepts.progress(connection, system.id, state=REMOVING))
+    for start in range(0, system.done, CHUNK):
+        database.write(partial(concepts.clear, system=system.id, start=start, end=start + CHUNK))
+        report("removing", min(start + CHUNK, system.done), system.done)
+    database.write(lambda connection: concepts.remove(connection, system.id))

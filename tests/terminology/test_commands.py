@@ -30,6 +30,7 @@ def test_load_list_and_remove(run, tmp_path: Path) -> None:
     listed = run("list")
     assert "http://snomed.info/sct" in listed
     assert "2026" in listed
+    assert "ready" in listed
     run("remove", "http://hl7.org/fhir/sid/icd-10-cm", "--release", "2026")
     assert "not loaded" in run("remove", "http://hl7.org/fhir/sid/icd-10-cm", "--release", "2026", fails=True)
     assert "Known: " in run("load", "icd-11", path, "--release", "1", fails=True)

@@ -258,8 +258,9 @@ def test_a_load_that_breaks_off_goes_on(database: Database, tmp_path: Path, monk
     steps: list[tuple[str, int]] = []
 
     def broken(step: str, done: int, _total: int) -> None:
-        steps.append((step, done))
-        raise KeyboardInterrupt
+        if step != "reading":
+            steps.append((step, done))
+            raise KeyboardInterrupt
 
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
@@ -274,6 +275,27 @@ def test_a_load_that_breaks_off_goes_on(database: Database, tmp_path: Path, monk
     assert system.is_under("E11.65", "E11")
     again = taken(database, tmp_path / "a", "icd-10-cm")
     assert again == made._replace(loaded=again.loaded)
+
+
+def test_a_removal_that_breaks_off_goes_on(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody uses what is half there, and nothing is loaded over it; the next removal takes the rest."""
+    monkeypatch.setattr(loading, "CHUNK", 50)
+    taken(database, tmp_path / "a", "icd-10-cm")
+
+    def broken(_step: str, _done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        (row,) = concepts.systems(database.read())
+        with pytest.raises(KeyboardInterrupt):
+            loading.remove(database, row, broken)
+        assert large.installed(database) == {}
+    with pytest.raises(ValueError, match="half removed"):
+        taken(database, tmp_path / "a", "icd-10-cm")
+    loading.remove(database, concepts.systems(database.read())[0], quiet)
+    assert concepts.systems(database.read()) == []
+    made = taken(database, tmp_path / "a", "icd-10-cm")
+    assert large.installed(database)[ICD].size == made.done == len(ICD_ROWS)
 
 
 def test_versions_stand_side_by_side(database: Database, tmp_path: Path) -> None:
@@ -343,6 +365,8 @@ def test_a_file_that_is_none_of_it_is_refused(database: Database, tmp_path: Path
     empty.write_text("nothing\n")
     with pytest.raises(ValueError, match="holds no concept"):
         loading.load(database, distribution.known()["cvx"], Source(empty), "1", 1, quiet)
+    for name in ("snomed", "loinc", "rxnorm", "cvx"):  # the right file afterwards is taken without more ado
+        assert taken(database, tmp_path / name, name).state == "ready"
 
 
 def plan(database: Database, statement: Statement, values: Any) -> str:

@@ -3,9 +3,9 @@
 Concepts, descriptions with the preferred terms of US English, and the active is-a relationships.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
+from fhir_server.store.scratch import Grouped, grouped
 from fhir_server.terminology.distribution import Distribution, Entry, Source
 
 _CONCEPTS = r"sct2_Concept_Snapshot_\w+\.txt"
@@ -14,27 +14,18 @@ _RELATIONSHIPS = r"sct2_Relationship_Snapshot_\w+\.txt"
 _LANGUAGES = r"der2_cRefset_LanguageSnapshot-en\w*_\w+\.txt"
 _IS_A, _FULL_NAME = "116680003", "900000000000003001"
 _US_ENGLISH, _PREFERRED = "900000000000509007", "900000000000548007"
+_FULL, _FIRST, _OTHER = "f", "p", "o"
 _USE = {"system": "http://snomed.info/sct", "code": _FULL_NAME, "display": "Fully specified name"}
 
 
-@dataclass(slots=True)
-class _Terms:
-    full: str = ""
-    preferred: str = ""
-    others: list[str] = field(default_factory=list)
-
-
 def _read(source: Source) -> Iterator[Entry]:
-    preferred = {row[5] for row in _rows(source, _LANGUAGES) if row[4] == _US_ENGLISH and row[6] == _PREFERRED}
-    terms: dict[str, _Terms] = {}
-    for row in _rows(source, _DESCRIPTIONS):
-        _take(terms.setdefault(row[4], _Terms()), row, preferred)
-    parents: dict[str, list[str]] = {}
-    for row in _rows(source, _RELATIONSHIPS):
-        if row[7] == _IS_A:
-            parents.setdefault(row[4], []).append(row[5])
-    for row in _rows(source, _CONCEPTS, active=False):
-        yield _entry(row, terms.get(row[0], _Terms()), parents.get(row[0], []))
+    with (
+        grouped(_preferences(source)) as preferences,
+        grouped(_descriptions(source, preferences)) as descriptions,
+        grouped(_parents(source)) as parents,
+    ):
+        for row in _rows(source, _CONCEPTS, active=False):
+            yield _entry(row, descriptions(row[0]), parents(row[0]))
 
 
 def _rows(source: Source, pattern: str, *, active: bool = True) -> Iterator[list[str]]:
@@ -47,22 +38,34 @@ def _rows(source: Source, pattern: str, *, active: bool = True) -> Iterator[list
                 yield row
 
 
-def _take(terms: _Terms, row: list[str], preferred: set[str]) -> None:
-    identity, kind, text = row[0], row[6], row[7]
-    if kind == _FULL_NAME:
-        terms.full = text
-    elif identity in preferred and not terms.preferred:
-        terms.preferred = text
-    else:
-        terms.others.append(text)
+def _preferences(source: Source) -> Iterator[tuple[str, str]]:
+    """(description, "") for each that US English prefers."""
+    for row in _rows(source, _LANGUAGES):
+        if row[4] == _US_ENGLISH and row[6] == _PREFERRED:
+            yield row[5], ""
 
 
-def _entry(row: list[str], terms: _Terms, parents: list[str]) -> Entry:
-    designations = [{"language": "en", "use": _USE, "value": terms.full}] if terms.full else []
-    designations += [{"language": "en", "value": text} for text in terms.others]
-    display = terms.preferred or terms.full
-    more = [terms.full, *terms.others]
+def _descriptions(source: Source, preferences: Grouped) -> Iterator[tuple[str, str]]:
+    """(concept, term) with a mark before the term: full name, preferred, or another."""
+    for row in _rows(source, _DESCRIPTIONS):
+        mark = _FULL if row[6] == _FULL_NAME else _FIRST if preferences(row[0]) else _OTHER
+        yield row[4], mark + row[7]
+
+
+def _parents(source: Source) -> Iterator[tuple[str, str]]:
+    for row in _rows(source, _RELATIONSHIPS):
+        if row[7] == _IS_A:
+            yield row[4], row[5]
+
+
+def _entry(row: list[str], terms: Sequence[str], parents: Sequence[str]) -> Entry:
+    full, preferred, others = ([one[1:] for one in terms if one[0] == mark] for mark in (_FULL, _FIRST, _OTHER))
+    others = [*preferred[1:], *others]
+    designations = [{"language": "en", "use": _USE, "value": text} for text in full[-1:]]
+    designations += [{"language": "en", "value": text} for text in others]
+    display = next(iter([*preferred, *full[-1:]]), "")
     properties = {"moduleId": (row[3],), "effectiveTime": (row[1],)}
+    more = [*full[-1:], *others]
     return Entry(row[0], display, parents, row[2] == "1", more=more, designations=designations, properties=properties)
 
 
