@@ -5,11 +5,11 @@ https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html#regist
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from authlib.oauth2.rfc6749 import ClientMixin
+from authlib.oauth2.rfc6749 import ClientMixin, InvalidScopeError
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -129,6 +129,22 @@ def replace_keys(db: Database, client_id: str, jwks: Mapping[str, Any] | None = 
     """Give a client other keys; Invalid when they cannot serve, NotFound when there is no such client."""
     inline = _check_keys(jwks, jwks_uri)
     _change(db, client_id, {"jwks": inline, "jwks_uri": jwks_uri})
+
+
+def narrow(db: Database, client_id: str, scope_text: str = "", rights: str = "") -> Client:
+    """Leave a client no more than these scopes ("": those it has), and take these rights away; NotFound, Invalid."""
+    found = get(db, client_id)
+    if found is None:
+        raise _unknown()
+    left = found.scopes
+    if scope_text:
+        try:
+            left = scopes.grant(scope_text, found.scopes)
+        except InvalidScopeError as error:
+            raise Invalid("These scopes lie beyond the client's registration; narrow takes away.", "scopes") from error
+    kept = [word for word in found.rights.split() if word not in rights.split()]
+    _change(db, client_id, {"scopes": left, "rights": " ".join(kept)})
+    return replace(found, scopes=left, rights=" ".join(kept))
 
 
 def extend(db: Database, client_id: str, now_ms: int, rights: str = "", identifiers: Sequence[str] = ()) -> Client:

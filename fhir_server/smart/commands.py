@@ -1,8 +1,10 @@
 """The command line of registrations: client systems, their keys, rights and verified numbers, and tokens for curl."""
 
 import json
+import os
 from pathlib import Path
-from typing import Annotated
+from socket import gethostname
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,13 +13,17 @@ from rich.table import Table
 from fhir_server.config import Settings, from_environment
 from fhir_server.engine import enrolment
 from fhir_server.engine.build import build, clock
+from fhir_server.engine.context import Engine
+from fhir_server.engine.events import Event
 from fhir_server.engine.registration import recompute_for
 from fhir_server.smart import clients, keys
 from fhir_server.smart.backend import ALL_SCOPES, BackendService, key_path, read_key
 from fhir_server.smart.backend import new_key as make_key
 from fhir_server.store.db import open_database
 
-clients_app = typer.Typer(no_args_is_help=True, help="Client systems: register, extend, list, deactivate.")
+clients_app = typer.Typer(
+    no_args_is_help=True, help="Client systems: register, list, extend, narrow, rekey, deactivate."
+)
 console = Console()
 
 
@@ -57,17 +63,30 @@ def clients_register(
       --scopes "system/*.cruds" --identifier "http://hl7.org/fhir/sid/us-npi|1234567893" --jwks-uri https://...
     """
     engine = build(_settings())
-    key_set = json.loads(Path(jwks).read_text()) if jwks else None
-    if new_key:
-        key_set = keys.key_set(make_key(Path(new_key)))
+    key_set = _key_set(jwks, new_key)
     made = clients.register(
         engine.database, client_id=client_id, name=name or client_id, organization=organization,
         law_class=law_class, scopes=scopes, now_ms=clock(), purposes=purposes, rights=rights, jwks=key_set,
         jwks_uri=jwks_uri, identifiers=identifier or [],
     )  # fmt: skip
     recompute_for(engine, made.organization)
+    _tell(engine, f"clients register {made.id} {made.organization} {made.law_class} {made.scopes} {made.rights}")
     console.print(f"Registered [bold]{made.id}[/bold] for {made.organization} ({made.law_class}): {made.scopes}")
     engine.close()
+
+
+def _key_set(jwks: str, new_key: str) -> dict[str, Any] | None:
+    """The public key set in a file, or of a key pair made now; None if neither is named."""
+    if new_key:
+        return keys.key_set(make_key(Path(new_key)))
+    found: dict[str, Any] | None = json.loads(Path(jwks).read_text()) if jwks else None
+    return found
+
+
+def _tell(engine: Engine, what: str) -> None:
+    """Put what an administrator did into the audit trail; `engine.close()` stores it."""
+    who = f"user {os.getuid()} on {gethostname()}"
+    engine.reads.append(Event(clock() * 1000, "", "admin", 200, "", 0, "", "", [], f"{who}: {what.rstrip()}"))
 
 
 @clients_app.command("token")
@@ -117,17 +136,58 @@ def clients_extend(
     Example:
       ecm-fhir clients extend harbor-clinic --identifier "http://hl7.org/fhir/sid/us-npi|1234567893"
     """
-    database = open_database(_settings().url)
-    changed = clients.extend(database, client_id, clock(), rights, identifier or [])
-    known = enrolment.identifiers_of(database.read()).get(changed.organization, [])
+    engine = build(_settings())
+    changed = clients.extend(engine.database, client_id, clock(), rights, identifier or [])
+    known = enrolment.identifiers_of(engine.database.read()).get(changed.organization, [])
+    _tell(engine, f"clients extend {client_id} {rights} {' '.join(identifier or [])}")
     console.print(f"{changed.id} has the rights: {changed.rights or 'none'}. {changed.organization}: {known}.")
-    database.close()
+    engine.close()
+
+
+@clients_app.command("narrow")
+def clients_narrow(
+    client_id: Annotated[str, typer.Argument(help="The client's id.")],
+    scopes: Annotated[str, typer.Option(help="No more than these scopes; default: those it has.")] = "",
+    without: Annotated[str, typer.Option(help="Rights to take away, such as assign.")] = "",
+) -> None:
+    """Take scopes or rights from a client: new tokens lack them, and jobs that need them stop at their next chunk.
+
+    Example:
+      ecm-fhir clients narrow harbor-clinic --scopes "system/*.rs"
+    """
+    engine = build(_settings())
+    changed = clients.narrow(engine.database, client_id, scopes, without)
+    _tell(engine, f"clients narrow {client_id} {scopes} without {without}")
+    console.print(f"{changed.id} has the scopes {changed.scopes} and the rights: {changed.rights or 'none'}.")
+    engine.close()
+
+
+@clients_app.command("rekey")
+def clients_rekey(
+    client_id: Annotated[str, typer.Argument(help="The client's id.")],
+    jwks: Annotated[str, typer.Option(help="File with its public key set (JWKS).")] = "",
+    jwks_uri: Annotated[str, typer.Option(help="Or the https URL of its key set.")] = "",
+    new_key: Annotated[str, typer.Option(help="Or: make a key pair and write the private key to this file.")] = "",
+) -> None:
+    """Give a client other keys in place of those it has: they count from the next token request.
+
+    To change keys without a pause, register a set with the old and the new one first, then the new one alone.
+
+    Example:
+      ecm-fhir clients rekey harbor-clinic --jwks harbor-clinic.jwks.json
+    """
+    engine = build(_settings())
+    clients.replace_keys(engine.database, client_id, _key_set(jwks, new_key), jwks_uri)
+    _tell(engine, f"clients rekey {client_id}")
+    console.print(f"{client_id} has other keys.")
+    engine.close()
 
 
 @clients_app.command("deactivate")
 def clients_deactivate(client_id: Annotated[str, typer.Argument(help="The client's id.")]) -> None:
     """End a client: its tokens stop at the next request."""
-    database = open_database(_settings().url)
-    clients.deactivate(database, client_id)
+    engine = build(_settings())
+    clients.deactivate(engine.database, client_id)
+    _tell(engine, f"clients deactivate {client_id}")
     console.print(f"{client_id} is deactivated.")
-    database.close()
+    engine.close()

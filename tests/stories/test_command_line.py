@@ -107,3 +107,34 @@ def test_what_cannot_be_done_is_said(command: Command, tmp_path: Path) -> None:
     assert "was answered 422" in str(refused.exception)
     assert "urn:numbers|7" in command("clients", "list").output
     assert "is registered" in str(command("clients", "extend", "nobody", "--rights", "assign").exception)
+
+
+def test_what_an_administrator_does_to_a_client(command: Command, server: LiveServer, tmp_path: Path) -> None:
+    """Section 3 (admin acts), T10: keys are changed, scopes and rights taken away, and the trail says by whom."""
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    asked = ("clients", "token", "lake", "--key")
+    for words in (
+        ("register", "lake", "--organization", "Organization/lake", "--law-class", "covered",
+         "--scopes", "system/*.cruds", "--rights", "assign purge", "--new-key", str(old)),
+        ("rekey", "lake", "--new-key", str(new)),
+        ("narrow", "lake", "--scopes", "system/Patient.rs system/Task.cruds", "--without", "purge"),
+    ):  # fmt: skip
+        done = command("clients", *words)
+        assert done.exit_code == 0, done.output
+    assert "gives lake no token" in str(command(*asked, str(old)).exception)
+    assert command(*asked, str(new), "--scopes", "system/Patient.rs").exit_code == 0
+    assert command(*asked, str(new), "--scopes", "system/Condition.rs").exit_code == 1
+    assert "takes away" in str(command("clients", "narrow", "lake", "--scopes", "system/Condition.rs").exception)
+    assert "is registered" in str(command("clients", "narrow", "nobody").exception)
+    assert "either a key set" in str(command("clients", "rekey", "lake").exception)
+    [row] = server.engine.database.read().execute(
+        select(tables.client.c.scopes, tables.client.c.rights).where(tables.client.c.id == "lake")
+    )
+    assert tuple(row) == ("system/Patient.rs system/Task.cruds", "assign")
+    assert command("clients", "deactivate", "lake").exit_code == 0
+    assert command(*asked, str(new)).exit_code == 1
+    told = select(tables.audit.c.query).where(tables.audit.c.interaction == "admin").order_by(tables.audit.c.at)
+    deeds = [text.partition(": clients ")[2] for text in server.engine.database.read().execute(told).scalars()]
+    assert [deed.split()[:2] for deed in deeds] == [
+        [what, "lake"] for what in ("register", "rekey", "narrow", "deactivate")
+    ]
