@@ -53,7 +53,9 @@ def _criterion(site: Site, kind: str, name: str, value: str) -> Criterion:
     if name in words.COLUMNS:
         return words.parse(kind, name, value)
     head, dot, rest = name.partition(".")
-    code, _, modifier = head.partition(":")
+    code, colon, modifier = head.partition(":")
+    if colon and not modifier:
+        raise NotSupported(f"{shown(name)} has a colon and no modifier behind it")
     param = find_param(site, kind, code)
     if dot:
         return _chain(site, kind, param, modifier, rest, value)

@@ -78,6 +78,8 @@ REFUSED = [
     ("Observation", "code-value-quantity:not=a$5", NotSupported),
     # row 78: modifiers
     ("Patient", "name:foo=x", NotSupported),
+    ("Patient", "name:=x", NotSupported),
+    ("Observation", "subject:.name=x", NotSupported),
     ("Patient", "name:text=x", NotSupported),
     ("Patient", "gender:text=x", NotSupported),  # a code element has no words
     ("Patient", "gender:of-type=a|b|c", NotSupported),
