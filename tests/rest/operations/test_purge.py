@@ -1,5 +1,7 @@
 """Patient/$purge over HTTP, on both databases: nothing is left but the audit trail."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,3 +146,13 @@ def test_a_deleted_patient_can_be_purged(clinic: Client, eraser: Client) -> None
     assert clinic.get(f"Patient/{made}").status_code == 410
     assert eraser.post(f"Patient/{made}/$purge", {"resourceType": "Parameters"}).status_code == 200
     assert clinic.get(f"Patient/{made}").status_code == 404
+
+
+def test_every_table_has_its_answer() -> None:
+    """A2: who adds a table says in ADR 65 what a purge does with it, or why not."""
+    from fhir_server.store.tables import metadata  # noqa: PLC0415 - the tables as they are when asked
+
+    text = (Path(__file__).parents[3] / "docs" / "adr" / "0065-a-purge-takes-the-copies-along.md").read_text()
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("|")]
+    named = set(re.findall(r"`(\w+)`", " ".join(rows)))
+    assert sorted(set(metadata.tables) - named) == []
