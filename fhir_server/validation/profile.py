@@ -17,6 +17,7 @@ from fhir_server.validation.profile_cardinality import Check
 from fhir_server.validation.profile_compile import Compiler
 from fhir_server.validation.profile_gate import Gate, compile_gate
 from fhir_server.validation.profile_tree import BASE, Node, tree
+from fhir_server.validation.profile_words import ending
 
 MOST_ISSUES: Final = 50
 _EXTENDING: Final = frozenset({"extension", "modifierExtension"})
@@ -121,7 +122,7 @@ class ProfileValidator:
         if isinstance(value, dict) and value.get("resourceType", found.type) != found.type:
             return False
         inner = findings.within(value)
-        if not found.gate(value):
+        if findings.in_bundle or not found.gate(value):
             found.check(value, found.type, inner)
         return not inner
 
@@ -171,11 +172,13 @@ class ProfileValidator:
         if canonical.startswith(BASE) and canonical.removeprefix(BASE) == type:
             return
         if (found := self._profile(canonical)) is None:
-            text = f"{where}: the profile {canonical[:128]} is not known here. Remove it, or ask to have it installed."
+            text = (
+                f"{where}: the profile {ending(canonical)} is not known here. Remove it, or ask to have it installed."
+            )
             issues.append(Issue("not-supported", text, where))
         elif found.type != type:
-            issues.append(Issue("invariant", f"{where}: the profile {canonical[:128]} is for {found.type}.", where))
-        elif not found.gate(resource):
+            issues.append(Issue("invariant", f"{where}: the profile {ending(canonical)} is for {found.type}.", where))
+        elif issues.in_bundle or not found.gate(resource):  # the gate does not look into other entries
             found.check(resource, at, issues)
 
     def _profile(self, canonical: str) -> _Profile | None:

@@ -12,6 +12,11 @@ LONGEST_ECHO: Final = 64
 """Characters of a value that an issue repeats at most."""
 
 
+def ending(url: str) -> str:
+    """A URL that was sent; of a long one the end, which tells it from others."""
+    return url if len(url) <= LONGEST_ECHO else "..." + url[3 - LONGEST_ECHO :]
+
+
 def broken(where: str, text: str) -> Issue:
     """A rule that the element breaks; the text says what to do."""
     return Issue("invariant", f"{where}: {text}", where)

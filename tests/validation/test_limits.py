@@ -112,6 +112,13 @@ def test_what_was_found_is_told_in_64_characters(tmp_path):
     assert "m" * 65 not in issue.diagnostics
 
 
+def test_of_a_long_claim_the_end_is_told(tmp_path):
+    claim = "https://example.org/" + "a" * 500 + "/us-core-patient"
+    (issue,) = validator(tmp_path).check("Patient", {"resourceType": "Patient", "meta": {"profile": [claim]}})
+    assert "/us-core-patient is not known" in issue.diagnostics
+    assert len(issue.diagnostics) < 200
+
+
 # ---- references and types
 @pytest.mark.parametrize(
     ("ways", "reference", "allowed"),
@@ -210,6 +217,21 @@ def test_references_of_an_entry_lead_to_what_that_entry_contains(tmp_path):
 
     issues = checker.check("Bundle", bundle(one(name="C"), one(alias=["C"])))
     assert found(issues) == [("invariant", "Bundle.entry[1].resource.managingOrganization.reference")]
+
+
+def test_entries_that_are_referred_to_keep_the_profile_asked_for(tmp_path):
+    """The fast gate, which sees one entry alone, does not let that pass."""
+    named = "https://example.org/StructureDefinition/named"
+    kinds = [{"code": "Reference", "targetProfile": [named]}]
+    checker = validator(
+        tmp_path,
+        profile("Organization", {"id": "Organization.name", "min": 1}, url=named),
+        profile("Patient", {"id": "Patient.managingOrganization", "type": kinds}),
+    )
+    patient = claiming(URL, managingOrganization={"reference": "Organization/1"})
+    for organization, expected in (({"name": "C"}, []), ({"alias": ["C"]}, ["Bundle.entry[0].resource"])):
+        issues = checker.check("Bundle", bundle(patient, {"resourceType": "Organization", **organization}))
+        assert [one.expression.partition(".managing")[0] for one in issues] == expected
 
 
 def test_a_missing_slice_that_systems_must_support_is_told(tmp_path):

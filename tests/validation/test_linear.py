@@ -7,7 +7,7 @@ import pytest
 from fhir_server.validation import structure
 from tests.validation.test_profile import URL, profile, validator
 
-MANY = 6000
+MANY = 9000
 FLAG = "https://example.org/StructureDefinition/flag"
 OBSERVATION = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
 NAMES = [{"family": str(n), "extension": [{"url": FLAG, "valueBoolean": True}]} for n in range(MANY)]
