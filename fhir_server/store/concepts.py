@@ -98,18 +98,21 @@ def below(system: Any, above: Any) -> Select[Any]:
     )
 
 
-def page(connection: Connection, system: int, wish: Wish, after: int, limit: int) -> list[Stored]:
-    """Up to `limit` concepts that fit, behind the number `after`, in the order of the distribution."""
+def page(connection: Connection, system: int, wish: Wish, after: int, limit: int, skip: int = 0) -> list[Stored]:
+    """Up to `limit` concepts that fit, behind the number `after` and `skip` others, in the distribution's order."""
     driver = _driver(connection, system, wish)
     statement = _statements.of(("page", *_shape(wish), driver), lambda: _page(wish, driver))
-    return [
-        _stored(row) for row in statement.rows(connection, {**_values(system, wish), "after": after, "most": limit})
-    ]
+    values = {**_values(system, wish), "after": after, "most": limit, "skip": skip}
+    return [_stored(row) for row in statement.rows(connection, values)]
 
 
 def count(connection: Connection, system: int, wish: Wish) -> int:
-    """How many concepts fit, counted no further than MOST_COUNTED."""
+    """How many concepts fit, counted no further than MOST_COUNTED; MOST_COUNTED where words are too common to count."""
     driver = _driver(connection, system, wish)
+    if wish.words and not driver.startswith("word"):
+        wide = not wish.under or count(connection, system, wish._replace(words=())) >= MOST_COUNTED
+        if wide:  # it would be found out by looking at every concept
+            return MOST_COUNTED
     statement = _statements.of(("count", *_shape(wish), driver), lambda: _count(wish, driver))
     return int(statement.rows(connection, _values(system, wish))[0][0])
 
@@ -252,7 +255,7 @@ def _fitting(wish: Wish, driver: str, after: Any = None) -> Select[Any]:
 
 def _page(wish: Wish, driver: str) -> Select[Any]:
     query = _fitting(wish, driver, bindparam("after", type_=Integer()))
-    return query.order_by(concept.c.number).limit(bindparam("most"))
+    return query.order_by(concept.c.number).limit(bindparam("most")).offset(bindparam("skip"))
 
 
 def _count(wish: Wish, driver: str) -> Select[Any]:

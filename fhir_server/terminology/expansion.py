@@ -58,7 +58,19 @@ def used(terminology: Terminology, members: Mapping[str, Members]) -> list[str]:
 
 def page(terminology: Terminology, members: Mapping[str, Members], wish: Wish, offset: int, count: int) -> list[Listed]:
     """The codes from `offset` on, no more than `count`."""
+    if len(members) == 1 and (alone := _alone(terminology, *members.items())):
+        system, part = alone
+        rows = part.walk(wish.words, count, active=wish.active, skip=offset)
+        return [Listed(system, code, concept.display, concept, concept.designations) for code, concept in rows]
     return list(islice(_walk(terminology, members, wish), offset, offset + count))
+
+
+def _alone(terminology: Terminology, item: tuple[str, Members]) -> tuple[str, Part] | None:
+    """The one part of a large system that is all there is, if the tables alone can tell its codes."""
+    system, one = item
+    known = one.source or terminology.system(system)
+    parts = _parts(one, known)
+    return (system, parts[0]) if len(parts) == 1 and parts[0].simple and not _named(one, known) else None
 
 
 def total(terminology: Terminology, members: Mapping[str, Members], wish: Wish) -> int | None:

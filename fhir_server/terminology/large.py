@@ -54,12 +54,15 @@ class LargeSystem:
         found = self.walk(Wish(under=(code,)), MOST_LISTED + 1)
         return {one: concept.display for one, concept in found if one != code}
 
-    def walk(self, wish: Wish, limit: int) -> Iterator[tuple[str, Concept]]:
-        """The concepts that fit, in the order of the distribution, no more than `limit`."""
+    def walk(self, wish: Wish, limit: int, skip: int = 0) -> Iterator[tuple[str, Concept]]:
+        """The concepts that fit, in the order of the distribution, behind the first `skip`, no more than `limit`."""
         after, left, size = -1, limit, _FIRST
+        if wish == Wish():
+            after, skip = skip - 1, 0  # they are numbered from 0 on
         while left > 0:
             wanted = min(left, size)
-            rows = concepts.page(self._database.read(), self._id, wish, after, wanted)
+            rows = concepts.page(self._database.read(), self._id, wish, after, wanted, skip)
+            skip = 0
             for row in rows:
                 yield row.code, told(row)
             if len(rows) < wanted:

@@ -35,12 +35,15 @@ class Part:
         return all(holds(self.system, code, concept, rule) for rule in self.rules)
 
     def walk(
-        self, words: Sequence[str] = (), limit: int = _ALL, *, active: bool = False
+        self, words: Sequence[str] = (), limit: int = _ALL, *, active: bool = False, skip: int = 0
     ) -> Iterator[tuple[str, Concept]]:
-        """The codes with a word that begins like each of these, up to `limit`."""
-        left = limit
-        for code, concept in self.system.walk(self._wish(words, active=active), limit if self.simple else _ALL):
-            if self.simple or self._fits(code, concept):
+        """The codes with a word that begins like each of these, up to `limit`; behind `skip` others, where it is simple."""
+        left, wish = limit, self._wish(words, active=active)
+        if self.simple:
+            yield from self.system.walk(wish, limit, skip)
+            return
+        for code, concept in self.system.walk(wish, _ALL):
+            if self._fits(code, concept):
                 yield code, concept
                 left -= 1
                 if not left:

@@ -250,6 +250,25 @@ def test_pages_add_up(loaded: Database, tmp_path: Path) -> None:
     pages = [row.code for start in range(0, 300, 37) for row in expansion.page(terminology, members, wish, start, 37)]
     assert pages == whole
     assert len(whole) == 300
+    everything = [row.code for row in expansion.page(terminology, members, expansion.Wish(), 0, 1000)]
+    for start in (0, 1, 150, 306, 307, 400):
+        rows = expansion.page(terminology, members, expansion.Wish(), start, 20)
+        assert [row.code for row in rows] == everything[start : start + 20]
+
+
+def test_words_that_stand_everywhere_are_not_counted(
+    loaded: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A total that would be found by looking at every concept is left out; under a concept with few below it is told."""
+    monkeypatch.setattr(concepts, "_PROBED", 100)
+    monkeypatch.setattr(concepts, "MOST_COUNTED", 310)
+    for include, total in (({"system": ICD}, None), (is_a(ICD, "E11"), 0)):
+        value_set(tmp_path, include)
+        terminology = terms(loaded, tmp_path)
+        members = terminology.members(V + "x") or {}
+        wish = expansion.Wish(("injury", "number"))
+        assert expansion.total(terminology, members, wish) == total
+        assert len(expansion.page(terminology, members, wish, 280, 50)) == (20 if total is None else 0)
 
 
 def test_a_load_that_breaks_off_goes_on(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,7 +412,7 @@ def test_every_filter_goes_by_an_index(loaded: Database, wish: Wish) -> None:
     system = next(row.id for row in concepts.systems(loaded.read()) if row.url == ICD)
     assert list(concepts.page(loaded.read(), system, wish, -1, 10)) or wish.words
     concepts.count(loaded.read(), system, wish)
-    values = {**concepts._values(system, wish), "after": -1, "most": 10}
+    values = {**concepts._values(system, wish), "after": -1, "most": 10, "skip": 0}
     for key, statement in concepts._statements.items():
         if key[1:4] == concepts._shape(wish):
             told = plan(loaded, statement, values)
