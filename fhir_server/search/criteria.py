@@ -148,6 +148,8 @@ def _match(site: Site, kind: str, param: SearchParam, modifier: str, name: str, 
     asked = Asked(site, kind, param, name, modifier)
     if modifier == "missing":
         return Match(kind, param.code, searched, (_missing(name, value),), "missing")
+    if modifier in ("", "below") and searched == "uri" and (found := versions(asked, _values(name, value))):
+        return found
     other = way(site.definitions, kind, param, modifier) if searched == param.type else None
     if other and (not other.suffix or other.suffix in lists(site.definitions, kind, param)):
         terms = _terms(other.parse, asked, value)
@@ -155,8 +157,6 @@ def _match(site: Site, kind: str, param: SearchParam, modifier: str, name: str, 
     _check_modifier(asked, searched)
     if searched == "quantity":
         return parse_amounts(asked, _values(name, value))
-    if not modifier and (found := versions(asked, _values(name, value))):
-        return found
     terms = _terms(search_types()[param.type].parse, asked, value)
     if searched == "id":
         terms = tuple(_id(asked, term) for term in terms)

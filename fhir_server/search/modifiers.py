@@ -176,14 +176,23 @@ def _url(text: str, asked: Asked) -> str:
     return url
 
 
+def _is_name(text: str) -> bool:
+    """Whether a URI is a URN, which has no path: nothing but itself stands above or below it."""
+    return text.startswith("urn:")
+
+
 def _uri_below(text: str, asked: Asked) -> tuple[Term, ...]:
     if "|" in text:
         return canonicals.below(text, asked)
+    if _is_name(text):
+        return (Term("below", (clip(unescape(text)), "", "")),)
     url = _url(text, asked)
     return (Term("below", (url, f"{url}/", next_text(f"{url}/"))),)
 
 
 def _uri_above(text: str, asked: Asked) -> tuple[Term, ...]:
+    if _is_name(text):
+        return (Term("eq", (clip(unescape(text)),)),)
     url = _url(text, asked)
     scheme, _, path = url.partition("://")
     steps = path.split("/")

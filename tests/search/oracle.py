@@ -103,9 +103,10 @@ def unsigned(text: str) -> str:
 
 
 def later_names(resource: Resource, path: str) -> list[str]:
-    """What family names are from their second, third, ... word on."""
-    found = [name if isinstance(name, str) else name.get("family", "") for name in walk(resource, path)]
-    split = [unsigned(name).split() for name in found] if path.endswith(("name", "family")) else []
+    """What family and given names are from their second, third, ... word on."""
+    names = [[one] if isinstance(one, str) else walk(one, "family given") for one in walk(resource, path)]
+    found = [name for several in names for name in several] if path.endswith(("name", "family", "given")) else []
+    split = [unsigned(name).split() for name in found]
     return [" ".join(names[at:]) for names in split for at in range(1, len(names))]
 
 

@@ -45,13 +45,15 @@ STORED: Mapping[str, Json] = {
     "profile 2": request("https://a.example.org/p|2"), "other profile": request("https://a.example.org/p2"),
     "xml": document("text/xml"), "xml in UTF-8": document("text/xml; charset=UTF-8"), "plain": document("text/plain"),
     "set 1": value_set("s", "1"), "set 2": value_set("s", "2"), "other set": value_set("t", "1"),
+    "named set": {**value_set("u", "1.0-Draft"), "url": "urn:oid:1.2.3"},
     "in 1": observation(valueCodeableConcept={"coding": [{"system": "urn:page", "code": "in-1"}]}),
     "opioids": {"resourceType": "Condition", "subject": {"display": "a"}, "code": {"coding": [
         {"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "F11.20"}, {"system": "urn:page", "code": "Aa1"}]}},
     "reachable": {"resourceType": "Patient", "active": True,
                   "telecom": [{"system": "email", "value": "Ann@a.Example"}]},
     "lot": {"resourceType": "Medication", "batch": {"lotNumber": "Lot-7b"}},
-    "two names": {"resourceType": "Patient", "name": [{"family": "Carreño Quiñones", "given": ["Ann"]}]},
+    "two names": {"resourceType": "Patient", "name": [{"family": "Carreño Quiñones"}]},
+    "hyphen": {"resourceType": "Patient", "name": [{"given": ["Mary-Ann"]}]},
     "apostrophe": {"resourceType": "Patient", "name": [{"family": "O'Brien-Smith"}]},
     "long": {"resourceType": "Patient", "address": [{"city": LONG, "line": ["1 B St., #4"]}]},
     "back": observation(valueString="back\\slash, and more"),
@@ -119,11 +121,23 @@ def test_canonicals_are_not_followed(clinic: Client) -> None:
 
 @pytest.mark.parametrize(("value", "expected"), [
     ("s", {"set 1", "set 2"}), ("s|1", {"set 1"}), ("s|3", set()),
-    ("s|2,https://a.example.org/t", {"set 2", "other set"}),
+    ("s|2,https://a.example.org/t", {"set 2", "other set"}), ("S|1", set()),
 ])  # fmt: skip
 def test_a_url_with_a_version(clinic: Client, ids: Ids, value: str, expected: set[str]) -> None:
     """B-52, #uri: what stands behind | is a search on the version."""
     assert found(clinic, ids, "ValueSet", url=f"https://a.example.org/{value}") == expected
+
+
+@pytest.mark.parametrize(("asked", "expected"), [
+    ({"url:below": "https://a.example.org/s|1"}, {"set 1"}), ({"url:below": "https://a.example.org/s|2"}, {"set 2"}),
+    ({"url:below": "https://a.example.org/s"}, {"set 1", "set 2"}), ({"url:above": "urn:oid:1.2.3"}, {"named set"}),
+    ({"url:below": "urn:oid:1.2"}, set()), ({"url:below": "urn:oid:1.2.3"}, {"named set"}),
+    ({"url:below": "urn:oid:1.2.3|1.0"}, {"named set"}), ({"url:below": "urn:oid:1.2.3|1"}, {"named set"}),
+    ({"url:below": "urn:oid:1.2.3|1.0-D"}, set()), ({"url": "urn:oid:1.2.3|1.0-Draft"}, {"named set"}),
+])  # fmt: skip
+def test_above_and_below_a_url(clinic: Client, ids: Ids, asked: dict[str, str], expected: set[str]) -> None:
+    """B-52, #uri: paths and versions that begin so; a URN has neither and stands for itself alone."""
+    assert found(clinic, ids, "ValueSet", **asked) == expected
 
 
 def test_media_types(clinic: Client, ids: Ids) -> None:
@@ -144,7 +158,8 @@ def test_a_value_set_by_its_address(server: LiveServer, clinic: Client, ids: Ids
 @pytest.mark.parametrize(("asked", "expected"), [
     ({"family": "quinones"}, "two names"), ({"name": "QUIÑONES"}, "two names"), ({"family:exact": "Quiñones"}, ""),
     ({"family": "obrien"}, "apostrophe"), ({"family": "o\u2019brien smith"}, "apostrophe"),
-    ({"name": "smith"}, "apostrophe"),
+    ({"name": "smith"}, "apostrophe"), ({"given": "ann"}, "hyphen"), ({"given": "maryann"}, ""),
+    ({"name": "ann"}, "hyphen"), ({"given": "mary ann"}, "hyphen"),
     ({"address": "1 b st 4"}, "long"), ({"address-city": "Lorem ipsum " * 60}, "long"),
     ({"address-city:contains": "vestibulum"}, "long"), ({"address-city": "ipsum"}, ""),
     ({"address-city:exact": LONG}, "long"),

@@ -1,7 +1,7 @@
 """Strings: the beginning of any part; letter case, accents and punctuation set aside.
 
 What a text also begins with has rows of its own, with no raw text, which :exact and _sort leave out: the text without
-its punctuation, a family name from its second word on, and further stretches of a long text, where :contains looks.
+its punctuation, a name from its second word on, and further stretches of a long text, where :contains looks.
 https://hl7.org/fhir/R4/search.html#string
 """
 
@@ -24,6 +24,7 @@ _MOST_NAMES = 10
 _INNER = "\x1f"  # around what neither begins nor ends a text
 _WILD = re.compile(r"([%_/])")
 _NAME = ("text", "family", "given", "prefix", "suffix")
+_OF_WORDS = ("family", "given")
 _NAME_JOINED = ("prefix", "given", "family", "suffix")
 _ADDRESS = ("text", "line", "city", "district", "state", "postalCode", "country")
 _ADDRESS_JOINED = _ADDRESS[1:]
@@ -77,8 +78,8 @@ def _begins(rows: Adders, param: int, start: str) -> None:
         rows.string((param, start[:LONGEST], ""))
 
 
-def _family(rows: Adders, param: int, value: str) -> None:
-    """The rows of a family name, of which each word may be the one that is known: Quinones of Carreno Quinones."""
+def _part_of_name(rows: Adders, param: int, value: str) -> None:
+    """The rows of a family or given name, of which each word may be the one that is known: Quinones, Ann."""
     index_text(rows, param, value)
     _later_words(rows, param, value)
 
@@ -104,8 +105,8 @@ def _parts(value: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
 
 def _name(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
     _composed(rows, param, value, _NAME, _NAME_JOINED)
-    if "family" in value:
-        _later_words(rows, param, value["family"])
+    for part in _parts(value, _OF_WORDS):
+        _later_words(rows, param, part)
 
 
 def _address(rows: Adders, param: int, value: Mapping[str, Any]) -> None:
@@ -124,7 +125,8 @@ def _composed(
 
 def _converters(_site: Site) -> Mapping[str, Converter]:
     plain = dict.fromkeys(("string", "markdown", "code", "id", "uri", "url", "canonical"), index_text)
-    return {**plain, "HumanName": _name, "HumanName_family": _family, "Address": _address}
+    of_words = {f"HumanName_{part}": _part_of_name for part in _OF_WORDS}
+    return {**plain, "HumanName": _name, **of_words, "Address": _address}
 
 
 TYPE = SearchType(
