@@ -22,6 +22,7 @@ Stored = Callable[[str, str], Json | None]  # (type, canonical) -> the resource 
 
 
 CODE, PREFIX, BELOW = "code", "prefix", "below"
+_R4 = "4.0.1"
 
 
 class Among(NamedTuple):
@@ -43,6 +44,7 @@ class Terminology:
 
     def __init__(self, definitions: Definitions, large: Mapping[str, LargeSystem] | None = None) -> None:
         self.stored: Stored = nothing_stored
+        self._elements = definitions.elements
         self._systems: dict[str, System] = {**code_systems.index(definitions.all("CodeSystem")), **(large or {})}
         self._insensitive = frozenset(
             url for url, one in self._systems.items() if isinstance(one, CodeSystem) and one.folded is not None
@@ -122,8 +124,14 @@ class Terminology:
 
     def value_set(self, canonical: str) -> Json | None:
         """A ValueSet resource by its canonical URL."""
-        found = self._resources.get(canonical) or self._whole.get(canonical)
+        found = self._resources.get(canonical) or self._whole.get(canonical) or self._of_r4(canonical)
         return found or implicit.value_set(canonical) or self.stored("ValueSet", canonical)
+
+    def _of_r4(self, canonical: str) -> Json | None:
+        """A value set that R4 itself binds a required element to: its codes, without displays."""
+        url, _, version = canonical.partition("|")
+        codes = self._elements.codes(url) if version in ("", _R4) else {}
+        return implicit.of_codes(url, _R4, codes) if codes else None
 
     def concept_maps(self, canonical: str = "") -> list[Json]:
         """The ConceptMap with this canonical URL, or all that are installed."""

@@ -1,6 +1,6 @@
 """Value sets that every code system has without saying so.  https://hl7.org/fhir/R4/snomedct.html#implicit"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 _ALL_OF: Final = {
@@ -28,6 +28,13 @@ def value_set(url: str) -> Mapping[str, Any] | None:
 def of_all(url: str, system: str) -> Mapping[str, Any]:
     """The value set of all codes of a system, under this URL."""
     return _made(url, {"system": system})
+
+
+def of_codes(url: str, version: str, codes: Mapping[str, Sequence[str]]) -> Mapping[str, Any]:
+    """The value set of these codes by system."""
+    include = [{"system": system, "concept": [{"code": code} for code in some]} for system, some in codes.items()]
+    return {"resourceType": "ValueSet", "url": url, "version": version, "status": "active",
+            "compose": {"include": include}}  # fmt: skip
 
 
 def _made(url: str, include: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -259,7 +259,7 @@ def test_pages_add_up(loaded: Database, tmp_path: Path) -> None:
 def test_words_that_stand_everywhere_are_not_counted(
     loaded: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A total that would be found by looking at every concept is left out; under a concept with few below it is told."""
+    """A total that would be found by looking at every concept is left out; under a concept with few it is told."""
     monkeypatch.setattr(concepts, "_PROBED", 100)
     monkeypatch.setattr(concepts, "MOST_COUNTED", 310)
     for include, total in (({"system": ICD}, None), (is_a(ICD, "E11"), 0)):

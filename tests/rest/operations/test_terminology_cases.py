@@ -305,6 +305,23 @@ def test_circles_and_what_is_not_here(clinic: Client) -> None:
     assert (answer.status_code, "vs-none" in answer.text) == (422, True)
 
 
+def test_the_value_sets_of_required_bindings_are_known(clinic: Client) -> None:
+    """What R4 holds an element to can be expanded, asked and searched by; nobody overrides it."""
+    url = "http://hl7.org/fhir/ValueSet/administrative-gender"
+    gender = {"system": "http://hl7.org/fhir/administrative-gender"}
+    for canonical in (url, f"{url}|4.0.1"):
+        whole = expanded(clinic, f"ValueSet/$expand?url={canonical}")
+        assert codes(whole["contains"]) == ["male", "female", "other", "unknown"]
+    stored(clinic, {**sent({**gender, "concept": [{"code": "none"}]}), "url": url})
+    for code, right in (("male", True), ("none", False)):
+        asked = parameters(url__uri=url, coding__Coding={**gender, "code": code})
+        assert told(clinic, "ValueSet/$validate-code", asked)["result"] is right
+    patient = stored(clinic, {"resourceType": "Patient", "gender": "other"})["id"]
+    found = clinic.get(f"Patient?_id={patient}&gender:in={url}").json()
+    assert [one["resource"]["id"] for one in found["entry"]] == [patient]
+    assert clinic.get(f"ValueSet/$expand?url={url}&valueSetVersion=3.0.0").status_code == 404
+
+
 def test_lookup_tells_values_in_their_types(clinic: Client) -> None:
     """R4: `property.value` is code, Coding, string, integer, boolean, dateTime or decimal, as the system has it."""
     answer = clinic.get(f"CodeSystem/$lookup?system={BASE}kinds&code=k").json()
