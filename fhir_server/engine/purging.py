@@ -56,12 +56,15 @@ def purge(context: Context, fid: str) -> dict[str, int]:
 def purge_rest(context: Context, patient: int) -> int:
     """Remove what the caller's organization owns of a Patient (by its hash) that was purged; the number of resources.
 
-    Another transaction may have been open when the record was removed, and have written of the Patient.
+    Another transaction may have been open when the record was removed, and have written of the Patient. Nothing is
+    removed if the Patient's id was taken again: then this is another record.
     """
 
     def work(transaction: Transaction) -> int:
         view, owner = transaction.context.visible("d"), transaction.context.caller.org_hash
         rows = purging.owned(transaction.connection, view, patient, owner)
+        if any(row.rh == patient for row in rows):
+            return 0
         if rows:
             changes = [_gone(transaction, row) for row in rows]
             transaction.flush()

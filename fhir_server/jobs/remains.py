@@ -24,7 +24,9 @@ def note(transaction: Transaction, gone: Purged) -> None:
     """on_purge: note that there is to be a second look, when every transaction that was open has ended."""
     context = transaction.context
     told = orjson.dumps([context.now, orjson.loads(dump_caller(context.caller))]).decode()
-    transaction.batch.add(setting, f"{_NOTED}{gone.patient.rh}", told)
+    name = f"{_NOTED}{gone.patient.rh}"
+    transaction.connection.execute(_LOOKED_AT, {"name_": name})  # its id may have been taken again, and be purged again
+    transaction.batch.add(setting, name, told)
 
 
 def look_again(engine: Engine) -> int:

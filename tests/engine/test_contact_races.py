@@ -144,3 +144,25 @@ def test_what_is_written_beside_a_purge_goes_with_the_next_tidying(
     assert remains.look_again(engine) == 0
     found = engine.database.read().execute(select(res.c.patient).where(res.c.type == type_number("Condition")))
     assert found.scalars().all() == [other.row.rh]
+
+
+def test_a_record_under_an_id_that_was_taken_again_is_left_alone(
+    engine: Engine,
+    known: Callable[..., Any],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A2: the second look removes what is left of the record that was purged, and nothing of a new one."""
+    engine.hooks.on_purge.append(remains.note)
+    plan, purger = known("plan"), Org(engine, caller("plan", rights=frozenset({"purge"})))
+    made = plan.create(PATIENT)
+    purging.purge(purger.context(), made.row.fid)
+    again = plan.create(PATIENT, made.row.fid)
+    finding = plan.create(
+        {"resourceType": "Condition", "code": {"text": "new"}, "subject": {"reference": again.reference}}
+    )
+    later = engine.clock() + 3000 * engine.settings.transaction_seconds
+    monkeypatch.setattr(engine, "clock", lambda: later)
+    assert remains.look_again(engine) == 0
+    assert plan.read(again)
+    assert plan.read(finding)
+    assert remains.look_again(engine) == 0

@@ -148,6 +148,15 @@ def test_a_deleted_patient_can_be_purged(clinic: Client, eraser: Client) -> None
     assert clinic.get(f"Patient/{made}").status_code == 404
 
 
+def test_an_id_that_is_taken_again_can_be_purged_again(eraser: Client, server: LiveServer) -> None:
+    """Who may choose ids can take that of a purged Patient; what is noted of the first purge is in nobody's way."""
+    chooser = server.client("chooser", organization="Organization/clinic", rights="update-create")
+    for _ in range(2):
+        made = chooser.put("Patient/taken-twice", {"resourceType": "Patient", "id": "taken-twice"})
+        assert made.status_code == 201, made.text
+        assert eraser.post("Patient/taken-twice/$purge", {"resourceType": "Parameters"}).status_code == 200
+
+
 def test_every_table_has_its_answer() -> None:
     """A2: who adds a table says in ADR 65 what a purge does with it, or why not."""
     from fhir_server.store.tables import metadata  # noqa: PLC0415 - the tables as they are when asked
