@@ -231,7 +231,7 @@ def _read_include(draft: _Draft, name: str, value: str) -> None:
     if draft.include_parameters > MOST_INCLUDES:
         raise TooCostly(f"a search may have {MOST_INCLUDES} includes")
     source, star, _ = value.partition("*")
-    if star and value in ("*", f"{source.rstrip(':')}:*"):
+    if star and value in ("*", "*:*", f"{source.rstrip(':')}:*"):
         draft.includes += _every_reference(draft, source[:-1], iterate=bool(modifier), reverse=head == "_revinclude")
         return
     draft.includes.append(_include(draft, value, iterate=bool(modifier), reverse=head == "_revinclude"))

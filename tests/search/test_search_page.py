@@ -116,7 +116,8 @@ def test_canonicals_are_not_followed(clinic: Client) -> None:
     rows = {row["type"]: row for row in clinic.get("metadata").json()["rest"][0]["resource"]}
     assert "QuestionnaireResponse:questionnaire" not in rows["QuestionnaireResponse"]["searchInclude"]
     assert "QuestionnaireResponse:questionnaire" not in rows["Questionnaire"]["searchRevInclude"]
-    assert clinic.get("QuestionnaireResponse?_include=*").status_code == 200
+    for everything in ("*", "*:*", "QuestionnaireResponse:*"):
+        assert clinic.get(f"QuestionnaireResponse?_include={everything}").status_code == 200
 
 
 @pytest.mark.parametrize(("value", "expected"), [
