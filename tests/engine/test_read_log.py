@@ -213,7 +213,8 @@ def test_a_crash_before_a_spoiled_log_is_set_aside(
 _LIVING = """
 import sys, time
 from pathlib import Path
-from fhir_server.engine.audit import Event, ReadLog
+from fhir_server.engine.audit import ReadLog
+from fhir_server.engine.events import Event
 log = ReadLog(Path(sys.argv[1]), None, b"k" * 32, strict=False)
 log.append(Event(*eval(sys.argv[2])))
 print("ready", flush=True)
