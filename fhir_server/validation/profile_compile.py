@@ -29,7 +29,7 @@ from fhir_server.validation.profile_cardinality import (
 from fhir_server.validation.profile_rules import cardinality
 from fhir_server.validation.profile_tree import Node
 from fhir_server.validation.profile_words import LONGEST_ECHO, broken, off_profile
-from fhir_server.validation.slicing import Profiles
+from fhir_server.validation.slicing import Order, Profiles
 
 _MOST_SAID: Final = 3
 
@@ -91,16 +91,26 @@ class Compiler:
 
     def _choice(self, node: Node, element: Element) -> list[Check]:
         """value[x]: how often, as which types, and the rules of each type; rules without a type are those of all."""
-        allowed, typed = profile_rules.forms(node, element)
+        found = profile_rules.forms(node, element)
         stem = node.name.removesuffix("[x]")
-        checks = [choice(stem, tuple(element.json_names), allowed, *cardinality(node))]
-        for name in sorted(allowed):
+        checks = [choice(stem, tuple(element.json_names), found.allowed, *cardinality(node))]
+        for name in sorted(found.allowed):
             shared = self._rules(node, element, element.json_names[name])
             checks += [single(name, 0, None, shared, stem)] if shared else []
-        for name, one in typed:
+        for name, one in found.single:
             rules = self._rules(one, element, element.json_names[name])
-            checks.append(single(name, *cardinality(one), rules, stem))
+            checks.append(single(name, *profile_rules.form_cardinality(one, found), rules, stem))
+        for name, some in found.several.items():
+            checks.append(single(name, 0, None, [], stem, self._of_form(node, some, element, element.json_names[name])))
         return checks
+
+    def _of_form(self, node: Node, some: Mapping[str, Node], element: Element, kind: str) -> Sliced | None:
+        """The slices of one form of a choice."""
+        told = profile_rules.slices_of_form(some, node, self._terminology, self._profiles)
+        known = [
+            Slice(name, test, *cardinality(one), together(self._rules(one, element, kind))) for name, one, test in told
+        ]
+        return slices(known, Order()) if known else None
 
     def _of_slice(self, node: Node, element: Element | None, slicing: Mapping[str, Any]) -> Check | None:
         rules = self._rules(profile_rules.beyond(node, slicing), element, profile_rules.kind_of(element))

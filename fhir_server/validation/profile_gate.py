@@ -22,6 +22,7 @@ from fhir_server.validation.profile_rules import (
     bindings,
     cardinality,
     element_of,
+    form_cardinality,
     forms,
     holder_of,
     invariants,
@@ -160,15 +161,18 @@ class _Writer:
 
     def _choice(self, node: Node, element: Element, depth: int) -> Lines:
         least, most = cardinality(node)
-        allowed, typed = forms(node, element)
-        test = _as_one_of(frozenset(element.json_names), frozenset() if most == 0 else allowed, needed=least > 0)
+        found = forms(node, element)
+        if found.several:
+            yield f"return False  # slices of {node.name} are told apart by the checks"
+            return
+        test = _as_one_of(frozenset(element.json_names), frozenset() if most == 0 else found.allowed, needed=least > 0)
         yield f"if not {self._name('form', test)}(v{depth}): return False"
-        for name in sorted(allowed):
+        for name in sorted(found.allowed):
             shared = list(self.value(node, depth + 1, element, element.json_names[name]))
             yield from self._single(name, 0, None, shared, depth)
-        for name, one in typed:
+        for name, one in found.single:
             of_form = list(self.value(one, depth + 1, element, element.json_names[name]))
-            yield from self._single(name, *cardinality(one), of_form, depth)
+            yield from self._single(name, *form_cardinality(one, found), of_form, depth)
 
 
 def _inner(lines: Sequence[str] | Lines) -> Lines:

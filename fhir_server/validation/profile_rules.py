@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/elementdefinition.html
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fhir_server.fhir.definitions import Definitions
 from fhir_server.fhir.elements import Element
@@ -19,6 +19,9 @@ _SAYS_NOTHING_MORE: Final = frozenset({"id", "path", "short", "definition", "com
 _MOST_ALLOWED: Final = BASE + "elementdefinition-maxValueSet"
 _BY_SERVER: Final = frozenset({"id", "meta", "meta.versionId", "meta.lastUpdated"})
 _ANY_RESOURCE: Final = frozenset({"Resource", "DomainResource"})
+
+Sliced = Sequence[tuple[str, Node, Test]]
+"""Slices by name, each with the test of what belongs to it."""
 
 
 def cardinality(node: Node) -> tuple[int, int | None]:
@@ -135,25 +138,48 @@ def holder_of(node: Node, element: Element | None, kind: str) -> str:
     return kind or (element.structure if element is not None else "")
 
 
-def forms(node: Node, element: Element) -> tuple[frozenset[str], Sequence[tuple[str, Node]]]:
-    """Of value[x]: the forms that are allowed, and those of which a slice asks something, with that slice."""
+class Forms(NamedTuple):
+    """Of value[x]: the forms that are allowed, the slice of each form that has one, the slices of forms with more."""
+
+    allowed: frozenset[str]
+    single: Sequence[tuple[str, Node]]
+    several: Mapping[str, Mapping[str, Node]]
+
+
+def forms(node: Node, element: Element) -> Forms:
+    """What a choice may be, and what its slices ask of each form; one slice may be of several forms."""
     kinds, slicing = codes(node), node.rules.get("slicing", {})
     allowed = frozenset(name for name, code in element.json_names.items() if not kinds or code in kinds)
     allowed &= node.rules.get(ONLY, allowed)
-    typed = [
-        (name, one)
-        for slice_name, one in node.slices.items()
-        for name, code in element.json_names.items()
-        if code in codes(one) or (not codes(one) and name == slice_name)
-    ]
-    once = [(name, one) for name, one in typed if sum(name == other for other, _ in typed) == 1]
-    closes = slicing.get("rules") == "closed" and len({id(one) for _, one in typed}) == len(node.slices)
-    return allowed & {name for name, _ in typed} if closes else allowed, once
+    typed: dict[str, dict[str, Node]] = {}
+    for slice_name, one in node.slices.items():
+        for name, code in element.json_names.items():
+            if code in codes(one) or (not codes(one) and name == slice_name):
+                typed.setdefault(name, {})[slice_name] = one
+    if slicing.get("rules") == "closed" and node.slices.keys() == {name for some in typed.values() for name in some}:
+        allowed &= typed.keys()
+    single = [(name, one) for name, some in typed.items() for one in some.values() if len(some) == 1]
+    return Forms(allowed, single, {name: some for name, some in typed.items() if len(some) > 1})
+
+
+def form_cardinality(one: Node, found: Forms) -> tuple[int, int | None]:
+    """How often one form of a slice occurs: a slice of several forms needs none of them."""
+    least, most = cardinality(one)
+    return (least if sum(one is other for _, other in found.single) == 1 else 0), most
+
+
+def slices_of_form(some: Mapping[str, Node], node: Node, terminology: Terminology, profiles: Profiles) -> Sliced:
+    """The slices of one form of a choice, told apart by what is not its type; none if that cannot be told."""
+    said = node.rules.get("slicing", {})
+    rest = [one for one in said.get("discriminator", ()) if (one["type"], one["path"]) != ("type", "$this")]
+    tests = [(name, one, predicate(one, {"discriminator": rest}, terminology, profiles)) for name, one in some.items()]
+    found = [(name, one, test) for name, one, test in tests if test is not None]
+    return found if len(found) == len(tests) else []
 
 
 def slices(
     node: Node, terminology: Terminology, profiles: Profiles, slicing: Mapping[str, Any] | None = None
-) -> tuple[Sequence[tuple[str, Node, Test]], Order]:
+) -> tuple[Sliced, Order]:
     """The slices that can be told apart, each with its test, and what else may stand where.
 
     `slicing`: how the slice is sliced that is sliced again without a word of its own.

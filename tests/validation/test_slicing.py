@@ -275,6 +275,32 @@ def test_what_is_below_a_choice_is_named_without_an_index_that_is_not_there(tmp_
     assert places(tmp_path, resource, row) == ["Observation.value.text"]
 
 
+def test_a_slice_of_several_forms_of_a_choice(tmp_path):
+    """Either form will do."""
+    kinds = {"min": 1, "type": [{"code": "Quantity"}, {"code": "string"}]}
+    elements = list(rows("Observation.value[x]", slicing(("type", "$this")), amount=(kinds, {})))
+    for value in ({"valueString": "x"}, {"valueQuantity": {"value": 1}}):
+        assert places(tmp_path, {"resourceType": "Observation", **value}, *elements) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"valueCodeableConcept": {"text": "a", "id": "1"}}, []),
+        ({"valueCodeableConcept": {"text": "a"}}, ["Observation.value.id"]),
+        ({"valueCodeableConcept": {"text": "b"}}, []),
+        ({"valueCodeableConcept": {"text": "c"}}, []),
+        ({"valueString": "a"}, []),
+    ],
+)
+def test_several_slices_of_one_form_of_a_choice(tmp_path, value, expected):
+    kinds = {"type": [{"code": "CodeableConcept"}]}
+    asked = {"text": {"fixedString": "a"}, "id": {"min": 1}}
+    elements = rows("Observation.value[x]", slicing(("type", "$this"), ("value", "text")),
+                    one=(kinds, asked), two=(kinds, {"text": {"fixedString": "b"}}))  # fmt: skip
+    assert places(tmp_path, {"resourceType": "Observation", **value}, *elements) == expected
+
+
 def test_closed_types_of_a_choice(tmp_path):
     elements = rows("Observation.value[x]", slicing(("type", "$this"), rules="closed"),
                     valueQuantity=({"type": [{"code": "Quantity"}]}, {}))  # fmt: skip
