@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from fhir_server.ecm.files.formats import FORMATS
 from fhir_server.jobs.expiry import purge as expire
 from fhir_server.store.purging import WORDS_TO_MERGE
 from tests.ecm import referral
 from tests.ecm.files.world import call, job_of, send
 from tests.ecm.referral import made, walked
-from tests.ecm.scene import NPIS, Scene, as_csv, cin, row, scene
+from tests.ecm.scene import NPIS, Scene, as_csv, cin, row, scene, table
 from tests.live import Client
 
 pytestmark = pytest.mark.heavy
@@ -161,7 +162,8 @@ def test_files_under_way_and_held_come_first(world: Scene) -> None:
     world.work()
     settings = world.server.engine.settings
     object.__setattr__(settings, "hold_drop_percent", 10)
-    job, held = send(world, as_csv([row(50, "street")]))
+    book = b"".join(FORMATS["xlsx"].write(table([row(50, "street")])))  # what it says is packed
+    job, held = send(world, book, kind=FORMATS["xlsx"].media_types[0])
     object.__setattr__(settings, "hold_drop_percent", 100)
     assert held.json()["state"] == "held"
     refused = world.eraser.post(f"Patient/{fid}/$purge", NAMELESS)
