@@ -41,10 +41,10 @@ class Source:
 
     @contextmanager
     def open(self, pattern: str) -> Iterator[BinaryIO]:
-        """The first file whose path ends as the pattern says; ValueError names the pattern if there is none."""
+        """The first file whose path ends as the pattern says; ValueError if there is none."""
         name = self._find(pattern)
         if name is None:
-            raise ValueError(f"{self.path.name} holds no file like {pattern}.")
+            raise ValueError(f"{self.path.name} holds no file like that.")
         if self._is_zip():
             with zipfile.ZipFile(self.path) as archive, archive.open(name) as member:
                 yield member  # type: ignore[misc]

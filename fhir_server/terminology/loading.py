@@ -4,7 +4,10 @@ Concepts are numbered in the order of the distribution; then each is linked to a
 in a file meanwhile: the memory holds codes and links, some hundred bytes a concept, and no terms.
 """
 
+import csv
 import tempfile
+import zipfile
+import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -24,6 +27,9 @@ from fhir_server.terminology.words import words
 
 CHUNK = 2_000
 
+# Columns or fields that are not there, bytes that are no text, no CSV, no XML (a SyntaxError of lxml), a broken archive.
+_UNREADABLE = (LookupError, UnicodeError, csv.Error, SyntaxError, zipfile.BadZipFile, zlib.error, EOFError)
+
 T = TypeVar("T")
 
 Report = Callable[[str, int, int], None]  # (what is being done, how far, of how many; 0: not known yet)
@@ -34,17 +40,21 @@ def load(
 ) -> System:
     """The version in the tables, ready for use; ValueError if this version was begun from another source.
 
-    Loading the same again does nothing; other versions stay beside it.
+    Loading the same again does nothing; other versions stay beside it. ValueError as well if the source cannot be read
+    as this distribution: then nothing was begun.
     """
     digest = source.digest()
-    system = _begun(database, distribution, version, digest, now_ms)
-    if system.state == READY:
-        return system
+    known = _known(database, distribution, version, digest)
+    if known and known.state == READY:
+        return known
     with tempfile.TemporaryFile() as file:
-        spool = _Spool(file, distribution.read(source), report)
+        spool = _read(file, distribution, source, report)
         total = len(spool.numbers)
-        if not total:
-            raise ValueError(f"{source.path.name} holds no concept of {distribution.title}.")
+        system = known or database.write(
+            lambda connection: concepts.begin(
+                connection, distribution.url, version, distribution.title, digest, now_ms
+            )
+        )
         for start, chunk in _chunks(spool.entries(), system.done):
             database.write(_Concepts(system.id, start, chunk))
             report("concepts", start + len(chunk), total)
@@ -56,23 +66,29 @@ def load(
     return system._replace(state=READY, done=total, linked=total, loaded=now_ms)
 
 
-def _begun(database: Database, distribution: Distribution, version: str, digest: str, now_ms: int) -> System:
-    def work(connection: Connection) -> System:
-        for row in concepts.systems(connection):
-            if (row.url, row.version) == (distribution.url, version):
-                if row.state == LOADING and not row.done and row.source != digest:  # nothing came of the first attempt
-                    concepts.progress(connection, row.id, source=digest)
-                    return row._replace(source=digest)
-                return row
-        return concepts.begin(connection, distribution.url, version, distribution.title, digest, now_ms)
-
-    found = database.write(work)
-    if found.state == REMOVING:
+def _known(database: Database, distribution: Distribution, version: str, digest: str) -> System | None:
+    """What there is of this version; ValueError if it is of another source, or half removed."""
+    rows = (row for row in concepts.systems(database.read()) if (row.url, row.version) == (distribution.url, version))
+    found = next(rows, None)
+    if found and found.state == REMOVING:
         raise ValueError(f"{distribution.title} {version} is half removed. Remove it first.")
-    if found.source != digest:
+    if found and found.source != digest:
         state = "is being loaded" if found.state == LOADING else "was loaded"
         raise ValueError(f"{distribution.title} {version} {state} from another file. Remove it first.")
     return found
+
+
+def _read(file: IO[bytes], distribution: Distribution, source: Source, report: Report) -> "_Spool":
+    name, wanted = source.path.name, f"Hand over {distribution.files}."
+    try:
+        spool = _Spool(file, distribution.read(source), report)
+    except _UNREADABLE as error:
+        raise ValueError(f"{name} cannot be read as {distribution.title}. {wanted}") from error
+    except ValueError as error:
+        raise ValueError(f"{error} {wanted}") from error
+    if not spool.numbers:
+        raise ValueError(f"{name} holds no concept of {distribution.title}. {wanted}")
+    return spool
 
 
 class _Spool:

@@ -373,19 +373,29 @@ def test_vaccines_are_read_in_any_encoding_that_the_file_came_in(tmp_path: Path,
     assert two.properties["non-vaccine"] == (True,)
 
 
-def test_a_file_that_is_none_of_it_is_refused(database: Database, tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    _written(tmp_path / "folder" / "a.txt", "x")
-    wrong = files.zipped(tmp_path / "folder", tmp_path / "x.zip")
-    for name in ("snomed", "loinc", "rxnorm"):
-        with pytest.raises(ValueError, match="holds no file like"):
-            loading.load(database, distribution.known()[name], Source(wrong), "1", 1, quiet)
-    empty = tmp_path / "cvx.txt"
-    empty.write_text("nothing\n")
-    with pytest.raises(ValueError, match="holds no concept"):
-        loading.load(database, distribution.known()["cvx"], Source(empty), "1", 1, quiet)
-    for name in ("snomed", "loinc", "rxnorm", "cvx"):  # the right file afterwards is taken without more ado
-        assert taken(database, tmp_path / name, name).state == "ready"
+@pytest.mark.parametrize("name", sorted(MADE))
+def test_a_file_that_is_none_of_it_is_refused(database: Database, tmp_path: Path, name: str) -> None:
+    """Whatever is handed over instead: a sentence that says what should be, nothing begun, the right one is taken."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    _written(folder / "a.txt", "x")
+    wrong = [
+        folder,
+        files.zipped(folder, tmp_path / "x.zip"),
+        _written(tmp_path / "empty.txt", ""),
+        _written(tmp_path / "table.csv", "a,b\n1,2\n"),
+        _written(tmp_path / "some.xml", "<a><b/></a>"),
+        _written(tmp_path / "words.txt", "These are words in a line that is long enough to be anything.\n" * 3),
+        tmp_path / "binary.zip",
+    ]
+    wrong[-1].write_bytes(b"PK\x03\x04\x8d\x9d\xff" * 100)
+    one = distribution.known()[name]
+    for path in wrong:
+        with pytest.raises(ValueError, match=re.escape(f"Hand over {one.files}.")) as raised:
+            loading.load(database, one, Source(path), "1", 1, quiet)
+        assert str(raised.value).startswith(path.name)
+    assert concepts.systems(database.read()) == []
+    assert taken(database, tmp_path / "right", name).state == "ready"
 
 
 def plan(database: Database, statement: Statement, values: Any) -> str:

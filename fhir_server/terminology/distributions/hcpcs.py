@@ -18,7 +18,7 @@ def _read(source: Source) -> Iterator[Entry]:
     with source.text(r"(?i:HCPC\w*ANWEB\w*\.txt)") as lines:
         for line in lines:
             kind = line[10:11]
-            if line[0:5].strip()[:1].isdigit():
+            if line[0:5].strip()[:1].isdigit() or not line[5:10].strip().isdecimal():
                 continue
             if kind in _BEGINS:
                 if current:

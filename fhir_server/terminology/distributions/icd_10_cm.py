@@ -5,11 +5,13 @@ for billing, 17-76 short and 78- long description. Categories stand before what 
 in the file. Its name has changed: icd10cm_order_2022.txt, icd10cm-order-2026.txt, icd10cm-order-April-1-2026.txt.
 """
 
+import re
 from collections.abc import Iterator
 
 from fhir_server.terminology.distribution import Distribution, Entry, Source
 
 _CATEGORY = 3
+_CODE = re.compile(r"[A-Z][0-9A-Z]{2,6}")
 
 
 def _read(source: Source) -> Iterator[Entry]:
@@ -17,7 +19,7 @@ def _read(source: Source) -> Iterator[Entry]:
     with source.text(r"(?i:icd10cm[-_]order[-_](?!addenda)[\w-]+\.txt)") as lines:
         for line in lines:
             bare, billable = line[6:14].strip(), line[14:15] == "1"
-            if not bare:
+            if not (line[:5].strip().isdecimal() and _CODE.fullmatch(bare)):
                 continue
             seen.add(bare)
             above = next((bare[:end] for end in range(len(bare) - 1, _CATEGORY - 1, -1) if bare[:end] in seen), None)
