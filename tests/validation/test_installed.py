@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fhir_server.cli import app
+from tests.ecm.referral import request, task
 from tests.fhir.test_packages import packed
 from tests.live import LiveServer, running
 from tests.rest.scene import stored
@@ -82,6 +83,23 @@ def test_advice_is_given_with_validate_and_nothing_is_refused_for_it(site):
     hidden = stranger.post("Condition/$validate", condition(f"Patient/{bare}"))
     absent = stranger.post("Condition/$validate", condition("Patient/absent"))
     assert json.dumps(hidden.json()) == json.dumps(absent.json())
+
+
+def test_nothing_is_told_of_a_target_that_is_seen_in_part(site):
+    """A pantry sees how to reach the member, and learns nothing of what the record lacks beside."""
+    _, server = site
+    clinic = server.client("clinic", rights="update-create")
+    pantry = server.client("pantry", law_class="non-hipaa", rights="update-create")
+    for client, name in ((clinic, "clinic"), (pantry, "pantry")):
+        own = {"resourceType": "Organization", "id": name, "active": True, "name": name}
+        assert client.put(f"Organization/{name}", own).status_code == 201
+    bare = stored(clinic, {"resourceType": "Patient", "gender": "female"})["id"]
+    focus = stored(clinic, request(bare, "clinic"))["id"]
+    stored(clinic, task(bare, focus, "clinic", "pantry"))
+    assert pantry.get(f"Patient/{bare}").status_code == 200
+    answers = [client.post("Condition/$validate", condition(f"Patient/{bare}")) for client in (clinic, pantry)]
+    told = [{one.get("expression", [""])[0] for one in answer.json()["issue"]} for answer in answers]
+    assert ["Condition.subject.reference" in places for places in told] == [True, False]
 
 
 def test_a_reference_that_leads_nowhere_here_is_passed_over(site):
