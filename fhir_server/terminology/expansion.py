@@ -14,6 +14,7 @@ from fhir_server.terminology.large import LargeSystem
 from fhir_server.terminology.members import Members, Part
 from fhir_server.terminology.words import begin_like
 
+_DEEPEST = 40
 NOTHING = Concept(None, (), {})
 
 
@@ -128,8 +129,21 @@ def _fits(code: str, display: str | None, concept: Concept, wish: Wish) -> bool:
     return not wish.words or begin_like(wish.words, *told)
 
 
-def roots(rows: Sequence[Listed]) -> tuple[list[Listed], dict[tuple[str, str], list[Listed]]]:
-    """The rows at the top, and those under each (system, code): each once, under its first parent that is there."""
+Tree = tuple[list[Listed], dict[tuple[str, str], list[Listed]]]  # those at the top, and under each (system, code)
+
+
+def tree(rows: Sequence[Listed]) -> Tree:
+    """The rows as a tree; all at the top, where it would be too deep to be told or a circle has no top."""
+    top, under = _roots(rows)
+    level, reached = top, 0
+    for _ in range(_DEEPEST):
+        reached += len(level)
+        level = [below for one in level for below in under.get((one.system, one.code), ())]
+    return (top, under) if reached == len(rows) else (list(rows), {})
+
+
+def _roots(rows: Sequence[Listed]) -> Tree:
+    """Each row once, under its first parent that is there."""
     there = {(row.system, row.code) for row in rows}
     top: list[Listed] = []
     under: dict[tuple[str, str], list[Listed]] = {}

@@ -17,6 +17,7 @@ BY_PREFIX: Final = frozenset({"http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.o
 
 _ECHOED = 64
 _MOST_PARTS, _DEEPEST = 1_000, 30
+_MOST_LOOKED_AT = 500_000  # concepts, by all filters together
 _SUPPLEMENT: Final = "http://hl7.org/fhir/StructureDefinition/valueset-supplement"
 
 
@@ -72,6 +73,7 @@ class Compiler:
     guarded: bool = False
     contained: Mapping[str, Json] = field(default_factory=dict)
     known: dict[str, dict[str, Members]] = field(default_factory=dict)
+    left: list[int] = field(default_factory=lambda: [_MOST_LOOKED_AT])
 
     def compile(self, url: str, above: tuple[str, ...] = ()) -> dict[str, Members] | None:
         """The members of a value set by system ("" holds what is unknown about any system), or None if not installed.
@@ -144,6 +146,10 @@ class Compiler:
         return replace(found, source=system) if system else found
 
     def _meant(self, part: Json, system: System | None) -> Members:
+        if self.guarded and system is not None and not isinstance(system, LargeSystem):
+            self.left[0] -= len(system.concepts) * max(1, len(part.get("filter", ())))
+            if self.left[0] < 0:
+                raise TooCostly(f"Its filters would look at more than {_MOST_LOOKED_AT} concepts. Ask for less.")
         if "filter" in part:
             return reduce(both, (self._filtered(part["system"], system, one) for one in part["filter"]))
         if isinstance(system, LargeSystem):

@@ -122,7 +122,7 @@ def _contains(rows: Iterable[Listed], given: Arguments, *, nested: bool) -> list
     rows = list(rows)
     if not nested or given.flag("excludeNested"):
         return [_told(row, given) for row in rows]
-    top, under = expansion.roots(rows)
+    top, under = expansion.tree(rows)
 
     def tree(row: Listed) -> dict[str, Any]:
         below = [tree(one) for one in under.get((row.system, row.code), ())]

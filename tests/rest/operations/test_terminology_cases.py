@@ -305,6 +305,23 @@ def test_circles_and_what_is_not_here(clinic: Client) -> None:
     assert (answer.status_code, "vs-none" in answer.text) == (422, True)
 
 
+def test_hierarchies_without_an_end(clinic: Client) -> None:
+    """Codes that stand under each other, or hundreds deep, are told as a list; too many filters are refused."""
+    deep = [{"code": f"c{n}", "property": [{"code": "parent", "valueCode": f"c{n - 1}"}]} for n in range(300)]
+    ring = [{"code": f"r{n}", "property": [{"code": "parent", "valueCode": f"r{1 - n}"}]} for n in range(2)]
+    stored(clinic, system("deep", *deep, *ring))
+    for include, number in (
+        (filtered("deep", "concept", "is-a", "c0"), 300),
+        (filtered("deep", "code", "regex", "r."), 2),
+    ):
+        found = expansion_of(clinic, sent(include))
+        assert (len(found["contains"]), found["total"]) == (number, number)
+        assert not any("contains" in one for one in found["contains"])
+    many = {"system": BASE + "deep", "filter": filtered("deep", "concept", "is-a", "c1")["filter"] * 1700}
+    answer = clinic.post("ValueSet/$expand", sent(many))
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "too-costly"), answer.text
+
+
 def test_the_value_sets_of_required_bindings_are_known(clinic: Client) -> None:
     """What R4 holds an element to can be expanded, asked and searched by; nobody overrides it."""
     url = "http://hl7.org/fhir/ValueSet/administrative-gender"
