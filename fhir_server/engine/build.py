@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select, update
 
 from fhir_server.config import Settings
-from fhir_server.engine import canonicals
+from fhir_server.engine import canonicals, subscribing
 from fhir_server.engine.audit import ReadLog
 from fhir_server.engine.compartment import PatientFinder
 from fhir_server.engine.context import Engine, Hooks
@@ -59,6 +59,7 @@ def build(settings: Settings, database: Database | None = None) -> Engine:
         secret=secret,
     )
     canonicals.use(engine)
+    subscribing.use(engine)
     engine.follow = Follower(engine)
     engine.follow(now=True)
     return engine

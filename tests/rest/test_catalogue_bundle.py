@@ -1,4 +1,4 @@
-"""The catalogue of malformed requests, rows 91 to 97: Bundles of requests, and rules of the exchange."""
+"""The catalogue of malformed requests, rows 91 to 99: Bundles of requests, and rules of the exchange."""
 
 from typing import Any
 from uuid import uuid4
@@ -128,4 +128,43 @@ def test_an_active_consent_names_its_patient(clinic: Client) -> None:
         "policyRule": {"text": "a"}, "provision": {"type": "deny"},
     }  # fmt: skip
     row = Row(97, "", "POST", "Consent", body, 422, "business-rule")
+    refused(ask(clinic, row), row)
+
+
+ENDPOINTS = [
+    "http://hooks.example.com/a", "https://localhost/a", "https://127.0.0.1/a", "https://[::1]/a", "https://10.1.2.3/a",
+    "https://192.168.0.1:8443/a", "https://169.254.169.254/latest", "https://[fd00::1]/a", "https://2130706433/a",
+    "https://127.1/a", "https://0x7f.1/a", "https://user:word@hooks.example.com/a", "https://@hooks.example.com/a",
+    "https://records.internal/a", "https://localhost./a", "https://[::ffff:10.0.0.1]/a", "https:///a", "https://a.b:99999/",
+    "file:///etc/passwd", "hooks.example.com/a",
+]  # fmt: skip
+
+
+def subscription(endpoint: str, status: str = "requested") -> dict[str, Any]:
+    channel = {"type": "rest-hook", "endpoint": endpoint, "payload": "application/fhir+json"}
+    return {
+        "resourceType": "Subscription", "status": status, "reason": "a", "criteria": "Task?status=requested",
+        "channel": channel,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_a_subscription_leads_to_a_public_address(clinic: Client, endpoint: str) -> None:
+    """Row 98: whatever its status."""
+    for status in ("requested", "off"):
+        row = Row(98, status, "POST", "Subscription", subscription(endpoint, status), 422, "business-rule",
+                  "Subscription.channel.endpoint")  # fmt: skip
+        refused(ask(clinic, row), row)
+
+
+def test_no_subscription_asks_to_be_told(clinic: Client) -> None:
+    """Row 99: nothing is sent by Subscription; one that is off is a resource like any other, and stays off."""
+    for status in ("requested", "active"):
+        row = Row(99, status, "POST", "Subscription", subscription("https://hooks.example.com/a", status), 422,
+                  "not-supported", "Subscription.criteria")  # fmt: skip
+        refused(ask(clinic, row), row)
+    made = clinic.post("Subscription", subscription("https://hooks.example.com/a", "off"))
+    assert made.status_code == 201, made.text
+    path, tag = f"Subscription/{made.json()['id']}", {"If-Match": made.headers["ETag"]}
+    row = Row(99, "on again", "PUT", path, {**made.json(), "status": "active"}, 422, "not-supported", headers=tag)
     refused(ask(clinic, row), row)
