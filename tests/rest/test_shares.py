@@ -76,7 +76,7 @@ def limited(server: LiveServer) -> Iterator[LiveServer]:
 def test_a_client_that_sends_too_much_is_told_when_to_go_on(
     limited: LiveServer, clinic: Client, stranger: Client
 ) -> None:
-    """P14: 429 throttled with Retry-After, for this client alone; what changes a Consent gets through."""
+    """P14, row 113: 429 throttled with Retry-After, for this client alone; what changes a Consent gets through."""
     answers = [clinic.get("Basic?_count=1") for _ in range(MOST + 2)]
     assert [answer.status_code for answer in answers] == [200] * MOST + [429] * 2
     assert answers[-1].json()["issue"][0]["code"] == "throttled"

@@ -13,7 +13,7 @@ import orjson
 
 from fhir_server.engine import repository
 from fhir_server.engine.context import Context
-from fhir_server.fhir.errors import BadValue, RequiredMissing, Throttled, Unprocessable
+from fhir_server.fhir.errors import BadValue, Issue, RequiredMissing, Throttled, Unprocessable
 from fhir_server.fhir.values import parse_date
 from fhir_server.rest.arguments import Arguments, arguments, parameters, value
 from fhir_server.rest.message import Operation, Request, Response
@@ -46,7 +46,7 @@ def member_match(context: Context, request: Request) -> Response:
     found = _found(context, given, person, coverage)
     if found is None:
         throttle.failed(context.caller.client, "member-match")
-        raise Unprocessable(_NOBODY)
+        raise Unprocessable(issues=(Issue("not-found", _NOBODY),))
     shown = orjson.loads(repository.show(context, "member-match", "Patient", found.hit))
     return Response(200, orjson.dumps(parameters(_told(context, found, shown))))
 

@@ -121,7 +121,7 @@ def test_a_member_is_matched(clinic: Client, people: Any) -> None:
 
 
 def test_no_match_is_one_answer(server: LiveServer, clinic: Client, people: Any) -> None:
-    """MM-06, MM-07: nobody, several, a consent that cannot be kept, somebody hidden: the same words."""
+    """MM-06, MM-07, row 100: nobody, several, a consent that cannot be kept, somebody hidden: the same words."""
     stored(clinic, without(ANA, identifier=[{"system": "urn:cin", "value": "90000003A"}]))
     outsider = server.client("outsider")
     ended = provided(period={"start": "2020-01-01", "end": "2021-01-01"})
@@ -134,6 +134,7 @@ def test_no_match_is_one_answer(server: LiveServer, clinic: Client, people: Any)
     ]
     assert {answer.status_code for answer in answers} == {422}
     assert len({answer.text for answer in answers}) == 1
+    assert answers[0].json()["issue"][0]["code"] == "not-found"
 
 
 SPAN = {"start": "2024-01-01", "end": "2024-02-01"}
@@ -191,6 +192,12 @@ def test_malformed_requests(clinic: Client, body: Any, word: str) -> None:
     answer = clinic.post("Patient/$member-match", body)
     assert answer.status_code == 400, answer.text
     assert word in answer.text
+
+
+def test_a_coverage_without_its_number(clinic: Client) -> None:
+    """Row 101: 400 required."""
+    answer = clinic.post("Patient/$member-match", asked(coverage=without(COVERAGE, "subscriberId", "identifier")))
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "required")
 
 
 def test_guessing_has_an_end(server: LiveServer, people: Any) -> None:
