@@ -12,6 +12,7 @@ import threading
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from fhir_server.fhir.errors import FHIRError
 from fhir_server.store.tables import metadata
 
 _SECONDS = 1.0
@@ -52,7 +53,7 @@ class Learner:
             try:
                 with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                     learn(connection)
-            except DBAPIError:
+            except (DBAPIError, FHIRError):
                 continue  # a database that is busy, or goes away; the next second is as good
 
 

@@ -2,10 +2,11 @@
 
 import time
 
-from sqlalchemy import insert
+from sqlalchemy import NullPool, create_engine, event, insert
 
 from fhir_server.store.db import open_database
-from fhir_server.store.statistics import learn
+from fhir_server.store.failures import replace_lost
+from fhir_server.store.statistics import Learner, learn
 from fhir_server.store.tables import setting
 
 KNOWN = "SELECT reltuples FROM pg_class WHERE oid = to_regclass('setting')"
@@ -22,3 +23,15 @@ def test_a_table_that_has_outgrown_its_statistics_is_analyzed(fresh_url) -> None
     assert database.read().exec_driver_sql(KNOWN).scalar() >= len(rows)
     assert "setting" not in learn(database.read())
     database.close()
+
+
+def test_a_database_out_of_reach_ends_nothing() -> None:
+    """P15: the next second is as good, once the database is back."""
+    engine = create_engine("postgresql+psycopg://nobody@127.0.0.1:9/none", poolclass=NullPool)
+    event.listen(engine, "handle_error", replace_lost, retval=True)
+    learner = Learner(engine)
+    learner.wrote()
+    time.sleep(1.5)
+    alive = learner._thread.is_alive()
+    learner.close()
+    assert alive
