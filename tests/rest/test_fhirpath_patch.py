@@ -16,6 +16,8 @@ from fhir_server.rest import fhirpath_patch
 from tests.live import Client
 from tests.rest.scene import stored
 
+pytestmark = pytest.mark.heavy
+
 FHIR = {"Content-Type": "application/fhir+json"}
 CASES = 33
 

@@ -8,6 +8,8 @@ from tests.live import Client, LiveServer, running
 from tests.rest.catalogue import send
 from tests.rest.scene import stored
 
+pytestmark = pytest.mark.heavy
+
 PRECISE = b'{"resourceType":"Observation","status":"final","code":{"text":"a"},"valueQuantity":{"value":1.10}}'
 
 

@@ -11,6 +11,8 @@ from tests.rest.scene import stored
 from tests.rest.test_bundles import BASIC, entry, urn
 from tests.rest.test_bundles import send as transact
 
+pytestmark = pytest.mark.heavy
+
 NARRATIVE = '<div xmlns="http://www.w3.org/1999/xhtml">%s</div>'
 
 

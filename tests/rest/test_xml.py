@@ -10,6 +10,8 @@ from fhir_server.fhir import xml
 from tests.live import Client
 from tests.rest.scene import stored
 
+pytestmark = pytest.mark.heavy
+
 TYPE = "application/fhir+xml; charset=utf-8"
 AS_XML = {"Accept": "application/fhir+xml"}
 SENT = {"Content-Type": "application/fhir+xml", **AS_XML}

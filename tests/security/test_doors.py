@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from tests.security.conftest import Exchange
 from tests.security.world import (
     attempt,
@@ -16,6 +18,8 @@ from tests.security.world import (
     task,
     to,
 )
+
+pytestmark = pytest.mark.heavy
 
 
 def test_a_contact_view_has_no_past(exchange: Exchange) -> None:

@@ -12,6 +12,8 @@ from tests.live import Client
 from tests.security.conftest import Exchange
 from tests.security.world import care_team, changed, name_of, patient, request, sees
 
+pytestmark = pytest.mark.heavy
+
 NUMBER = "urn:doors"
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from fhir_server.ecm import vocabulary as words
 from tests.live import Client
 from tests.security.conftest import Exchange
@@ -20,6 +22,8 @@ from tests.security.world import (
     task_body,
     to,
 )  # fmt: skip
+
+pytestmark = pytest.mark.heavy
 
 VALUES: list[Json] = [
     {"valueString": "x"},

@@ -11,6 +11,8 @@ import pytest
 
 from fhir_server.smart import keys
 
+pytestmark = pytest.mark.heavy
+
 OTHER = keys.generate("ES384", "ec-1")
 
 

@@ -6,6 +6,8 @@ from fhir_server.fhir.errors import Duplicate, Invalid, NotFound
 from fhir_server.smart import clients, keys
 from tests.smart.site import Clock, Site
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def site(database):

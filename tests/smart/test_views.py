@@ -12,6 +12,8 @@ from fhir_server.smart.server import Services, SmartServer, SmartSettings
 from fhir_server.store.tables import token
 from tests.smart.site import BASE, Clock, Site, running
 
+pytestmark = pytest.mark.heavy
+
 FORM = "application/x-www-form-urlencoded"
 
 

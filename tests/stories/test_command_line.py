@@ -15,6 +15,8 @@ from fhir_server.cli import app
 from fhir_server.store import tables
 from tests.live import LiveServer, running
 
+pytestmark = pytest.mark.heavy
+
 Command = Callable[..., Result]
 
 

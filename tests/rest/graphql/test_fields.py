@@ -12,6 +12,8 @@ from tests.live import Client
 from tests.rest.graphql.conftest import asked, data, refused
 from tests.rest.scene import stored
 
+pytestmark = pytest.mark.heavy
+
 CHALMERS = {
     "resourceType": "Patient", "active": True, "birthDate": "1974-12-25",
     "_birthDate": {"extension": [{"url": "urn:time", "valueDateTime": "1974-12-25T14:35:45-05:00"}]},

@@ -9,6 +9,8 @@ from tests.live import Client, LiveServer
 from tests.rest.operations.conftest import parameters
 from tests.rest.scene import organization, stored
 
+pytestmark = pytest.mark.heavy
+
 LOINC = "http://loinc.org"
 
 

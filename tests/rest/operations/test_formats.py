@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import pytest
 from lxml import etree
 
 from tests.live import Client
 from tests.rest.scene import stored
+
+pytestmark = pytest.mark.heavy
 
 XML = {"Content-Type": "application/fhir+xml", "Accept": "application/fhir+xml"}
 F = "{http://hl7.org/fhir}"

@@ -13,6 +13,8 @@ from tests.live import Client, LiveServer
 from tests.rest.operations.test_registry import OWN
 from tests.rest.scene import stored
 
+pytestmark = pytest.mark.heavy
+
 CANARY = "Zqcanary"
 VALUES: dict[str, list[Any]] = json.loads(Path(__file__).with_name("hostile.json").read_text())
 

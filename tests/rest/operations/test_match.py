@@ -8,6 +8,8 @@ from tests.live import Client, LiveServer
 from tests.rest.operations.conftest import parameters, values
 from tests.rest.scene import organization, stored
 
+pytestmark = pytest.mark.heavy
+
 ANA = {"resourceType": "Patient", "name": [{"family": "Muñoz", "given": ["Ana"]}], "birthDate": "1980-02-03",
        "gender": "female", "identifier": [{"system": "urn:cin", "value": "90000001A"}]}  # fmt: skip
 EVA = {"resourceType": "Patient", "name": [{"family": "Munoz", "given": ["Eva"]}], "birthDate": "1980-02-03",

@@ -8,6 +8,8 @@ from tests.live import Client, LiveServer
 from tests.rest.operations.conftest import parameters, values
 from tests.rest.scene import stored
 
+pytestmark = pytest.mark.heavy
+
 PATIENT = {"resourceType": "Patient", "name": [{"family": "Vang"}]}
 TAG, OTHER = {"system": "urn:tags", "code": "pilot"}, {"system": "urn:tags", "code": "done"}
 SECRET = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}

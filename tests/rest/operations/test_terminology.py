@@ -8,6 +8,8 @@ from tests.live import Client, LiveServer
 from tests.rest.operations.conftest import parameters, values
 from tests.rest.scene import stored
 
+pytestmark = pytest.mark.heavy
+
 S, V, M = "https://example.org/animals", "https://example.org/vs/animals", "https://example.org/map"
 SYSTEM: dict[str, Any] = {
     "resourceType": "CodeSystem", "url": S, "version": "1", "name": "Animals", "status": "active",

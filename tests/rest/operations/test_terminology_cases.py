@@ -13,6 +13,8 @@ from tests.rest.operations.conftest import parameters, values
 from tests.rest.operations.test_terminology import codes, expanded, told
 from tests.rest.scene import stored
 
+pytestmark = pytest.mark.heavy
+
 BASE = "https://example.org/cases/"
 WELL_KNOWN = "http://hl7.org/fhir/concept-properties#"
 

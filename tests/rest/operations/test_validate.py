@@ -8,6 +8,8 @@ from tests.live import Client
 from tests.rest.operations.conftest import parameters
 from tests.rest.scene import stored
 
+pytestmark = pytest.mark.heavy
+
 PATIENT = {"resourceType": "Patient", "name": [{"family": "Rivera"}], "gender": "female"}
 ECM = "https://ecm-exchange.org/fhir/StructureDefinition/ecm-patient"
 
