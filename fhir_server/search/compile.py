@@ -132,8 +132,8 @@ def beyond(query: SearchQuery, place: ColumnElement[int]) -> ColumnElement[bool]
 
 
 def _within(query: SearchQuery, place: ColumnElement[int]) -> ColumnElement[bool]:
-    """That a row number does not lie beyond the edge of what is looked at first."""
-    edge = bindparam("edge", type_=BigInteger())
+    """That a row number does not lie beyond the edge of what is looked at first; no index is asked for it."""
+    edge, place = bindparam("edge", type_=BigInteger()), place + ZERO
     return place <= edge if query.backward else place >= edge
 
 
