@@ -18,6 +18,7 @@ from fhir_server.search.compile import BOUND, FAR, Plan, edge, prefix, probe
 from fhir_server.search.drivers import can_drive, can_walk
 from fhir_server.search.frame import Frame
 from fhir_server.search.include import Hit, included
+from fhir_server.search.lengths import LongLists
 from fhir_server.search.model import Match, SearchQuery, shape, values
 from fhir_server.search.paging import Place, Sealer
 from fhir_server.search.query import LARGEST_PAGE, parse
@@ -61,6 +62,7 @@ class Searcher:
         self.veiled: set[tuple[str, str]] = set()  # filled while the engine is built, see frame.Frame
         self._sealer = Sealer(secret)
         self._statements = Statements()
+        self.long_lists = LongLists()
 
     def define(self, definitions: Definitions) -> None:
         """Search by other definitions from now on."""
@@ -171,7 +173,7 @@ class _Run:
 
     def _newest(self, arms: Sequence[containing.Arm], fetched: int, limit: int) -> list[tuple[Any, ...]]:
         """The page out of the newest part of a long list, so that the rest need not be looked up; [] if it has less."""
-        (query, plan), ahead = arms[0], _AHEAD * fetched
+        (query, plan), ahead = arms[0], _AHEAD * limit
         if len(arms) > 1 or query.sort or plan.way != "gather":
             return []
         while max(ahead, _LONG) < self._listed and (edge := self._edge(query, plan, ahead)):
@@ -247,9 +249,7 @@ class _Run:
 
     def _probed(self, drivers: list[int]) -> Plan:
         query = self._query
-        key = ("probe", self._shape, tuple(drivers))
-        counts = self.rows(key, lambda frame: probe(frame, query, drivers, BOUND), {})[0]
-        fewest, best = min(zip(counts, drivers, strict=True))
+        fewest, best = min((count, position) for position, count in self._counted(drivers).items())
         if fewest < BOUND:
             self._listed = fewest if isinstance(query.criteria[best], Match) else 0
             return self._drive(best)
@@ -262,6 +262,20 @@ class _Run:
         if query.sort:
             return Plan("scan")
         return self._drive(walkable[0]) if walkable else self._far(best)
+
+    def _counted(self, drivers: Sequence[int]) -> dict[int, int]:
+        """How many resources each of the criteria lists, up to BOUND; one statement, if any is not known to be long."""
+        query, known = self._query, self._searcher.long_lists
+        unknown = [position for position in drivers if not known.has(query.criteria[position])]
+        counts = dict.fromkeys(drivers, BOUND)
+        if unknown:
+            key = ("probe", self._shape, tuple(unknown))
+            found = self.rows(key, lambda frame: probe(frame, query, unknown, BOUND), {})[0]
+            counts.update(zip(unknown, found, strict=True))
+        for position in unknown:
+            if counts[position] >= BOUND:
+                known.add(query.criteria[position])
+        return counts
 
     def _far(self, position: int) -> Plan:
         """A plan for a long list that cannot be walked: the longer it is, the sooner the type's newest rows meet it."""
