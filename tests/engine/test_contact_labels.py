@@ -24,6 +24,8 @@ from tests.engine.test_access_rows import care_team, known  # noqa: F401 - a fix
 from tests.engine.test_contact_rows import PATIENT, RENAMED, asked, contact_of, posted, refer, rows
 from tests.laws import examples
 
+pytestmark = pytest.mark.heavy
+
 ACT, CODES = "http://terminology.hl7.org/CodeSystem/v3-ActCode", "urn:codes"
 
 

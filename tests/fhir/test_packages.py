@@ -14,6 +14,8 @@ from fhir_server.fhir import packages
 from fhir_server.fhir.definitions import Definitions, load
 from tests.live import running
 
+pytestmark = pytest.mark.heavy
+
 MANIFEST = {
     "name": "example.guide",
     "version": "1.0.0",

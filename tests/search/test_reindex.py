@@ -20,6 +20,8 @@ from tests.live import Client, LiveServer, running
 from tests.reliability.inspection import _check_index
 from tests.served import organization
 
+pytestmark = pytest.mark.heavy
+
 MARITAL = {
     "resourceType": "SearchParameter", "url": "http://p.example/marital", "name": "Marital", "status": "active",
     "description": "a", "code": "marital", "base": ["Patient"], "type": "token", "expression": "Patient.maritalStatus",

@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 from fhir_server.cli import app
 from tests.terminology import distributions as files
 
+pytestmark = pytest.mark.heavy
+
 ROWS = [("E11", False, "Type 2 diabetes mellitus"), ("E119", True, "Type 2 diabetes mellitus without complications")]
 
 

@@ -22,6 +22,8 @@ from tests.live import running
 from tests.rest.scene import stored
 from tests.terminology import distributions as files
 
+pytestmark = pytest.mark.heavy
+
 ICD, SCT, LOINC = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct", "http://loinc.org"
 V = "https://example.org/ValueSet/"
 ICD_ROWS = [

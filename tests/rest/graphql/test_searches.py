@@ -14,6 +14,8 @@ from tests.live import Client, LiveServer
 from tests.rest.graphql.conftest import asked, data, refused
 from tests.rest.scene import stored
 
+pytestmark = pytest.mark.heavy
+
 TAG = {"meta": {"tag": [{"system": "urn:graphql", "code": "searches"}]}}
 ALL = '_tag: "urn:graphql|searches"'
 
